@@ -26,6 +26,8 @@ target_link_libraries(sluice_options INTERFACE Threads::Threads nlohmann_json::n
 # awaitable, which together cost five seconds a file.
 file(WRITE ${CMAKE_BINARY_DIR}/pch/sluice_pch.cpp "")
 add_library(sluice_pch OBJECT ${CMAKE_BINARY_DIR}/pch/sluice_pch.cpp)
+set_target_properties(sluice_pch PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+target_compile_options(sluice_pch PRIVATE -fPIC)
 target_link_libraries(sluice_pch PRIVATE sluice_options)
 target_precompile_headers(sluice_pch PRIVATE
   <algorithm> <array> <atomic> <chrono> <cstdint> <functional> <map> <memory> <mutex> <optional> <set> <span>
@@ -34,6 +36,9 @@ target_precompile_headers(sluice_pch PRIVATE
 
 function(sluice_common target)
   target_link_libraries(${target} PRIVATE sluice_options)
+  # CMake would give programs -fPIE, and a header precompiled with -fPIC does not fit that.
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${target} PRIVATE -fPIC)
   target_precompile_headers(${target} REUSE_FROM sluice_pch)
 endfunction()
 

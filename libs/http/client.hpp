@@ -1,0 +1,88 @@
+// An HTTP/1.1 client for one origin: keep-alive connections, TLS verified,
+// a bound on connections, bodies whole or streamed. Runs on the loop.
+//
+// One Client serves one origin (scheme, host, port) and is shared by all that
+// talk to it; it outlives its requests. Requests wait in order of arrival for
+// a free connection.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "http/message.hpp"
+#include "rt/runtime.hpp"
+
+namespace sluice::http {
+
+struct Url {
+  std::string scheme;  // "http" or "https"
+  std::string host;    // without brackets
+  std::string port;    // never empty: 80 or 443 by default
+  std::string target;  // path and query, at least "/"
+  std::string userinfo;
+  std::string origin() const;  // "https://host:port"
+  // `invalid` for another scheme, no host or a bad port.
+  static base::Result<Url> parse(std::string_view text);
+};
+
+struct TlsOptions {
+  std::string ca_pem;           // trust only these; empty: the system's store
+  std::string certificate_pem;  // client certificate chain, with its key
+  std::string key_pem;
+  std::string server_name;  // SNI and name to verify; empty: the host
+  bool insecure_skip_verify = false;
+};
+
+struct ClientOptions {
+  TlsOptions tls;
+  std::size_t max_connections = 32;  // of requests with a body read whole; streams have their own
+  std::size_t max_streams = 64;
+  std::chrono::milliseconds connect_timeout{10'000};
+  std::chrono::milliseconds request_timeout{30'000};  // from sending to the end of the body; not for streams
+  std::chrono::milliseconds idle_timeout{60'000};     // a kept connection is closed after that
+  std::uint64_t max_body = 256ULL << 20U;
+  std::string user_agent = "sluice";
+};
+
+// A response whose body arrives in pieces (watches, downloads). Closing it, or
+// destroying it, drops the connection.
+class ResponseStream {
+ public:
+  virtual ~ResponseStream() = default;
+  virtual int status() const = 0;
+  virtual const Headers& headers() const = 0;
+  // The next bytes, or "" at the end of the body; `unavailable` if the
+  // connection broke before the end, `timeout` if nothing came for `idle`.
+  virtual rt::Task<base::Result<std::string>> read_some(std::chrono::nanoseconds idle) = 0;
+  virtual void close() noexcept = 0;
+};
+
+class Client {
+ public:
+  // `invalid` if `url` or a PEM in `options` does not parse.
+  static base::Result<std::shared_ptr<Client>> create(rt::Runtime& runtime, const std::string& url,
+                                                      ClientOptions options = {});
+  virtual ~Client() = default;
+
+  // The whole answer, whatever its status is. A kept connection that the server
+  // closed meanwhile is retried once on a new one if nothing of the answer came.
+  // Errors: `unavailable` (refused, reset, name unknown), `untrusted` (TLS),
+  // `timeout`, `too_large`.
+  virtual rt::Task<base::Result<Response>> send(Request request) = 0;
+  // The answer's head at once, its body in pieces, on a connection of its own.
+  virtual rt::Task<base::Result<std::unique_ptr<ResponseStream>>> open(Request request) = 0;
+  // Replaces client certificate or CA for connections made from now on.
+  virtual base::Result<void> update_tls(TlsOptions tls) = 0;
+  virtual const Url& url() const = 0;
+};
+
+// The Error for an HTTP status that is not 2xx, by the kinds of base/error.hpp;
+// honours Retry-After in seconds.
+base::Error status_error(const Response& response, std::string_view what);
+
+}  // namespace sluice::http

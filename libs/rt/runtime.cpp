@@ -1,0 +1,262 @@
+#include "rt/runtime.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <list>
+
+namespace sluice::rt {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// Cancellation may leave a task; anything else is a broken invariant.
+void abort_unless_cancelled(const std::exception_ptr& failure, const std::string& task) {
+  if (!failure) return;
+  try {
+    std::rethrow_exception(failure);
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) return;
+    std::fprintf(stderr, "task '%s' ended with %s\n", task.c_str(), error.what());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "task '%s' ended with %s\n", task.c_str(), error.what());
+  } catch (...) {
+    std::fprintf(stderr, "task '%s' ended with an unknown exception\n", task.c_str());
+  }
+  std::abort();
+}
+
+[[noreturn]] void throw_cancelled() { throw boost::system::system_error(asio::error::operation_aborted); }
+
+// Throws if the calling coroutine has been cancelled.
+Task<void> check_cancelled() {
+  const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none) throw_cancelled();
+}
+
+}  // namespace
+
+struct Runtime::Impl {
+  struct Running {
+    std::string name;
+    asio::cancellation_signal cancel;
+  };
+
+  explicit Impl(std::size_t threads) : pool(std::max<std::size_t>(threads, 1)) {}
+
+  void cancel_all() {
+    for (auto it = running.begin(); it != running.end();) {
+      Running& task = *it++;  // a task may end, and leave the list, while it is cancelled
+      task.cancel.emit(asio::cancellation_type::terminal);
+    }
+  }
+
+  void begin_shutdown(std::chrono::milliseconds grace) {
+    if (stopping) return;
+    stopping = true;
+    stop.request_stop();
+    if (running.empty()) return context.stop();
+    grace_timer.expires_after(grace);
+    grace_timer.async_wait([this](boost::system::error_code ec) {
+      if (!ec) cancel_all();
+    });
+  }
+
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> guard{context.get_executor()};
+  asio::thread_pool pool;
+  asio::steady_timer grace_timer{context};
+  std::list<Running> running;
+  std::stop_source stop;
+  bool stopping = false;
+};
+
+Runtime::Runtime(std::size_t pool_threads) : impl_(std::make_unique<Impl>(pool_threads)) {}
+
+Runtime::~Runtime() {
+  impl_->context.restart();
+  impl_->stop.request_stop();
+  impl_->stopping = true;
+  asio::post(impl_->context, [this] {
+    impl_->cancel_all();
+    if (impl_->running.empty()) impl_->context.stop();
+  });
+  impl_->context.run();
+  impl_->pool.join();
+}
+
+asio::io_context& Runtime::context() noexcept { return impl_->context; }
+std::stop_token Runtime::stop_token() const noexcept { return impl_->stop.get_token(); }
+
+void Runtime::spawn(std::string name, Task<void> task) {
+  // Shared, as a posted handler must be copyable and a Task is not.
+  auto held = std::make_shared<Task<void>>(std::move(task));
+  asio::dispatch(impl_->context, [impl = impl_.get(), name = std::move(name), held] {
+    auto& entry = impl->running.emplace_back();
+    entry.name = name;
+    const auto position = std::prev(impl->running.end());
+    asio::co_spawn(impl->context, std::move(*held),
+                   asio::bind_cancellation_slot(entry.cancel.slot(), [impl, position](std::exception_ptr failure) {
+                     abort_unless_cancelled(failure, position->name);
+                     // Erased from a fresh handler: the signal that lives in it may be emitting right now.
+                     asio::post(impl->context, [impl, position] {
+                       impl->running.erase(position);
+                       if (impl->stopping && impl->running.empty()) impl->context.stop();
+                     });
+                   }));
+    if (impl->stopping) entry.cancel.emit(asio::cancellation_type::terminal);
+  });
+}
+
+void Runtime::post_blocking(std::function<void()> work) { asio::post(impl_->pool, std::move(work)); }
+void Runtime::post(std::function<void()> work) { asio::post(impl_->context, std::move(work)); }
+
+void Runtime::run() { impl_->context.run(); }
+
+void Runtime::run_until_signal(std::chrono::milliseconds grace) {
+  asio::signal_set signals(impl_->context, SIGINT, SIGTERM);
+  signals.async_wait([this, grace, &signals](boost::system::error_code ec, int) {
+    if (ec) return;
+    signals.async_wait([](boost::system::error_code again, int number) {
+      if (!again) std::_Exit(128 + number);
+    });
+    impl_->begin_shutdown(grace);
+  });
+  impl_->context.run();
+}
+
+void Runtime::shutdown(std::chrono::milliseconds grace) {
+  asio::post(impl_->context, [impl = impl_.get(), grace] { impl->begin_shutdown(grace); });
+}
+
+Task<void> sleep_for(std::chrono::nanoseconds duration) {
+  const auto executor = co_await asio::this_coro::executor;
+  asio::steady_timer timer(executor);
+  timer.expires_after(duration);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+namespace detail {
+
+Task<void> await_completion(std::function<void(std::function<void()>)> start, std::function<void()> on_cancel) {
+  co_await check_cancelled();
+  const auto executor = co_await asio::this_coro::executor;
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+      [&start, &on_cancel, executor](auto handler) {
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        auto held = std::make_shared<decltype(handler)>(std::move(handler));
+        if (slot.is_connected()) {
+          slot.assign([on_cancel](asio::cancellation_type) { on_cancel(); });
+        }
+        start([held, executor] {
+          asio::post(executor, [held] {
+            auto connected = asio::get_associated_cancellation_slot(*held);
+            if (connected.is_connected()) connected.clear();
+            std::move (*held)();
+          });
+        });
+      },
+      asio::use_awaitable);
+  co_await check_cancelled();
+}
+
+}  // namespace detail
+
+struct Notify::Impl {
+  std::list<asio::steady_timer*> waiting;
+};
+
+Notify::Notify() : impl_(std::make_shared<Impl>()) {}
+Notify::~Notify() = default;
+
+void Notify::notify_all() {
+  auto waiting = std::move(impl_->waiting);
+  impl_->waiting.clear();
+  for (asio::steady_timer* timer : waiting) timer->cancel();
+}
+
+Task<bool> Notify::wait_for(std::chrono::nanoseconds limit) {
+  // A waiter takes itself off the list by value: notify_all() may have taken
+  // the whole list meanwhile, and the Notify itself may be gone.
+  struct Waiter {
+    std::shared_ptr<Impl> impl;
+    asio::steady_timer timer;
+    Waiter(std::shared_ptr<Impl> i, const asio::any_io_executor& executor) : impl(std::move(i)), timer(executor) {
+      impl->waiting.push_back(&timer);
+    }
+    ~Waiter() { impl->waiting.remove(&timer); }
+    Waiter(const Waiter&) = delete;
+    Waiter& operator=(const Waiter&) = delete;
+  };
+  const auto executor = co_await asio::this_coro::executor;
+  Waiter waiter(impl_, executor);
+  if (limit == std::chrono::nanoseconds::max()) {
+    waiter.timer.expires_at(std::chrono::steady_clock::time_point::max());
+  } else {
+    waiter.timer.expires_after(limit);
+  }
+  const auto waited = co_await waiter.timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  const boost::system::error_code ec = std::get<0>(waited);
+  co_await check_cancelled();
+  co_return ec == asio::error::operation_aborted;
+}
+
+Task<void> Notify::wait() {
+  const bool notified = co_await wait_for(std::chrono::nanoseconds::max());
+  static_cast<void>(notified);
+}
+
+struct TaskGroup::Impl {
+  std::list<asio::cancellation_signal> running;
+  std::function<void()> on_empty;
+};
+
+TaskGroup::TaskGroup() : impl_(std::make_shared<Impl>()) {}
+TaskGroup::~TaskGroup() = default;
+
+void TaskGroup::spawn(asio::io_context& context, Task<void> task) {
+  auto impl = impl_;
+  impl->running.emplace_back();
+  const auto position = std::prev(impl->running.end());
+  asio::co_spawn(context, std::move(task),
+                 asio::bind_cancellation_slot(position->slot(), [impl, position, &context](std::exception_ptr failure) {
+                   abort_unless_cancelled(failure, "of a group");
+                   asio::post(context, [impl, position] {
+                     impl->running.erase(position);
+                     if (impl->running.empty() && impl->on_empty) std::exchange(impl->on_empty, nullptr)();
+                   });
+                 }));
+}
+
+void TaskGroup::cancel() {
+  for (auto it = impl_->running.begin(); it != impl_->running.end();) {
+    asio::cancellation_signal& signal = *it++;
+    signal.emit(asio::cancellation_type::terminal);
+  }
+}
+
+std::size_t TaskGroup::running() const noexcept { return impl_->running.size(); }
+
+Task<void> TaskGroup::join() {
+  auto impl = impl_;
+  if (impl->running.empty()) co_return;
+  auto start = [impl](std::function<void()> done) { impl->on_empty = std::move(done); };
+  auto on_cancel = [this] { cancel(); };
+  co_await detail::await_completion(start, on_cancel);
+}
+
+}  // namespace sluice::rt

@@ -1,0 +1,155 @@
+// One event loop and one bounded pool: all the threads that a daemon has.
+//
+//   rt::Runtime runtime(4);
+//   runtime.spawn("watch", watch(client));       // runs on the loop
+//   return runtime.run_until_signal(grace);       // SIGINT/SIGTERM stop it
+//
+// Inside a coroutine:
+//   auto built = co_await rt::run_blocking(runtime, [files](std::stop_token stop) { return build(*files, stop); });
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "rt/task.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace sluice::rt {
+
+class Runtime {
+ public:
+  // `pool_threads` bounds how much blocking work runs at once.
+  explicit Runtime(std::size_t pool_threads = 2);
+  ~Runtime();  // stops, cancels what was spawned, joins the pool
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  boost::asio::io_context& context() noexcept;
+
+  // Starts a coroutine on the loop. It is cancelled by shutdown(). An exception
+  // that leaves it, other than cancellation, is a broken invariant: the process
+  // aborts and names the task. Safe from any thread.
+  void spawn(std::string name, Task<void> task);
+
+  // Runs `work` on the pool. Safe from any thread.
+  void post_blocking(std::function<void()> work);
+  // Runs `work` on the loop. Safe from any thread.
+  void post(std::function<void()> work);
+
+  // Runs the loop on the calling thread until shutdown() has completed.
+  void run();
+  // As run(), with SIGINT and SIGTERM calling shutdown(grace). A second signal
+  // ends the process at once.
+  void run_until_signal(std::chrono::milliseconds grace);
+
+  // Asks the stop token to stop, so that loops finish what they are at; after
+  // `grace` cancels every task that still runs, then lets run() return.
+  // Safe from any thread; only the first call counts.
+  void shutdown(std::chrono::milliseconds grace);
+  std::stop_token stop_token() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Sleeps; cancellation unwinds. A negative duration returns at once.
+Task<void> sleep_for(std::chrono::nanoseconds duration);
+
+namespace detail {
+// Suspends until `start` has called its completion handler, which may happen
+// on any thread; the coroutine resumes on the loop. `on_cancel` is called (once,
+// on the loop) when the coroutine is cancelled meanwhile: it still waits for
+// the completion, so what `start` refers to stays alive, and unwinds then.
+Task<void> await_completion(std::function<void(std::function<void()>)> start, std::function<void()> on_cancel);
+}  // namespace detail
+
+// Runs `work(std::stop_token)` on the pool and resumes on the loop with what it
+// returned. Cancelling the coroutine asks the token to stop and waits for the
+// work to return, so captured references stay valid throughout.
+template <class Work>
+auto run_blocking(Runtime& runtime, Work work) -> Task<std::invoke_result_t<Work&, std::stop_token>> {
+  using R = std::invoke_result_t<Work&, std::stop_token>;
+  struct State {
+    explicit State(Work w) : work(std::move(w)) {}
+    Work work;
+    std::stop_source stop;
+    std::optional<R> result;
+    std::exception_ptr failure;
+  };
+  auto state = std::make_shared<State>(std::move(work));
+  auto start = [state, &runtime](std::function<void()> done) {
+    runtime.post_blocking([state, done = std::move(done)] {
+      try {
+        state->result.emplace(state->work(state->stop.get_token()));
+      } catch (...) {
+        state->failure = std::current_exception();
+      }
+      done();
+    });
+  };
+  auto on_cancel = [state] { state->stop.request_stop(); };
+  co_await detail::await_completion(std::move(start), std::move(on_cancel));
+  if (state->failure) std::rethrow_exception(state->failure);
+  co_return std::move(*state->result);
+}
+
+// Runs `task`; if it has not finished after `limit` it is cancelled and the
+// answer is an Error of kind `timeout` with `what` in its message.
+template <class T>
+Task<base::Result<T>> with_timeout(Task<base::Result<T>> task, std::chrono::nanoseconds limit, std::string what);
+
+// A level that coroutines wait for: notify() wakes every waiter. Lives on the loop.
+class Notify {
+ public:
+  Notify();
+  ~Notify();
+  Notify(const Notify&) = delete;
+  Notify& operator=(const Notify&) = delete;
+  void notify_all();
+  // Returns at the next notify_all(), or after `limit`; true if it was notified.
+  Task<bool> wait_for(std::chrono::nanoseconds limit);
+  Task<void> wait();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+// Tasks that start together and end together: the owner co_awaits join(), which
+// returns when all have ended; cancel() cancels those that still run. Lives on
+// the loop; join() must have returned before it is destroyed.
+class TaskGroup {
+ public:
+  TaskGroup();
+  ~TaskGroup();
+  TaskGroup(const TaskGroup&) = delete;
+  TaskGroup& operator=(const TaskGroup&) = delete;
+  // Must be called on the loop.
+  void spawn(boost::asio::io_context& context, Task<void> task);
+  void cancel();
+  std::size_t running() const noexcept;
+  // If the waiting coroutine is cancelled, the tasks are cancelled and still waited for.
+  Task<void> join();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::rt
+
+#include "rt/timeout.inl"
