@@ -1,0 +1,125 @@
+// The client of one Kubernetes API server. Runs on the loop.
+//
+//   SLUICE_TRY(auto config, kube::load_config({}));           // kubeconfig or in-cluster
+//   SLUICE_TRY(auto client, kube::Client::create(runtime, config));
+//   auto pods = co_await client->list(kPods, {.namespace_ = "default"});
+//
+// Objects are JSON as the server prints them. Errors carry the server's
+// Status: kind by HTTP status, `reason` its machine-readable reason, message
+// its message ("Kubernetes API Conventions", section "Response Status Kind").
+// 429 and 503 with Retry-After are retried within the request's timeout;
+// everything else is the caller's to decide.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/object_meta.hpp"
+#include "base/result.hpp"
+#include "doc/json.hpp"
+#include "kube/config.hpp"
+#include "rt/runtime.hpp"
+
+namespace sluice::kube {
+
+// A kind as the server serves it ("API terminology": resource type).
+struct Resource {
+  std::string group;
+  std::string version;
+  std::string kind;
+  std::string plural;
+  bool namespaced = true;
+  bool operator==(const Resource&) const = default;
+  std::string api_version() const { return group.empty() ? version : group + "/" + version; }
+};
+
+struct ListOptions {
+  std::string namespace_;  // empty: all
+  std::string label_selector;
+  std::string field_selector;
+  std::int64_t page_size = 500;
+  std::string resource_version;  // empty: most recent; "0": any, from the server's cache
+  bool metadata_only = false;    // PartialObjectMetadata
+};
+
+struct ObjectList {
+  std::vector<doc::Json> items;  // each with apiVersion and kind filled in
+  std::string resource_version;
+};
+
+enum class WatchEventType { added, modified, deleted, bookmark };
+struct WatchEvent {
+  WatchEventType type = WatchEventType::added;
+  doc::Json object;
+};
+struct WatchOptions {
+  std::string namespace_;
+  std::string label_selector;
+  std::string field_selector;
+  std::string resource_version;  // where to start; from a list or an event
+  bool metadata_only = false;
+  std::chrono::seconds timeout{290};  // asked of the server; it ends the watch then
+};
+
+// An open watch. Destroying it closes its connection.
+class Watch {
+ public:
+  virtual ~Watch() = default;
+  // The next event; no value when the server ended the watch in the ordinary
+  // way. `gone`: the resourceVersion has expired, list again. `unavailable`:
+  // the connection broke, or nothing came for longer than the timeout asked for.
+  virtual rt::Task<base::Result<std::optional<WatchEvent>>> next() = 0;
+};
+
+struct ApplyOptions {
+  std::string field_manager;
+  bool force = true;   // take over fields that others own
+  bool dry_run = false;
+};
+enum class PatchType { merge, json, strategic };
+struct PatchOptions {
+  std::string field_manager;
+  std::string subresource;  // "status", "scale", or empty
+  bool dry_run = false;
+};
+struct DeleteOptions {
+  std::string propagation = "Background";
+  std::string uid;               // precondition, if not empty
+  std::string resource_version;  // precondition, if not empty
+  bool dry_run = false;
+};
+
+// Requests sent, by verb, since the start ("apply", "patch", "get", "list", ...).
+using RequestCounter = std::function<void(const std::string& verb, int http_status, std::chrono::nanoseconds took)>;
+
+class Client {
+ public:
+  static base::Result<std::shared_ptr<Client>> create(rt::Runtime& runtime, Config config);
+  virtual ~Client() = default;
+
+  virtual rt::Task<base::Result<doc::Json>> get(Resource resource, api::ObjectKey key) = 0;
+  // All pages. A continue token that expired half-way (410) restarts the list once.
+  virtual rt::Task<base::Result<ObjectList>> list(Resource resource, ListOptions options) = 0;
+  virtual rt::Task<base::Result<std::unique_ptr<Watch>>> watch(Resource resource, WatchOptions options) = 0;
+  virtual rt::Task<base::Result<doc::Json>> create(Resource resource, doc::Json object, std::string field_manager) = 0;
+  virtual rt::Task<base::Result<doc::Json>> update(Resource resource, doc::Json object, std::string field_manager) = 0;
+  // Server-side apply ("Server-Side Apply" in the Kubernetes documentation).
+  virtual rt::Task<base::Result<doc::Json>> apply(Resource resource, doc::Json object, ApplyOptions options) = 0;
+  virtual rt::Task<base::Result<doc::Json>> patch(Resource resource, api::ObjectKey key, PatchType type,
+                                                  doc::Json patch, PatchOptions options) = 0;
+  virtual rt::Task<base::Result<void>> remove(Resource resource, api::ObjectKey key, DeleteOptions options) = 0;
+  // A GET of any path ("/version", "/openapi/v3").
+  virtual rt::Task<base::Result<doc::Json>> raw_get(std::string path) = 0;
+
+  // The same server and connections, speaking as somebody else
+  // ("Authentication: User impersonation").
+  virtual std::shared_ptr<Client> impersonate(std::string user, std::vector<std::string> groups) = 0;
+  virtual void on_request(RequestCounter counter) = 0;
+};
+
+}  // namespace sluice::kube

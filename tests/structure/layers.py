@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Checks that a library includes only lower layers and keeps its third-party library to itself.
+
+usage: layers.py ROOT | layers.py --self-test
+exit status: 0 clean, 1 a rule is broken (one line for each place)."""
+import pathlib
+import re
+import sys
+import tempfile
+
+LAYERS = [
+    {"base"},
+    {"doc", "text", "rt"},
+    {"archive", "git", "http", "api", "kustomize"},
+    {"kube"},
+    {"controller", "apply", "artifact"},
+]
+# Third-party header prefix -> the only library that may include it.
+OWNERS = {
+    "git2": "git", "curl/": "git", "yaml-cpp/": "doc", "archive.h": "archive", "archive_entry.h": "archive",
+    "re2/": "text", "boost/beast": "http", "prometheus/": "controller",
+}
+# ... and must never be seen in a public header, whoever owns it.
+HIDDEN = tuple(OWNERS) + ("openssl/", "fmt/", "CLI/")
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
+
+
+def layer_of(library):
+    return next((i for i, names in enumerate(LAYERS) if library in names), None)
+
+
+def check(root):
+    problems = []
+    libs = root / "libs"
+    for path in sorted([*libs.rglob("*.?pp"), *libs.rglob("*.inl")]):
+        parts = path.relative_to(libs).parts
+        library, public = parts[0], len(parts) == 2 and path.suffix == ".hpp"
+        if layer_of(library) is None:
+            problems.append(f"{path.relative_to(root)}: library '{library}' has no layer in {pathlib.Path(__file__).name}")
+            continue
+        for quote, name in INCLUDE.findall(path.read_text()):
+            where = f"{path.relative_to(root)}: includes {name}"
+            target = name.split("/")[0]
+            if quote == '"' and "/" in name and target != library:
+                layer = layer_of(target)
+                if layer is None:
+                    problems.append(f"{where}: there is no library '{target}'")
+                elif layer > layer_of(library) or (layer == layer_of(library) and (library, target) not in PEERS):
+                    problems.append(f"{where}: '{target}' does not stand below '{library}'")
+            for prefix, owner in OWNERS.items():
+                if name.startswith(prefix) and library != owner:
+                    problems.append(f"{where}: only libs/{owner} may")
+            if public and name.startswith(HIDDEN):
+                problems.append(f"{where}: not in a public header")
+    return problems
+
+
+# Uses within a layer that are meant.
+PEERS = set()
+
+
+def self_test():
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        for name, text in {"base/a.hpp": '#include "kube/client.hpp"\n', "git/b.hpp": "#include <git2.h>\n",
+                           "http/c.cpp": "#include <git2.h>\n", "kube/d.hpp": '#include "base/result.hpp"\n'}.items():
+            path = root / "libs" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        problems = check(root)
+    assert len(problems) == 3, problems
+    assert not any("kube/d.hpp" in p for p in problems), problems
+    return []
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    problems = self_test() if sys.argv[1] == "--self-test" else check(pathlib.Path(sys.argv[1]))
+    print("\n".join(problems) or "layers are clean")
+    return 1 if problems else 0
+
+
+sys.exit(main())
