@@ -22,6 +22,10 @@ target_compile_definitions(sluice_options INTERFACE
 target_include_directories(sluice_options INTERFACE ${CMAKE_SOURCE_DIR}/libs)
 target_link_libraries(sluice_options INTERFACE Threads::Threads nlohmann_json::nlohmann_json)
 
+# The precompiled header names Asio, so whoever uses it needs Asio's compiled part.
+add_library(sluice_asio STATIC ${CMAKE_SOURCE_DIR}/libs/rt/asio.cpp)
+target_link_libraries(sluice_asio PRIVATE sluice_options)
+
 # One precompiled header for all: the standard library, JSON and Asio's
 # awaitable, which together cost five seconds a file.
 file(WRITE ${CMAKE_BINARY_DIR}/pch/sluice_pch.cpp "")
@@ -35,7 +39,7 @@ target_precompile_headers(sluice_pch PRIVATE
   <nlohmann/json.hpp> <boost/asio/awaitable.hpp>)
 
 function(sluice_common target)
-  target_link_libraries(${target} PRIVATE sluice_options)
+  target_link_libraries(${target} PRIVATE sluice_options sluice_asio)
   # CMake would give programs -fPIE, and a header precompiled with -fPIC does not fit that.
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   target_compile_options(${target} PRIVATE -fPIC)
@@ -47,6 +51,7 @@ endfunction()
 function(sluice_library name)
   cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cpp */*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/rt/asio\\.cpp$")
   file(GLOB headers CONFIGURE_DEPENDS *.hpp)
   if(sources)
     add_library(sluice_${name} STATIC ${sources})
