@@ -1,0 +1,118 @@
+// The kustomize build engine: kustomization folders in, Kubernetes objects out.
+//
+// What kustomize v5.8.1 builds, this builds, with the same result and in the
+// same order, from a read-only base::FileView. Pure: it touches no disk, no
+// network, no clock and no environment; the same bytes give the same objects.
+// Time is linear in the number of objects.
+//
+// Helm charts and KRM functions are refused (`unsupported`) with the reason.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file_view.hpp"
+#include "base/result.hpp"
+#include "doc/json.hpp"
+#include "doc/yaml.hpp"
+
+namespace sluice::kustomize {
+
+// Fetches what a kustomization names by URL. Called while building, so an
+// implementation that needs the network blocks: run the build on the pool.
+class RemoteLoader {
+ public:
+  virtual ~RemoteLoader() = default;
+  // The bytes behind an http(s) URL.
+  virtual base::Result<std::string> file(const std::string& url) = 0;
+  // A Git or archive base: a tree, and the folder in it to build.
+  struct Tree {
+    std::shared_ptr<const base::FileView> files;
+    std::string path;
+  };
+  virtual base::Result<Tree> tree(const std::string& url) = 0;
+};
+
+// Bounds on what others wrote; past them a build ends in `too_large`.
+struct Limits {
+  std::size_t max_layers = 256;       // kustomizations inside of each other
+  std::size_t max_objects = 200'000;  // in one build
+  std::size_t max_file_bytes = 64U << 20U;
+  std::size_t max_total_bytes = 512U << 20U;  // of all files read, each time it is read
+  doc::YamlLimits yaml;
+};
+
+enum class LoadRestriction {
+  // Files must lie below the folder of the kustomization that names them, as
+  // the kustomize command has it. Folders with a kustomization of their own
+  // may lie anywhere in the view.
+  root_only,
+  // Files may lie anywhere in the view, as Flux has it.
+  none,
+};
+
+struct BuildOptions {
+  Limits limits;
+  LoadRestriction restriction = LoadRestriction::root_only;
+  RemoteLoader* remote = nullptr;  // null: URLs are refused
+};
+
+struct Object {
+  doc::Json value;
+  std::string origin_file;  // path in the view of the file that it comes from
+  int origin_line = 0;      // 1-based line of its first content there; 0 for a generated object
+};
+
+struct BuildResult {
+  std::vector<Object> objects;
+  std::vector<std::string> warnings;  // use of deprecated fields, one line each
+};
+
+// Builds the kustomization in folder `path` of the view.
+//
+// Errors are one line that names the kustomization file, the entry in it, the
+// file and line of the resource, and the cause. Kinds: `invalid` (what was
+// written is wrong), `not_found` (a file or folder named is not there),
+// `unsupported`, `too_large`, and what the view or the remote loader answers.
+base::Result<BuildResult> build(const base::FileView& files, std::string_view path, const BuildOptions& options = {});
+
+// What the spec of a Flux Kustomization adds to the kustomization.yaml at its
+// path (fluxcd/pkg/kustomize, kustomize_generator.go).
+struct Selector {
+  std::string group, version, kind, name, namespace_;  // regular expressions; "" matches all
+  std::string label_selector, annotation_selector;
+};
+struct Patch {
+  std::string patch;  // strategic merge or JSON 6902, as YAML or JSON
+  std::optional<Selector> target;
+};
+struct Image {
+  std::string name, new_name, new_tag, digest;
+};
+struct Overlay {
+  std::string target_namespace;
+  std::string name_prefix;
+  std::string name_suffix;
+  std::vector<Patch> patches;
+  std::vector<Image> images;
+  std::vector<std::string> components;  // local relative paths
+  bool ignore_missing_components = false;
+  std::vector<std::string> build_metadata;
+};
+
+// Builds as Flux's kustomize-controller does: fields of `overlay` are put on
+// top of the kustomization file in `path`. Without such a file one is made of
+// all .yaml and .yml files below, and of folders with a kustomization of their
+// own. An empty folder gives no objects. Load restriction `none` applies.
+base::Result<BuildResult> build_flux(const base::FileView& files, std::string_view path, const Overlay& overlay,
+                                     const BuildOptions& options = {});
+
+// The objects as `kustomize build` prints them: YAML documents, keys sorted.
+std::string print(const BuildResult& result);
+
+}  // namespace sluice::kustomize

@@ -1,0 +1,53 @@
+#include <catch2/catch.hpp>
+
+#include "doc/yaml.hpp"
+
+using sluice::doc::Json;
+using sluice::doc::parse_yaml;
+using sluice::doc::print_yaml;
+
+TEST_CASE("strings are quoted where a YAML 1.1 reader would mistake them") {
+  const auto [text, expected] = GENERATE(table<std::string, std::string>({
+      {"plain", "plain"},
+      {"yes", "\"yes\""},
+      {"off", "\"off\""},
+      {"y", "\"y\""},
+      {"0123", "\"0123\""},
+      {"1e3", "\"1e3\""},
+      {"null", "\"null\""},
+      {"", "\"\""},
+      {"2001-01-01", "\"2001-01-01\""},
+      {"1:30", "\"1:30\""},
+      {"12.5", "\"12.5\""},
+      {"a: b", "'a: b'"},
+      {"a #b", "'a #b'"},
+      {"it's", "it's"},
+      {"*x", "'*x'"},
+      {" lead", "' lead'"},
+      {"tab\there", "\"tab\\there\""},
+      {"caf\xC3\xA9", "caf\xC3\xA9"},
+      {"\xF0\x9F\x98\x80", "\"\\U0001F600\""},
+      {"-", "'-'"},
+      {"-a", "-a"},
+      {"a\nb", "|-\n  a\n  b"},
+      {"a\nb\n", "|\n  a\n  b"},
+      {"a\n\n", "|+\n  a\n"},
+      {" a\nb", "|2-\n   a\n  b"},
+      {"a \nb", "\"a \\nb\""},
+  }));
+  const std::string printed = print_yaml({{"k", text}});
+  CHECK(printed == "k: " + expected + "\n");
+  CHECK(*parse_yaml(printed) == Json({{"k", text}}));
+}
+
+TEST_CASE("lists stand at the column of their key and maps inside of them two further") {
+  const Json value = {{"a", {1, {{"b", {"x"}}, {"c", nullptr}}, Json::array({Json::array({1, 2})})}},
+                      {"e", Json::array()},
+                      {"o", Json::object()}};
+  CHECK(print_yaml(value) == "a:\n- 1\n- b:\n  - x\n  c: null\n- - - 1\n    - 2\ne: []\no: {}\n");
+}
+
+TEST_CASE("numbers keep their kind and their digits") {
+  CHECK(print_yaml({{"a", 18446744073709551615U}, {"b", -5}, {"c", 1.5}, {"d", 1e21}, {"e", 3.0}}) ==
+        "a: 18446744073709551615\nb: -5\nc: 1.5\nd: 1e+21\ne: 3\n");
+}

@@ -1,0 +1,129 @@
+#include <catch2/catch.hpp>
+
+#include "doc/yaml.hpp"
+
+using sluice::base::ErrorKind;
+using sluice::doc::Json;
+using sluice::doc::parse_yaml;
+using sluice::doc::parse_yaml_stream;
+using sluice::doc::YamlLimits;
+
+namespace {
+Json read(std::string_view text) {
+  auto value = parse_yaml(text);
+  INFO((value ? std::string() : value.error().message));
+  REQUIRE(value);
+  return *value;
+}
+}  // namespace
+
+TEST_CASE("plain scalars get the types that go-yaml v3 gives them") {
+  const auto [text, expected] = GENERATE(table<std::string, Json>({
+      {"yes", Json("yes")},
+      {"true", Json(true)},
+      {"False", Json(false)},
+      {"~", Json()},
+      {"", Json()},
+      {"12", Json(12)},
+      {"-7", Json(-7)},
+      {"+7", Json(7)},
+      {"0123", Json(83)},
+      {"0o17", Json(15)},
+      {"0x1F", Json(31)},
+      {"0b11", Json(3)},
+      {"1_000", Json(1000)},
+      {"089", Json(89.0)},
+      {"9223372036854775807", Json(INT64_MAX)},
+      {"18446744073709551615", Json(UINT64_MAX)},
+      {"1.5", Json(1.5)},
+      {"1e3", Json(1000.0)},
+      {".5", Json(0.5)},
+      {"1.2.3", Json("1.2.3")},
+      {"2001-01-01", Json("2001-01-01")},
+      {"1:30", Json("1:30")},
+      {"\"12\"", Json("12")},
+      {"'true'", Json("true")},
+      {"!!str 12", Json("12")},
+      {"!!float 3", Json(3.0)},
+      {"0.0.0.0/0", Json("0.0.0.0/0")},
+  }));
+  INFO(text);
+  const Json value = read("v: " + text);
+  CHECK(value["v"] == expected);
+  CHECK(value["v"].type_name() == std::string(expected.type_name()));
+}
+
+TEST_CASE("anchors, aliases and merge keys are resolved, own keys win") {
+  const Json value = read(R"(
+base: &base {a: 1, b: 2}
+other: &other {b: 3, c: 4}
+one:
+  <<: *base
+  b: 9
+many:
+  b: 7
+  <<: [*other, *base]
+list: [*base, "<<"]
+)");
+  CHECK(value["one"] == Json({{"a", 1}, {"b", 9}}));
+  CHECK(value["many"] == Json({{"a", 1}, {"b", 7}, {"c", 4}}));
+  CHECK(value["list"][0] == value["base"]);
+}
+
+TEST_CASE("keys that are no strings become strings") {
+  CHECK(read("1: a\ntrue: b\n1.5: c\n") == Json({{"1", "a"}, {"true", "b"}, {"1.5", "c"}}));
+}
+
+TEST_CASE("a BOM and CRLF line ends are accepted") {
+  CHECK(read("\xEF\xBB\xBF"
+             "a: 1\r\nb: |\r\n  x\r\n  y\r\n") == Json({{"a", 1}, {"b", "x\ny\n"}}));
+}
+
+TEST_CASE("a stream yields its documents with the line where each begins") {
+  const auto documents = parse_yaml_stream("# c\n---\na: 1\n---\n---\n# only a comment\n---\n\nb: 2\n...\n");
+  REQUIRE(documents);
+  REQUIRE(documents->size() == 2);
+  CHECK((*documents)[0].line == 3);
+  CHECK((*documents)[1].line == 9);
+}
+
+TEST_CASE("what is wrong is named with line and column") {
+  const auto [text, start] = GENERATE(table<std::string, std::string>({
+      {"a: 1\nb: 2\na: 3\n", "line 3, column 1: key \"a\" is there twice"},
+      {"a: [1, 2\n", "line 2, column"},
+      {"a: 1\n  b: 2\n", "line 2, column"},
+      {"x: *nothing\n", "line 1, column 4"},
+      {"x: &a [*a]\n", "line 1, column 8: anchor contains itself"},
+      {"a: 1\nb: \xFF\n", "line 2, column 4: invalid UTF-8"},
+      {"a: \x01\n", "line 1, column 4: control characters are not allowed"},
+      {"? [a]\n: b\n", "line 1, column 3: a map or list as a key"},
+      {"a: !!int x\n", "line 1, column 4: cannot read `x` as !!int"},
+      {"a: 1\n---\nb: 2\n", "line 3, column 1: a second document"},
+  }));
+  const auto value = parse_yaml(text);
+  INFO(text);
+  REQUIRE_FALSE(value);
+  CHECK(value.error().kind == ErrorKind::invalid);
+  CHECK_THAT(value.error().message, Catch::StartsWith(start));
+}
+
+TEST_CASE("an alias bomb is refused before it is expanded") {
+  std::string text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
+  for (int i = 1; i < 12; ++i) {
+    const auto p = "*a" + std::to_string(i - 1);
+    text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+    for (int k = 0; k < 10; ++k) text += p + (k < 9 ? "," : "]\n");
+  }
+  YamlLimits limits;
+  limits.max_nodes = 100'000;
+  const auto value = parse_yaml(text, limits);
+  REQUIRE_FALSE(value);
+  CHECK(value.error().kind == ErrorKind::too_large);
+}
+
+TEST_CASE("nesting and number of documents are bounded") {
+  CHECK(parse_yaml(std::string(100'000, '[')).error().kind == ErrorKind::too_large);
+  YamlLimits limits;
+  limits.max_documents = 2;
+  CHECK(parse_yaml_stream("a: 1\n---\na: 1\n---\na: 1\n", limits).error().kind == ErrorKind::too_large);
+}
