@@ -1,0 +1,222 @@
+#include "api/kustomization.hpp"
+
+#include <algorithm>
+
+#include "api/detail/common_tables.hpp"
+#include "api/detail/describe.hpp"
+#include "api/detail/kinds.hpp"
+#include "api/detail/read.hpp"
+#include "api/detail/write.hpp"
+#include "api/names.hpp"
+
+namespace sluice::api {
+
+namespace detail {
+
+constexpr std::array kSourceKinds{"OCIRepository"sv, "GitRepository"sv, "Bucket"sv, "ExternalArtifact"sv};
+constexpr std::array kDecryptionProviders{"sops"sv};
+constexpr std::array kValuesKinds{"Secret"sv, "ConfigMap"sv};
+constexpr std::array kBuildMetadata{"originAnnotations"sv, "transformerAnnotations"sv};
+
+template <>
+struct EnumNames<DeletionPolicy> {
+  static constexpr std::array values{std::pair{DeletionPolicy::mirror_prune, "MirrorPrune"sv},
+                                     std::pair{DeletionPolicy::remove, "Delete"sv},
+                                     std::pair{DeletionPolicy::wait_for_termination, "WaitForTermination"sv},
+                                     std::pair{DeletionPolicy::orphan, "Orphan"sv}};
+};
+
+template <>
+struct EnumNames<SubstituteStrategy> {
+  static constexpr std::array values{std::pair{SubstituteStrategy::with_variables, "WithVariables"sv},
+                                     std::pair{SubstituteStrategy::always, "Always"sv}};
+};
+
+template <>
+struct Table<CrossNamespaceSourceReference> {
+  using Reference = CrossNamespaceSourceReference;
+  static constexpr auto fields = std::tuple{
+      field("apiVersion", &Reference::api_version),
+      field("kind", &Reference::kind).required().one_of(kSourceKinds),
+      field("name", &Reference::name).required(),
+      field("namespace", &Reference::namespace_),
+  };
+};
+
+template <>
+struct Table<CommonMetadata> {
+  static constexpr auto fields = std::tuple{
+      field("annotations", &CommonMetadata::annotations),
+      field("labels", &CommonMetadata::labels),
+  };
+};
+
+template <>
+struct Table<Selector> {
+  static constexpr auto fields = std::tuple{
+      field("group", &Selector::group),
+      field("version", &Selector::version),
+      field("kind", &Selector::kind),
+      field("namespace", &Selector::namespace_),
+      field("name", &Selector::name),
+      field("annotationSelector", &Selector::annotation_selector),
+      field("labelSelector", &Selector::label_selector),
+  };
+};
+
+template <>
+struct Table<Patch> {
+  static constexpr auto fields = std::tuple{
+      field("patch", &Patch::patch).required(),
+      field("target", &Patch::target),
+  };
+};
+
+template <>
+struct Table<Image> {
+  static constexpr auto fields = std::tuple{
+      field("name", &Image::name).required(),
+      field("newName", &Image::new_name),
+      field("newTag", &Image::new_tag),
+      field("digest", &Image::digest),
+  };
+};
+
+template <>
+struct Table<Decryption> {
+  static constexpr auto fields = std::tuple{
+      field("provider", &Decryption::provider).required().one_of(kDecryptionProviders),
+      field("serviceAccountName", &Decryption::service_account_name),
+      field("secretRef", &Decryption::secret_ref),
+  };
+};
+
+template <>
+struct Table<SubstituteReference> {
+  static constexpr auto fields = std::tuple{
+      field("kind", &SubstituteReference::kind).required().one_of(kValuesKinds),
+      field("name", &SubstituteReference::name).required(),
+      field("optional", &SubstituteReference::optional).defaulted(),
+  };
+};
+
+template <>
+struct Table<PostBuild> {
+  static constexpr auto fields = std::tuple{
+      field("substituteStrategy", &PostBuild::substitute_strategy),
+      field("substitute", &PostBuild::substitute),
+      field("substituteFrom", &PostBuild::substitute_from),
+  };
+};
+
+template <>
+struct Table<CustomHealthCheck> {
+  static constexpr auto fields = std::tuple{
+      field("apiVersion", &CustomHealthCheck::api_version).required(),
+      field("kind", &CustomHealthCheck::kind),
+      field("current", &CustomHealthCheck::current).required(),
+      field("inProgress", &CustomHealthCheck::in_progress),
+      field("failed", &CustomHealthCheck::failed),
+  };
+};
+
+template <>
+struct Table<IgnoreRule> {
+  static constexpr auto fields = std::tuple{
+      field("paths", &IgnoreRule::paths).required(),
+      field("target", &IgnoreRule::target),
+  };
+};
+
+template <>
+struct Table<KustomizationSpec> {
+  using Spec = KustomizationSpec;
+  static constexpr auto fields = std::tuple{
+      field("commonMetadata", &Spec::common_metadata),
+      field("dependsOn", &Spec::depends_on),
+      field("decryption", &Spec::decryption).unsupported("encrypted manifests are not decrypted"),
+      field("interval", &Spec::interval).required(),
+      field("retryInterval", &Spec::retry_interval),
+      field("kubeConfig", &Spec::kube_config).unsupported("objects are applied to the daemon's own cluster only"),
+      field("path", &Spec::path),
+      field("postBuild", &Spec::post_build).unsupported("variables are not substituted"),
+      field("prune", &Spec::prune).required(),
+      field("deletionPolicy", &Spec::deletion_policy),
+      field("healthChecks", &Spec::health_checks),
+      field("namePrefix", &Spec::name_prefix),
+      field("nameSuffix", &Spec::name_suffix),
+      field("patches", &Spec::patches),
+      field("images", &Spec::images),
+      field("serviceAccountName", &Spec::service_account_name),
+      field("sourceRef", &Spec::source_ref).required(),
+      field("suspend", &Spec::suspend),
+      field("targetNamespace", &Spec::target_namespace),
+      field("timeout", &Spec::timeout),
+      field("force", &Spec::force).defaulted(),
+      field("wait", &Spec::wait),
+      field("buildMetadata", &Spec::build_metadata)
+          .one_of(kBuildMetadata)
+          .unsupported("annotations about the build are not written"),
+      field("components", &Spec::components),
+      field("ignoreMissingComponents", &Spec::ignore_missing_components),
+      field("healthCheckExprs", &Spec::health_check_exprs).unsupported("health by CEL expressions is not implemented"),
+      field("ignore", &Spec::ignore).unsupported("drift is corrected in every applied field"),
+  };
+};
+
+template <>
+struct Table<KustomizationStatus> {
+  using Status = KustomizationStatus;
+  static constexpr auto fields = std::tuple{
+      field("lastHandledReconcileAt", &Status::last_handled_reconcile_at),
+      field("observedGeneration", &Status::observed_generation),
+      field("conditions", &Status::conditions),
+      field("lastAppliedRevision", &Status::last_applied_revision),
+      field("lastAppliedOriginRevision", &Status::last_applied_origin_revision),
+      field("lastAttemptedRevision", &Status::last_attempted_revision),
+      field("inventory", &Status::inventory),
+      field("history", &Status::history),
+  };
+};
+
+KindInfo describe_kustomization() {
+  return {.gvk = {std::string(group::kKustomize), "v1", std::string(kind::kKustomization)},
+          .plural = "kustomizations",
+          .short_names = {"ks"},
+          .categories = {"all", "fluxcd", "fluxcd-appliers"},
+          .spec = describe<KustomizationSpec>(),
+          .status = describe<KustomizationStatus>()};
+}
+
+}  // namespace detail
+
+base::Result<Kustomization> parse_kustomization(const doc::Json& object) {
+  return detail::read_object<Kustomization>(object, group::kKustomize, kind::kKustomization);
+}
+
+doc::Json to_json(const KustomizationStatus& status) { return detail::write(status); }
+
+base::Duration effective_timeout(const KustomizationSpec& spec) {
+  constexpr base::Duration kFloor = std::chrono::seconds(30);
+  return std::max(spec.timeout.value_or(spec.interval - kFloor), kFloor);
+}
+
+base::Duration effective_retry_interval(const KustomizationSpec& spec) {
+  return spec.retry_interval.value_or(spec.interval);
+}
+
+DeletionPolicy effective_deletion_policy(const KustomizationSpec& spec) {
+  return spec.deletion_policy.value_or(DeletionPolicy::mirror_prune);
+}
+
+bool deletes_objects(const KustomizationSpec& spec) {
+  switch (effective_deletion_policy(spec)) {
+    case DeletionPolicy::mirror_prune: return spec.prune;
+    case DeletionPolicy::remove:
+    case DeletionPolicy::wait_for_termination: return true;
+    case DeletionPolicy::orphan: return false;
+  }
+  return false;
+}
+
+}  // namespace sluice::api
