@@ -1,0 +1,79 @@
+// Keeps all objects of one kind reconciled: cache events in, queue, workers, the
+// reconcile shell, requeue. Runs on the loop.
+//
+// The shell does for every run: load; finalizer and deletion; suspend; fields
+// that are not honoured yet (Stalled, UnsupportedField); the steps; outcome to
+// conditions; one status write if anything changed; events; metrics; requeue.
+// A change of spec, a requestedAt, forceAt or resetAt annotation, or a deletion
+// supersedes the run that is on: it is cancelled where it waits and run anew.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "api/object_meta.hpp"
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "controller/event_recorder.hpp"
+#include "controller/metrics.hpp"
+#include "controller/reconciler.hpp"
+#include "controller/watch_cache.hpp"
+#include "controller/work_queue.hpp"
+#include "kube/client.hpp"
+#include "rt/runtime.hpp"
+
+namespace sluice::controller {
+
+struct ControllerOptions {
+  std::size_t concurrency = 4;  // Flux: --concurrent
+  RetryDelay retry;
+  unsigned jitter_percent = 5;  // Flux: --interval-jitter-percentage
+  // How long a run may go before its progress is published.
+  base::Duration progress_delay = std::chrono::milliseconds(300);
+};
+
+// What controllers share; all outlive them.
+struct Services {
+  rt::Runtime& runtime;
+  std::shared_ptr<kube::Client> client;
+  const base::Clock& clock;
+  base::Logger log;
+  EventRecorder& events;
+  Metrics& metrics;
+};
+
+class Controller {
+ public:
+  // Maps a change elsewhere to the objects of this kind that it concerns.
+  // `before` is null for what is new, `now` for what is gone.
+  using MapFunction = std::function<std::vector<api::ObjectKey>(const Object& before, const Object& now)>;
+
+  // `cache` holds the objects of the reconciler's kind and outlives this.
+  Controller(Services services, std::shared_ptr<Reconciler> reconciler, WatchCache& cache, ControllerOptions options);
+  ~Controller();
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+
+  // Runs the workers until the runtime stops: then each finishes its run, or is
+  // cancelled with this task. The caches must have synced.
+  rt::Task<void> run();
+
+  // Reconcile soon; a run that is on is left alone and followed by another.
+  void enqueue(api::ObjectKey key);
+  void enqueue_after(api::ObjectKey key, base::Duration delay);
+  // Reconcile now: what waits in a run that is on is cancelled.
+  void supersede(api::ObjectKey key);
+  // Enqueues (or, with `urgent`, supersedes) whatever `map` names at each change in `other`.
+  void watch(WatchCache& other, MapFunction map, bool urgent = false);
+
+  WatchCache& cache() noexcept;
+  const WorkQueue& queue() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::controller

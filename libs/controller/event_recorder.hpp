@@ -1,0 +1,66 @@
+// Says on Kubernetes Events what happened to an object. Runs on the loop.
+//
+// Best effort: emit() returns at once, and what cannot be written is tried
+// again a few times, then logged and dropped. Equal events within ten minutes
+// become one with a count, and a chatty object is limited, as client-go's
+// EventCorrelator does (k8s.io/client-go tools/record/events_cache.go).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "api/object_meta.hpp"
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "doc/json.hpp"
+#include "kube/client.hpp"
+#include "rt/runtime.hpp"
+
+namespace sluice::controller {
+
+enum class Severity { trace, info, error };  // Event types Normal, Normal and Warning
+
+struct EventRecord {
+  Severity severity = Severity::info;
+  std::string reason;
+  std::string message;
+  // Written as annotations; keys as they go over the wire, that is with the
+  // prefix of the object's group (event_key below).
+  api::StringMap annotations;
+};
+
+// "kustomize.toolkit.fluxcd.io/revision" for metadata key "revision" of a Kustomization.
+std::string event_key(std::string_view group, std::string_view key);
+
+class EventRecorder {
+ public:
+  virtual ~EventRecorder() = default;
+  // `object` is what the event is about (apiVersion, kind, metadata are read;
+  // its event.toolkit.fluxcd.io/* annotations are copied).
+  virtual void emit(const doc::Json& object, EventRecord record) = 0;
+};
+
+struct EventRecorderOptions {
+  std::string controller;  // reportingController and source.component
+  std::string instance;    // reportingInstance: the pod's name
+  std::size_t max_queued = 1024;
+};
+
+// Writes through `client`. run() must be spawned for anything to be sent; when
+// it is cancelled what is queued is dropped.
+class KubeEventRecorder final : public EventRecorder {
+ public:
+  KubeEventRecorder(std::shared_ptr<kube::Client> client, const base::Clock& clock, base::Logger log,
+                    EventRecorderOptions options);
+  ~KubeEventRecorder() override;
+  void emit(const doc::Json& object, EventRecord record) override;
+  rt::Task<void> run();
+  // Returns when all that was emitted so far is sent or dropped.
+  rt::Task<void> flush();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::controller

@@ -1,0 +1,81 @@
+// One reconciliation of one object, as its steps see it. Owned by the shell;
+// lives on the loop for as long as the steps run.
+//
+// A step reads `object`, edits the drafts (`status`, `conditions`), and the
+// shell writes them: at save(), some time after progress(), and at the end.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "api/conditions.hpp"
+#include "api/object_meta.hpp"
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "controller/event_recorder.hpp"
+#include "controller/watch_cache.hpp"
+#include "doc/json.hpp"
+#include "kube/client.hpp"
+#include "rt/runtime.hpp"
+
+namespace sluice::controller {
+
+class StatusWriter;
+
+class RunContext {
+ public:
+  RunContext(Object object, std::shared_ptr<kube::Client> client, const base::Clock& clock, base::Logger log,
+             EventRecorder& events, std::shared_ptr<StatusWriter> writer);
+
+  const Object object;  // as it was when the run began
+  const api::ObjectMeta meta;
+  const api::GroupVersionKind gvk;
+  const std::shared_ptr<kube::Client> client;
+  const base::Clock& clock;
+  const base::Logger log;  // carries kind, namespace, name and reconcileID
+
+  // The draft of `status`, without the parts that the shell keeps itself:
+  // conditions, observedGeneration, lastHandledReconcileAt.
+  doc::Json status;
+  // The draft of the conditions. Steps set only what they found to be so
+  // (SourceVerified, Healthy=True); failures are told by returning StepFailure.
+  api::Conditions conditions;
+  // Ready=True says this when the run ends well.
+  std::string ready_reason = "ReconciliationSucceeded";
+  std::string ready_message;
+  // Metadata of every event from here on, by bare key ("revision").
+  api::StringMap event_metadata;
+
+  const api::ObjectKey key() const { return meta.key(); }
+  api::ConditionStamp stamp() const { return {meta.generation, clock.now()}; }
+  // A reconciliation was asked for by annotation, and this run answers it.
+  bool is_requested() const;
+  // The same with forceAt beside requestedAt (Flux: both hold the same value).
+  bool is_forced() const;
+
+  // There is something to do and this is what is being done: Reconciling=True
+  // and Ready=Unknown with this message. Published if the run is still busy a
+  // moment later, so that runs of a blink cost one write; costs nothing here.
+  void progress(std::string_view message, std::string_view reason = "Progressing");
+  // Writes the drafts now. For what must be known before the next effect (an
+  // inventory before its objects).
+  rt::Task<base::Result<void>> save();
+  // Emits an event about the object with event_metadata and `extra`.
+  void event(Severity severity, std::string_view reason, std::string_view message, api::StringMap extra = {});
+
+  // Set by the shell.
+  bool superseded() const noexcept { return superseded_; }
+
+ private:
+  friend class Shell;
+  friend class RunControl;
+  EventRecorder& events_;
+  std::shared_ptr<StatusWriter> writer_;
+  bool progressing_ = false;
+  bool superseded_ = false;
+  bool interruptible_ = true;
+};
+
+}  // namespace sluice::controller
