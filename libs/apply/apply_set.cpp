@@ -78,10 +78,10 @@ struct ApplySet::Job {
   api::GroupVersionKind gvk;
   kube::Resource resource;
   bool force = false;
-  bool may_override = true;     // ssa: Merge leaves fields of others alone
+  bool may_override = true;  // ssa: Merge leaves fields of others alone
   bool skip = false;
-  bool exists = false;          // as the dry run saw it
-  std::string live_version;     // its resourceVersion before the write
+  bool exists = false;       // as the dry run saw it
+  std::string live_version;  // its resourceVersion before the write
   std::optional<Change> change;
   std::optional<base::Error> error;
 };

@@ -81,7 +81,8 @@ Readiness deployment(const Json& object) {
   if (auto waiting = surplus(total, want)) return *waiting;
   if (auto waiting = lacking({{"Available", available, updated}, {"Ready", ready, want}})) return *waiting;
   const bool paused = progressing && progressing->reason == "DeploymentPaused";
-  const bool rolled_out = progressing && progressing->status == "True" && progressing->reason == "NewReplicaSetAvailable";
+  const bool rolled_out =
+      progressing && progressing->status == "True" && progressing->reason == "NewReplicaSetAvailable";
   if (progressing && !rolled_out && !paused) return in_progress("ReplicaSet not available");
   if (!is_condition(object, "Available", "True")) return in_progress("Deployment not available");
   return current(fmt::format("Deployment is available. Replicas: {}", total));
@@ -164,7 +165,8 @@ Readiness pod(const Json& object) {
   // Upstream calls a pod unschedulable after 15 s. Without a clock here it stays
   // in progress, and the caller's timeout reports the scheduler's own message.
   const auto scheduled = condition(object, "PodScheduled");
-  if (scheduled && scheduled->status == "False") return in_progress(fmt::format("Not scheduled: {}", scheduled->message));
+  if (scheduled && scheduled->status == "False")
+    return in_progress(fmt::format("Not scheduled: {}", scheduled->message));
   return in_progress(phase.empty() ? "Pod phase not available" : "Pod is pending");
 }
 
@@ -202,7 +204,8 @@ Readiness crd(const Json& object) {
   }
   if (const auto established = condition(object, "Established")) {
     if (established->status == "True") return current("CRD is established");
-    if (established->reason != "Installing") return failed(fmt::format("{}: {}", established->reason, established->message));
+    if (established->reason != "Installing")
+      return failed(fmt::format("{}: {}", established->reason, established->message));
   }
   return in_progress("Install in progress");
 }

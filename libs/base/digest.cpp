@@ -118,8 +118,7 @@ Result<Digest> Digest::parse(std::string_view text) {
   }
   SLUICE_TRY(const DigestAlgorithm algorithm, parse_digest_algorithm(text.substr(0, colon)));
   const std::string_view hex = text.substr(colon + 1);
-  if (hex.size() != info(algorithm).hex_length ||
-      hex.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
+  if (hex.size() != info(algorithm).hex_length || hex.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
     return unexpected(ErrorKind::invalid, "digest '" + std::string(text) + "' is not " +
                                               std::to_string(info(algorithm).hex_length) + " lower-case hex digits");
   }

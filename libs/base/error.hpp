@@ -41,9 +41,9 @@ bool is_retryable(ErrorKind kind) noexcept;
 
 struct Error {
   ErrorKind kind = ErrorKind::internal;
-  std::string message;      // a sentence's worth, no trailing full stop
-  int http_status = 0;      // 0 when no HTTP answer was involved
-  std::string reason;       // the peer's machine-readable reason (Kubernetes Status.reason), if any
+  std::string message;  // a sentence's worth, no trailing full stop
+  int http_status = 0;  // 0 when no HTTP answer was involved
+  std::string reason;   // the peer's machine-readable reason (Kubernetes Status.reason), if any
   std::optional<std::chrono::milliseconds> retry_after;  // what the peer asked for
 
   // Prepends what was being done: "reading kustomization.yaml: <message>".

@@ -62,8 +62,9 @@ class MemoryView final : public FileView {
     }
     // "a-b" sorts before "a/..." as a key but after "a" as a name.
     std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-    entries.erase(std::unique(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name == b.name; }),
-                  entries.end());
+    entries.erase(
+        std::unique(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name == b.name; }),
+        entries.end());
     return entries;
   }
 
@@ -113,8 +114,8 @@ class DiskView final : public FileView {
     std::vector<DirEntry> entries;
     for (fs::directory_iterator it(real, ec), end; !ec && it != end; it.increment(ec)) {
       std::error_code ignored;  // a dangling link is listed; reading it then says so
-      entries.push_back({it->path().filename().string(),
-                         it->is_directory(ignored) ? FileType::directory : FileType::file});
+      entries.push_back(
+          {it->path().filename().string(), it->is_directory(ignored) ? FileType::directory : FileType::file});
     }
     if (ec) return unexpected(ErrorKind::io, quote(path) + ": " + ec.message());
     std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

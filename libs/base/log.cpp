@@ -56,8 +56,7 @@ Result<LogLevel> parse_log_level(std::string_view name) {
   for (const LogLevel level : {LogLevel::trace, LogLevel::debug, LogLevel::info, LogLevel::error}) {
     if (level_name(level) == name) return level;
   }
-  return unexpected(ErrorKind::invalid,
-                    fmt::format("unknown log level '{}'; one of trace, debug, info, error", name));
+  return unexpected(ErrorKind::invalid, fmt::format("unknown log level '{}'; one of trace, debug, info, error", name));
 }
 
 struct Logger::Sink {

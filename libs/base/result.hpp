@@ -106,9 +106,9 @@ class [[nodiscard]] Result<void> {
 
 #define SLUICE_CONCAT_INNER(a, b) a##b
 #define SLUICE_CONCAT(a, b) SLUICE_CONCAT_INNER(a, b)
-#define SLUICE_TRY_IMPL(tmp, declaration, expression, ret)                        \
-  auto tmp = (expression);                                                        \
-  if (!tmp) ret ::sluice::base::unexpected(std::move(tmp).error());               \
+#define SLUICE_TRY_IMPL(tmp, declaration, expression, ret)          \
+  auto tmp = (expression);                                          \
+  if (!tmp) ret ::sluice::base::unexpected(std::move(tmp).error()); \
   declaration = *std::move(tmp)
 #define SLUICE_CHECK_IMPL(tmp, expression, ret) \
   if (auto tmp = (expression); !tmp) ret ::sluice::base::unexpected(std::move(tmp).error())
@@ -121,7 +121,7 @@ class [[nodiscard]] Result<void> {
 // Returns the error of a Result<void> (or drops the value of another).
 #define SLUICE_CHECK(expression) SLUICE_CHECK_IMPL(SLUICE_CONCAT(sluice_check_, __LINE__), expression, return)
 // In a coroutine: g++ 12 mishandles co_await in a condition, so this one binds first.
-#define SLUICE_CO_CHECK(expression)                                                \
-  auto SLUICE_CONCAT(sluice_check_, __LINE__) = (expression);                      \
-  if (!SLUICE_CONCAT(sluice_check_, __LINE__))                                     \
+#define SLUICE_CO_CHECK(expression)                           \
+  auto SLUICE_CONCAT(sluice_check_, __LINE__) = (expression); \
+  if (!SLUICE_CONCAT(sluice_check_, __LINE__))                \
   co_return ::sluice::base::unexpected(std::move(SLUICE_CONCAT(sluice_check_, __LINE__)).error())

@@ -4,6 +4,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -53,16 +54,20 @@ Task<void> check_cancelled() {
 struct Runtime::Impl {
   struct Running {
     std::string name;
+    AtShutdown at_shutdown = AtShutdown::finish;
     asio::cancellation_signal cancel;
   };
 
   explicit Impl(std::size_t threads) : pool(std::max<std::size_t>(threads, 1)) {}
 
-  void cancel_all() {
-    for (auto it = running.begin(); it != running.end();) {
-      Running& task = *it++;  // a task may end, and leave the list, while it is cancelled
-      task.cancel.emit(asio::cancellation_type::terminal);
+  // Ended tasks leave the list in a later turn of the loop, so it is stable meanwhile.
+  void cancel_services() {
+    for (Running& task : running) {
+      if (task.at_shutdown == AtShutdown::cancel) task.cancel.emit(asio::cancellation_type::terminal);
     }
+  }
+  void cancel_all() {
+    for (Running& task : running) task.cancel.emit(asio::cancellation_type::terminal);
   }
 
   void begin_shutdown(std::chrono::milliseconds grace) {
@@ -70,6 +75,7 @@ struct Runtime::Impl {
     stopping = true;
     stop.request_stop();
     if (running.empty()) return context.stop();
+    cancel_services();
     grace_timer.expires_after(grace);
     grace_timer.async_wait([this](boost::system::error_code ec) {
       if (!ec) cancel_all();
@@ -102,12 +108,13 @@ Runtime::~Runtime() {
 asio::io_context& Runtime::context() noexcept { return impl_->context; }
 std::stop_token Runtime::stop_token() const noexcept { return impl_->stop.get_token(); }
 
-void Runtime::spawn(std::string name, Task<void> task) {
+void Runtime::spawn(std::string name, Task<void> task, AtShutdown at_shutdown) {
   // Shared, as a posted handler must be copyable and a Task is not.
   auto held = std::make_shared<Task<void>>(std::move(task));
-  asio::dispatch(impl_->context, [impl = impl_.get(), name = std::move(name), held] {
+  asio::dispatch(impl_->context, [impl = impl_.get(), name = std::move(name), held, at_shutdown] {
     auto& entry = impl->running.emplace_back();
     entry.name = name;
+    entry.at_shutdown = at_shutdown;
     const auto position = std::prev(impl->running.end());
     asio::co_spawn(impl->context, std::move(*held),
                    asio::bind_cancellation_slot(entry.cancel.slot(), [impl, position](std::exception_ptr failure) {

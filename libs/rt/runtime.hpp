@@ -29,6 +29,12 @@ class io_context;
 
 namespace sluice::rt {
 
+// What shutdown() does with a task at once, before its grace has passed.
+enum class AtShutdown {
+  finish,  // lets it go on until the grace is over: work in flight
+  cancel,  // cancels it: listeners, watches, idle connections
+};
+
 class Runtime {
  public:
   // `pool_threads` bounds how much blocking work runs at once.
@@ -42,7 +48,7 @@ class Runtime {
   // Starts a coroutine on the loop. It is cancelled by shutdown(). An exception
   // that leaves it, other than cancellation, is a broken invariant: the process
   // aborts and names the task. Safe from any thread.
-  void spawn(std::string name, Task<void> task);
+  void spawn(std::string name, Task<void> task, AtShutdown at_shutdown = AtShutdown::finish);
 
   // Runs `work` on the pool. Safe from any thread.
   void post_blocking(std::function<void()> work);

@@ -97,7 +97,8 @@ TEST_CASE("a crash-looping Pod has failed and names the container") {
 
 TEST_CASE("a CustomResourceDefinition is current once established") {
   CHECK(assess(object(R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition",
-    "status":{"conditions":[{"type":"Established","status":"True"}]}})")).health == Health::current);
+    "status":{"conditions":[{"type":"Established","status":"True"}]}})"))
+            .health == Health::current);
   CHECK(assess(object(R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition",
     "status":{"conditions":[{"type":"NamesAccepted","status":"False","reason":"Taken","message":"short name"}]}})"))
             .message == "Taken: short name");

@@ -13,9 +13,8 @@ namespace rt = sluice::rt;
 namespace {
 
 rt::Task<void> add_on_pool(rt::Runtime& runtime, std::thread::id loop, int* sum) {
-  const int value = co_await rt::run_blocking(runtime, [loop](std::stop_token) {
-    return std::this_thread::get_id() == loop ? -1 : 7;
-  });
+  const int value = co_await rt::run_blocking(
+      runtime, [loop](std::stop_token) { return std::this_thread::get_id() == loop ? -1 : 7; });
   *sum += std::this_thread::get_id() == loop ? value : -1;
   runtime.shutdown(1s);
 }
@@ -173,4 +172,15 @@ TEST_CASE("SIGTERM ends run_until_signal after its grace") {
   runtime.run_until_signal(2ms);
   CHECK_FALSE(returned);
   CHECK(runtime.stop_token().stop_requested());
+}
+
+TEST_CASE("a service is cancelled at once when shutdown begins, without waiting for the grace") {
+  rt::Runtime runtime;
+  bool returned = false;
+  const auto started = std::chrono::steady_clock::now();
+  runtime.spawn("listen", sleep_long(&returned), rt::AtShutdown::cancel);
+  runtime.post([&runtime] { runtime.shutdown(1h); });
+  runtime.run();
+  CHECK_FALSE(returned);
+  CHECK(std::chrono::steady_clock::now() - started < 30min);
 }
