@@ -293,7 +293,8 @@ rt::Task<Outcome> ApplySet::prune(std::vector<api::InventoryEntry> entries, std:
 rt::Task<Result<Change>> ApplySet::prune_one(api::InventoryEntry entry, std::string propagation) {
   SLUICE_CO_TRY(const api::ObjectId id, api::ObjectId::parse(entry.id));
   Change change{id, entry.version, Action::deleted, {}, {}};
-  auto resource = co_await mapper_->resource_for({id.group, entry.version, id.kind});
+  api::GroupVersionKind kind{id.group, entry.version, id.kind};
+  auto resource = co_await mapper_->resource_for(std::move(kind));
   if (!resource && resource.error().kind == ErrorKind::not_found) {
     // The version may have been retired; the kind under any version will do.
     resource = co_await mapper_->resource_for_group_kind(id.group, id.kind);

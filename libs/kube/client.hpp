@@ -78,7 +78,7 @@ class Watch {
 
 struct ApplyOptions {
   std::string field_manager;
-  bool force = true;   // take over fields that others own
+  bool force = true;  // take over fields that others own
   bool dry_run = false;
 };
 enum class PatchType { merge, json, strategic };

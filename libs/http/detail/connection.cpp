@@ -1,12 +1,12 @@
 #include "http/detail/connection.hpp"
 
 #include <fmt/format.h>
-#include <openssl/x509_vfy.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -150,10 +150,18 @@ class StreamConnection final : public Connection {
   std::optional<beast::http::response_parser<beast::http::buffer_body>> parser_;
 };
 
-bool is_ip_address(const std::string& host) {
+// Sets what the certificate must be issued to. OpenSSL compares it as RFC 9525
+// asks and reports a mismatch as such; a name is also sent as SNI, an address is not.
+void expect_peer(SSL* session, const std::string& name) {
   error_code ec;
-  static_cast<void>(asio::ip::make_address(host, ec));
-  return !ec;
+  static_cast<void>(asio::ip::make_address(name, ec));
+  if (!ec) {
+    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), name.c_str());
+    return;
+  }
+  SSL_set_tlsext_host_name(session, name.c_str());
+  SSL_set_hostflags(session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  SSL_set1_host(session, name.c_str());
 }
 
 base::Error handshake_failure(const Url& url, SSL* session, const error_code& ec) {
@@ -195,8 +203,7 @@ rt::Task<base::Result<std::unique_ptr<Connection>>> connect(Url url, TlsOptions 
 
   const std::string name = tls.server_name.empty() ? url.host : tls.server_name;
   beast::ssl_stream<beast::tcp_stream> secure(std::move(tcp), *context);
-  if (!is_ip_address(name)) SSL_set_tlsext_host_name(secure.native_handle(), name.c_str());
-  if (!tls.insecure_skip_verify) secure.set_verify_callback(ssl::host_name_verification(name));
+  expect_peer(secure.native_handle(), name);
   beast::get_lowest_layer(secure).expires_after(timeout);
   const auto shaken = co_await secure.async_handshake(ssl::stream_base::client, kTuple);
   co_await unwind_if_cancelled();

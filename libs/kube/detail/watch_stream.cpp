@@ -1,0 +1,87 @@
+#include "kube/detail/watch_stream.hpp"
+
+#include <fmt/format.h>
+
+#include "kube/detail/status.hpp"
+
+namespace sluice::kube::detail {
+
+using base::ErrorKind;
+using base::Result;
+
+namespace {
+
+// etcd's limit is 1.5 MiB an object; anything much larger is no Kubernetes event.
+constexpr std::size_t kMaxLine = 32U << 20U;
+
+class LineWatch final : public Watch {
+ public:
+  LineWatch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle)
+      : stream_(std::move(stream)), idle_(idle) {}
+
+  rt::Task<Result<std::optional<WatchEvent>>> next() override {
+    while (true) {
+      const std::size_t end = buffer_.find('\n', scanned_);
+      if (end != std::string::npos) {
+        auto event = parse_watch_line(std::string_view(buffer_).substr(start_, end - start_));
+        start_ = scanned_ = end + 1;
+        if (!event) co_return base::unexpected(std::move(event).error());
+        co_return std::optional<WatchEvent>(*std::move(event));
+      }
+      buffer_.erase(0, start_);
+      start_ = 0;
+      scanned_ = buffer_.size();
+      if (buffer_.size() > kMaxLine) co_return base::unexpected(ErrorKind::too_large, "watch: an event of over 32 MiB");
+      auto piece = co_await stream_->read_some(idle_);
+      if (!piece) {
+        base::Error error = std::move(piece).error();
+        error.kind = ErrorKind::unavailable;  // silence for that long means that the connection is dead
+        co_return base::unexpected(std::move(error).with_context("watch"));
+      }
+      if (piece->empty()) co_return std::optional<WatchEvent>();
+      buffer_ += *piece;
+    }
+  }
+
+ private:
+  std::unique_ptr<http::ResponseStream> stream_;
+  std::chrono::nanoseconds idle_;
+  std::string buffer_;
+  std::size_t start_ = 0;    // of the next line
+  std::size_t scanned_ = 0;  // no line end before this
+};
+
+}  // namespace
+
+Result<WatchEvent> parse_watch_line(std::string_view line) {
+  auto document = doc::parse_json(line);
+  if (!document || !document->is_object()) {
+    return base::unexpected(ErrorKind::unavailable, fmt::format("watch: not an event: {}", line.substr(0, 120)));
+  }
+  const std::string type(doc::find_string(*document, {"type"}));
+  const auto object = document->find("object");
+  if (object == document->end() || !object->is_object()) {
+    return base::unexpected(ErrorKind::unavailable, "watch: an event without an object");
+  }
+  if (type == "ERROR") return base::unexpected(error_of(*object));
+  WatchEvent event;
+  if (type == "ADDED") {
+    event.type = WatchEventType::added;
+  } else if (type == "MODIFIED") {
+    event.type = WatchEventType::modified;
+  } else if (type == "DELETED") {
+    event.type = WatchEventType::deleted;
+  } else if (type == "BOOKMARK") {
+    event.type = WatchEventType::bookmark;
+  } else {
+    return base::unexpected(ErrorKind::unavailable, fmt::format("watch: an event of unknown type '{}'", type));
+  }
+  event.object = std::move(*object);
+  return event;
+}
+
+std::unique_ptr<Watch> make_watch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle) {
+  return std::make_unique<LineWatch>(std::move(stream), idle);
+}
+
+}  // namespace sluice::kube::detail
