@@ -72,7 +72,7 @@ class App {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 // Loads the cluster's configuration, runs `setup` and then the app until a

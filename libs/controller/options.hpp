@@ -21,7 +21,6 @@ struct Options {
 
   std::string metrics_addr = ":8080";
   std::string health_addr = ":9440";
-  std::string events_addr;  // no effect: consumers read Kubernetes Events
   std::string log_level = "info";
   std::string log_encoding = "json";
   std::string kubeconfig;

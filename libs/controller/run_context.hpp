@@ -5,7 +5,9 @@
 // shell writes them: at save(), some time after progress(), and at the end.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -65,17 +67,32 @@ class RunContext {
   // Emits an event about the object with event_metadata and `extra`.
   void event(Severity severity, std::string_view reason, std::string_view message, api::StringMap extra = {});
 
-  // Set by the shell.
+  // Something newer waits: a step that cannot be cancelled may end early.
   bool superseded() const noexcept { return superseded_; }
 
  private:
   friend class Shell;
   friend class RunControl;
+  doc::Json compose(bool settled) const;
+  void apply_progress();
+  rt::Task<void> publish_progress(base::Duration delay);
+  void finish();
+
+  struct Progress {
+    std::string reason;
+    std::string message;
+  };
   EventRecorder& events_;
-  std::shared_ptr<StatusWriter> writer_;
-  bool progressing_ = false;
+  std::shared_ptr<StatusWriter> writer_;  // null for kinds without status
+  std::optional<Progress> pending_;       // said, not yet in `conditions`
+  std::string last_handled_;              // of status, until the run has a result
+  std::int64_t observed_generation_ = 0;
+  std::string step_;
   bool superseded_ = false;
   bool interruptible_ = true;
+  bool cut_short_ = false;
+  bool finished_ = false;
+  rt::Notify changed_;
 };
 
 }  // namespace sluice::controller

@@ -114,9 +114,10 @@ class WatchCache {
   void enter(State state);
   void note_alive();
   Object prepare(doc::Json object) const;
-  void store(doc::Json object);
+  base::Duration pause_after(const base::Result<void>& outcome, base::Duration backoff);
+  void store(doc::Json object, bool even_if_older);
   void drop(const api::ObjectKey& key, Object last);
-  void reconcile_list(std::vector<doc::Json> items);
+  void replace_all(kube::ObjectList all);
   void index(Index& index, const Object& object, bool insert);
   void reindex(const Object& before, const Object& now);
   void notify(const Object& before, const Object& now);
@@ -131,8 +132,7 @@ class WatchCache {
   std::optional<base::SteadyPoint> last_alive_;
   std::optional<base::Error> last_error_;
   std::unordered_map<api::ObjectKey, Object> objects_;
-  // Last versions of objects that a watch has reported gone, so that a late
-  // observe_write() does not bring them back; bounded.
+  std::uint64_t changes_seen_ = 0;
   std::map<std::string, Index, std::less<>> indexes_;
   std::map<HandlerId, CacheHandlers> handlers_;
   HandlerId next_handler_ = 1;

@@ -1,0 +1,310 @@
+#include "controller/app.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/asio/io_context.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <utility>
+
+#include "controller/endpoints.hpp"
+
+namespace sluice::controller {
+
+namespace {
+
+// After the grace for reconciliations: for events, the lease and open requests.
+constexpr auto kLastWords = std::chrono::seconds(5);
+
+std::string cache_key(const WatchCacheOptions& options) {
+  return fmt::format("{}|{}|{}|{}|{}|{}", options.resource.api_version(), options.resource.plural, options.namespace_,
+                     options.label_selector, options.field_selector, options.metadata_only);
+}
+
+std::string unique_identity(const std::string& pod) {
+  std::random_device random;
+  return fmt::format("{}_{:08x}{:08x}", pod, random(), random());
+}
+
+rt::Task<base::Result<void>> joined(rt::TaskGroup& group) {
+  co_await group.join();
+  co_return base::Result<void>();
+}
+
+rt::Task<base::Result<void>> flushed(KubeEventRecorder& events) {
+  co_await events.flush();
+  co_return base::Result<void>();
+}
+
+rt::Task<base::Result<void>> released(LeaderElector& elector) {
+  co_await elector.release();
+  co_return base::Result<void>();
+}
+
+}  // namespace
+
+struct App::Impl {
+  struct LeadingTask {
+    std::string name;
+    std::function<rt::Task<void>()> start;
+  };
+  struct ReadinessCheck {
+    std::string name;
+    std::function<std::string()> check;
+  };
+
+  Impl(rt::Runtime& r, Options o, base::Logger l, std::shared_ptr<kube::Client> c)
+      : runtime(r),
+        options(std::move(o)),
+        log(std::move(l)),
+        client(std::move(c)),
+        mapper(client),
+        events(client, base::system_clock(), log, {options.name, options.pod_name, 1024}),
+        elector(client, base::system_clock(), log, {options.runtime_namespace, options.name + "-leader-election"},
+                unique_identity(options.pod_name), options.leader_election) {}
+
+  base::Result<void> serve(std::weak_ptr<Impl> weak);
+  std::string why_not_ready() const;
+  void start_cache(WatchCache& cache) { background.spawn(runtime.context(), cache.run()); }
+  static rt::Task<void> lead(Impl& self);
+  static rt::Task<void> await_caches(Impl& self);
+  rt::Task<void> wind_down();
+
+  rt::Runtime& runtime;
+  const Options options;
+  const base::Logger log;
+  std::shared_ptr<kube::Client> client;
+  std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
+  kube::RestMapper mapper;
+  KubeEventRecorder events;
+  LeaderElector elector;
+  std::map<std::string, std::unique_ptr<WatchCache>> caches;
+  // After the caches, as controllers unsubscribe from them when they go.
+  std::vector<std::unique_ptr<Controller>> controllers;
+  std::vector<LeadingTask> leading_tasks;
+  std::vector<ReadinessCheck> checks;
+  std::unique_ptr<http::Server> metrics_server;
+  std::unique_ptr<http::Server> health_server;
+
+  bool running = false;
+  bool stopping = false;
+  bool lease_lost = false;
+  rt::Notify changed;
+  rt::TaskGroup background;  // caches, events: from start to end
+  rt::TaskGroup leadership;  // waiting for the lease and keeping it
+  rt::TaskGroup workers;     // controllers
+  rt::TaskGroup helpers;     // while_leading()
+};
+
+base::Result<void> App::Impl::serve(std::weak_ptr<Impl> weak) {
+  auto metrics_at = serve_metrics(runtime, options.metrics_addr, metrics);
+  if (!metrics_at) return base::unexpected(std::move(metrics_at).error().with_context("--metrics-addr"));
+  metrics_server = *std::move(metrics_at);
+  auto health_at = serve_health(runtime, options.health_addr, [weak] {
+    const auto self = weak.lock();  // a connection may outlive the app
+    return self ? self->why_not_ready() : std::string("shutting down\n");
+  });
+  if (!health_at) return base::unexpected(std::move(health_at).error().with_context("--health-addr"));
+  health_server = *std::move(health_at);
+  return {};
+}
+
+std::string App::Impl::why_not_ready() const {
+  std::string why;
+  if (stopping) why += "shutting down\n";
+  for (const auto& [key, cache] : caches) {
+    if (cache->has_synced()) continue;
+    why += "cache of " + cache->resource().plural + " has not synced";
+    if (cache->last_error()) why += ": " + cache->last_error()->message;
+    why += '\n';
+  }
+  for (const auto& check : checks) {
+    const std::string answer = check.check();
+    if (!answer.empty()) why += check.name + ": " + answer + '\n';
+  }
+  return why;
+}
+
+rt::Task<void> App::Impl::await_caches(Impl& self) {
+  for (;;) {
+    WatchCache* missing = nullptr;
+    for (const auto& [key, cache] : self.caches) {
+      if (!cache->has_synced()) missing = cache.get();
+    }
+    if (missing == nullptr) co_return;
+    const bool synced = co_await missing->wait_synced(std::chrono::seconds(15));
+    if (!synced) self.log.info("still waiting for a cache", {{"resource", missing->resource().plural}});
+  }
+}
+
+rt::Task<void> App::Impl::lead(Impl& self) {
+  // A standby keeps its caches warm, so taking over costs no list.
+  co_await await_caches(self);
+  const bool elected = self.options.leader_election.enabled;
+  if (elected) co_await self.elector.acquire();
+  self.metrics->leader(self.options.name + "-leader-election", true);
+  for (auto& controller : self.controllers) self.workers.spawn(self.runtime.context(), controller->run());
+  for (auto& task : self.leading_tasks) self.helpers.spawn(self.runtime.context(), task.start());
+  self.log.info("controllers started", {{"kinds", self.controllers.size()}});
+  if (!elected) co_return;
+  co_await self.elector.keep();
+  self.lease_lost = true;
+  self.changed.notify_all();
+}
+
+rt::Task<void> App::Impl::wind_down() {
+  leadership.cancel();
+  co_await leadership.join();
+  // Who has lost the lease may not write any more: no grace.
+  if (lease_lost) workers.cancel();
+  auto finished = co_await rt::with_timeout(joined(workers), options.graceful_shutdown, "shutting down");
+  if (!finished) log.info("reconciliations cancelled at the end of the grace");
+  helpers.cancel();
+  co_await helpers.join();
+  auto sent = co_await rt::with_timeout(flushed(events), kLastWords / 2, "sending the last events");
+  if (!sent) log.info("events dropped at shutdown", {{"error", sent.error().message}});
+  if (options.leader_election.enabled && options.leader_election.release_on_cancel && !lease_lost) {
+    auto given_up = co_await rt::with_timeout(released(elector), kLastWords / 2, "releasing the lease");
+    if (!given_up) log.info("lease not released", {{"error", given_up.error().message}});
+  }
+  background.cancel();
+  co_await background.join();
+  if (metrics_server) metrics_server->stop();
+  if (health_server) health_server->stop();
+}
+
+App::App(rt::Runtime& runtime, Options options, base::Logger log, std::shared_ptr<kube::Client> client)
+    : impl_(std::make_shared<Impl>(runtime, std::move(options), std::move(log), std::move(client))) {}
+App::~App() = default;
+
+rt::Runtime& App::runtime() noexcept { return impl_->runtime; }
+const Options& App::options() const noexcept { return impl_->options; }
+const base::Logger& App::log() const noexcept { return impl_->log; }
+const base::Clock& App::clock() const noexcept { return base::system_clock(); }
+const std::shared_ptr<kube::Client>& App::client() const noexcept { return impl_->client; }
+kube::RestMapper& App::mapper() noexcept { return impl_->mapper; }
+EventRecorder& App::events() noexcept { return impl_->events; }
+Metrics& App::metrics() noexcept { return *impl_->metrics; }
+Services App::services() {
+  return {impl_->runtime, impl_->client, clock(), impl_->log, impl_->events, *impl_->metrics};
+}
+int App::metrics_port() const noexcept { return impl_->metrics_server ? impl_->metrics_server->port() : 0; }
+int App::health_port() const noexcept { return impl_->health_server ? impl_->health_server->port() : 0; }
+
+WatchCache& App::cache(WatchCacheOptions options) {
+  if (options.namespace_.empty() && options.resource.namespaced) {
+    options.namespace_ = impl_->options.watched_namespace();
+  }
+  auto& slot = impl_->caches[cache_key(options)];
+  if (!slot) {
+    slot = std::make_unique<WatchCache>(impl_->client, clock(), impl_->log, std::move(options));
+    if (impl_->running) impl_->start_cache(*slot);
+  }
+  return *slot;
+}
+
+Controller& App::add(std::shared_ptr<Reconciler> reconciler) {
+  const Options& options = impl_->options;
+  WatchCacheOptions cache_options;
+  cache_options.resource = reconciler->traits().resource;
+  cache_options.label_selector = options.watch_label_selector;
+  ControllerOptions controller_options;
+  controller_options.concurrency = static_cast<std::size_t>(options.concurrent);
+  controller_options.retry = options.retry;
+  controller_options.jitter_percent = static_cast<unsigned>(options.interval_jitter_percentage);
+  WatchCache& own = cache(std::move(cache_options));
+  impl_->controllers.push_back(
+      std::make_unique<Controller>(services(), std::move(reconciler), own, controller_options));
+  return *impl_->controllers.back();
+}
+
+void App::while_leading(std::string name, std::function<rt::Task<void>()> task) {
+  impl_->leading_tasks.push_back({std::move(name), std::move(task)});
+}
+
+void App::add_readiness_check(std::string name, std::function<std::string()> check) {
+  impl_->checks.push_back({std::move(name), std::move(check)});
+}
+
+rt::Task<base::Result<void>> App::run() {
+  Impl& self = *impl_;
+  SLUICE_CO_CHECK(self.serve(impl_));
+  self.running = true;
+  self.background.spawn(self.runtime.context(), self.events.run());
+  for (auto& [key, cache] : self.caches) self.start_cache(*cache);
+  self.leadership.spawn(self.runtime.context(), Impl::lead(self));
+  // Called on the loop or, when the runtime is destroyed, after the loop's end.
+  const std::stop_callback on_stop(self.runtime.stop_token(), [&self] {
+    self.stopping = true;
+    self.changed.notify_all();
+  });
+  while (!self.stopping && !self.lease_lost) co_await self.changed.wait();
+  co_await self.wind_down();
+  if (!self.lease_lost) co_return base::Result<void>();
+  co_return base::unexpected(base::ErrorKind::unavailable, "leadership was lost");
+}
+
+namespace {
+
+struct Outcome {
+  bool ended = false;
+  base::Result<void> result;
+};
+
+rt::Task<void> live(App& app, const std::function<rt::Task<base::Result<void>>(App&)>& setup, Outcome& outcome) {
+  rt::Task<base::Result<void>> task = setup(app);
+  auto ready = co_await std::move(task);
+  if (ready) {
+    auto ended = co_await app.run();
+    outcome.result = std::move(ended);
+  } else {
+    outcome.result = base::unexpected(std::move(ready).error().with_context("starting"));
+  }
+  outcome.ended = true;
+  // Idle connections are nobody's work any more; they need no grace.
+  app.runtime().context().stop();
+}
+
+std::size_t pool_size(const Options& options) {
+  if (options.worker_threads > 0) return static_cast<std::size_t>(options.worker_threads);
+  return std::max<std::size_t>(2, std::thread::hardware_concurrency());
+}
+
+int fail(const base::Error& error) {
+  std::fprintf(stderr, "%s\n", error.message.c_str());
+  return 1;
+}
+
+}  // namespace
+
+int run_app(const Options& options, std::function<rt::Task<base::Result<void>>(App&)> setup) {
+  if (const auto checked = check_options(options); !checked) return fail(checked.error());
+  auto config = kube::load_config({options.kubeconfig, "", true});
+  if (!config) return fail(config.error());
+  const std::string server = config->server;
+  const base::Logger log = make_logger(options);
+
+  rt::Runtime runtime(pool_size(options));
+  auto client = kube::Client::create(runtime, *std::move(config));
+  if (!client) return fail(client.error());
+  App app(runtime, options, log, *client);
+  (*client)->on_request([&app, server](const std::string& verb, int status, std::chrono::nanoseconds) {
+    app.metrics().api_request(verb, status, server);
+  });
+  Outcome outcome;
+  runtime.spawn("app", live(app, setup, outcome));
+  runtime.run_until_signal(std::chrono::duration_cast<std::chrono::milliseconds>(options.graceful_shutdown) +
+                           2 * kLastWords);
+  if (!outcome.ended) {
+    // Something would not be cancelled. All state is in the cluster, so leaving
+    // at once is safe; unwinding what still runs is not.
+    log.error("shutdown did not end within its grace");
+    std::_Exit(1);
+  }
+  if (outcome.result) return 0;
+  log.error("exiting", outcome.result.error());
+  return 1;
+}
+
+}  // namespace sluice::controller

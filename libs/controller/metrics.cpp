@@ -1,0 +1,245 @@
+#include "controller/metrics.hpp"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <utility>
+
+namespace sluice::controller {
+
+namespace {
+
+using prometheus::Counter;
+using prometheus::Family;
+using prometheus::Gauge;
+using prometheus::Histogram;
+using Buckets = Histogram::BucketBoundaries;
+using PlainLabels = std::map<std::string, std::string>;
+
+double seconds(base::Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+Buckets exponential(double first, double factor, int count) {
+  Buckets buckets;
+  for (int i = 0; i < count; ++i) buckets.push_back(first * std::pow(factor, i));
+  return buckets;
+}
+
+// Go's ExponentialBucketsRange(10e-3, 1800, 10), as fluxcd/pkg uses it.
+const Buckets& reconcile_buckets() {
+  static const Buckets buckets = exponential(10e-3, std::pow(1800.0 / 10e-3, 1.0 / 9.0), 10);
+  return buckets;
+}
+// controller-runtime's buckets of reconcile_time.
+const Buckets& worker_buckets() {
+  static const Buckets buckets = {0.005, 0.01, 0.025, 0.05, 0.1,  0.15, 0.2,  0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6,
+                                  0.7,   0.8,  0.9,   1.0,  1.25, 1.5,  1.75, 2.0,  2.5, 3.0,  3.5, 4.0,  4.5, 5,
+                                  6,     7,    8,     9,    10,   15,   20,   25,   30,  40,   50,  60};
+  return buckets;
+}
+const Buckets& queue_buckets() {
+  static const Buckets buckets = exponential(10e-9, 10, 12);
+  return buckets;
+}
+
+const char* to_label(ReconcileResult result) {
+  switch (result) {
+    case ReconcileResult::success: return "success";
+    case ReconcileResult::requeue: return "requeue";
+    case ReconcileResult::requeue_after: return "requeue_after";
+    case ReconcileResult::error: return "error";
+  }
+  return "error";
+}
+
+// client-go counts by HTTP method, the client here by verb.
+std::string method_of(const std::string& verb) {
+  if (verb == "get" || verb == "list" || verb == "watch") return "GET";
+  if (verb == "create") return "POST";
+  if (verb == "update") return "PUT";
+  if (verb == "apply" || verb == "patch") return "PATCH";
+  if (verb == "delete" || verb == "remove") return "DELETE";
+  return "GET";
+}
+
+class QueueMetrics final : public QueueObserver {
+ public:
+  QueueMetrics(Gauge& depth, Counter& adds, Counter& retries, Histogram& wait, Histogram& work)
+      : depth_(depth), adds_(adds), retries_(retries), wait_(wait), work_(work) {}
+  void added() override { adds_.Increment(); }
+  void depth(std::size_t keys) override { depth_.Set(static_cast<double>(keys)); }
+  void waited(base::Duration in_queue) override { wait_.Observe(seconds(in_queue)); }
+  void worked(base::Duration on_it) override { work_.Observe(seconds(on_it)); }
+  void retried() override { retries_.Increment(); }
+
+ private:
+  Gauge& depth_;
+  Counter& adds_;
+  Counter& retries_;
+  Histogram& wait_;
+  Histogram& work_;
+};
+
+// The process_* numbers that Prometheus' client libraries have (Linux /proc).
+void write_process_metrics(std::ostream& out) {
+  rusage usage{};
+  if (getrusage(RUSAGE_SELF, &usage) == 0) {
+    const double cpu = static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                       static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    out << "# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.\n"
+        << "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total " << cpu << '\n';
+  }
+  std::ifstream statm("/proc/self/statm");
+  long pages = 0;
+  long resident = 0;
+  if (statm >> pages >> resident) {
+    out << "# HELP process_resident_memory_bytes Resident memory size in bytes.\n"
+        << "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes "
+        << static_cast<long long>(resident) * sysconf(_SC_PAGESIZE) << '\n';
+  }
+}
+
+}  // namespace
+
+struct Metrics::Impl {
+  template <class Builder>
+  auto& family(Builder builder, const std::string& name, const std::string& help) {
+    return builder.Name(name).Help(help).Register(registry);
+  }
+  Family<Counter>& counters(const std::string& name, const std::string& help) {
+    return family(prometheus::BuildCounter(), name, help);
+  }
+  Family<Gauge>& gauges(const std::string& name, const std::string& help) {
+    return family(prometheus::BuildGauge(), name, help);
+  }
+  Family<Histogram>& histograms(const std::string& name, const std::string& help) {
+    return family(prometheus::BuildHistogram(), name, help);
+  }
+  // Prometheus' registry refuses a name used for two types or with two helps;
+  // the first help stands.
+  std::string help_of(const std::string& name, const std::string& help) {
+    const std::lock_guard lock(mutex);
+    return helps.try_emplace(name, help).first->second;
+  }
+
+  prometheus::Registry registry;
+  Family<Counter>& reconciles{
+      counters("controller_runtime_reconcile_total", "Total number of reconciliations per controller")};
+  Family<Counter>& reconcile_errors{
+      counters("controller_runtime_reconcile_errors_total", "Total number of reconciliation errors per controller")};
+  Family<Histogram>& reconcile_time{
+      histograms("controller_runtime_reconcile_time_seconds", "Length of time per reconciliation per controller")};
+  Family<Gauge>& workers_max{
+      gauges("controller_runtime_max_concurrent_reconciles", "Maximum number of concurrent reconciles per controller")};
+  Family<Gauge>& workers_active{
+      gauges("controller_runtime_active_workers", "Number of currently used workers per controller")};
+  Family<Histogram>& durations{histograms("gotk_reconcile_duration_seconds",
+                                          "The duration in seconds of a GitOps Toolkit resource reconciliation.")};
+  Family<Gauge>& queue_depth{gauges("workqueue_depth", "Current depth of workqueue")};
+  Family<Counter>& queue_adds{counters("workqueue_adds_total", "Total number of adds handled by workqueue")};
+  Family<Counter>& queue_retries{counters("workqueue_retries_total", "Total number of retries handled by workqueue")};
+  Family<Histogram>& queue_wait{histograms("workqueue_queue_duration_seconds",
+                                           "How long in seconds an item stays in workqueue before being requested")};
+  Family<Histogram>& queue_work{
+      histograms("workqueue_work_duration_seconds", "How long in seconds processing an item from workqueue takes.")};
+  Family<Counter>& requests{
+      counters("rest_client_requests_total", "Number of HTTP requests, partitioned by status code, method, and host.")};
+  Family<Gauge>& leaders{
+      gauges("leader_election_master_status", "Whether this process leads: 0 indicates backup, 1 indicates master.")};
+
+  std::mutex mutex;
+  std::map<std::string, std::string> helps;
+  std::map<std::string, std::unique_ptr<QueueMetrics>> queues;
+  std::map<std::pair<std::string, api::ObjectKey>, Histogram*> by_object;
+};
+
+Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
+Metrics::~Metrics() = default;
+
+void Metrics::max_workers(const std::string& controller, std::size_t workers) {
+  impl_->workers_max.Add({{"controller", controller}}).Set(static_cast<double>(workers));
+}
+
+void Metrics::worker_started(const std::string& controller) {
+  impl_->workers_active.Add({{"controller", controller}}).Increment();
+}
+
+void Metrics::worker_finished(const std::string& controller, ReconcileResult result, base::Duration took) {
+  impl_->workers_active.Add({{"controller", controller}}).Decrement();
+  impl_->reconciles.Add({{"controller", controller}, {"result", to_label(result)}}).Increment();
+  if (result == ReconcileResult::error) impl_->reconcile_errors.Add({{"controller", controller}}).Increment();
+  impl_->reconcile_time.Add({{"controller", controller}}, worker_buckets()).Observe(seconds(took));
+}
+
+void Metrics::reconciled(const std::string& kind, const api::ObjectKey& key, base::Duration took) {
+  const std::lock_guard lock(impl_->mutex);
+  auto& series = impl_->by_object[{kind, key}];
+  if (series == nullptr) {
+    const PlainLabels labels = {{"kind", kind}, {"name", key.name}, {"namespace", key.namespace_}};
+    series = &impl_->durations.Add(labels, reconcile_buckets());
+  }
+  series->Observe(seconds(took));
+}
+
+void Metrics::forget(const std::string& kind, const api::ObjectKey& key) {
+  const std::lock_guard lock(impl_->mutex);
+  const auto it = impl_->by_object.find({kind, key});
+  if (it == impl_->by_object.end()) return;
+  impl_->durations.Remove(it->second);
+  impl_->by_object.erase(it);
+}
+
+QueueObserver& Metrics::queue(const std::string& name) {
+  const std::lock_guard lock(impl_->mutex);
+  auto& observer = impl_->queues[name];
+  if (!observer) {
+    const PlainLabels labels = {{"name", name}, {"controller", name}};
+    observer = std::make_unique<QueueMetrics>(
+        impl_->queue_depth.Add(labels), impl_->queue_adds.Add(labels), impl_->queue_retries.Add(labels),
+        impl_->queue_wait.Add(labels, queue_buckets()), impl_->queue_work.Add(labels, queue_buckets()));
+  }
+  return *observer;
+}
+
+void Metrics::api_request(const std::string& verb, int http_status, const std::string& host) {
+  // client-go: what never got an answer has the code "<error>".
+  const std::string code = http_status == 0 ? "<error>" : std::to_string(http_status);
+  impl_->requests.Add({{"code", code}, {"method", method_of(verb)}, {"host", host}}).Increment();
+}
+
+void Metrics::leader(const std::string& lease, bool is_leader) {
+  impl_->leaders.Add({{"name", lease}}).Set(is_leader ? 1 : 0);
+}
+
+void Metrics::count(const std::string& name, const std::string& help, const Labels& labels, double by) {
+  auto& family = impl_->counters(name, impl_->help_of(name, help));
+  family.Add(PlainLabels(labels.begin(), labels.end())).Increment(by);
+}
+
+void Metrics::set(const std::string& name, const std::string& help, const Labels& labels, double value) {
+  auto& family = impl_->gauges(name, impl_->help_of(name, help));
+  family.Add(PlainLabels(labels.begin(), labels.end())).Set(value);
+}
+
+void Metrics::observe(const std::string& name, const std::string& help, const Labels& labels, double value) {
+  auto& family = impl_->histograms(name, impl_->help_of(name, help));
+  family.Add(PlainLabels(labels.begin(), labels.end()), worker_buckets()).Observe(value);
+}
+
+std::string Metrics::text() const {
+  std::ostringstream out;
+  prometheus::TextSerializer().Serialize(out, impl_->registry.Collect());
+  write_process_metrics(out);
+  return std::move(out).str();
+}
+
+}  // namespace sluice::controller

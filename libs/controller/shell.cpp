@@ -1,0 +1,257 @@
+#include "controller/shell.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "api/kind.hpp"
+#include "api/names.hpp"
+#include "controller/finalizers.hpp"
+#include "controller/status_writer.hpp"
+
+namespace sluice::controller {
+
+namespace {
+
+bool is_suspended(const doc::Json& object) {
+  const auto* suspend = doc::find(object, {"spec", "suspend"});
+  return suspend != nullptr && suspend->is_boolean() && suspend->get<bool>();
+}
+
+NextRun after_backoff() { return {NextRun::When::backoff, {}, ReconcileResult::error}; }
+NextRun on_change() { return {}; }
+
+std::string sentence_for(const StepFailure& failure) {
+  return failure.error.message.empty() ? failure.reason : failure.error.message;
+}
+
+// Runs finish() however the steps end, cancellation included.
+template <class Function>
+class AtEnd {
+ public:
+  explicit AtEnd(Function f) : f_(std::move(f)) {}
+  ~AtEnd() { f_(); }
+  AtEnd(const AtEnd&) = delete;
+  AtEnd& operator=(const AtEnd&) = delete;
+
+ private:
+  Function f_;
+};
+
+}  // namespace
+
+// Makes a run known to interrupt() while it lasts.
+class Shell::Registration {
+ public:
+  Registration(Shell& shell, RunContext& context, rt::TaskGroup& tasks) : shell_(shell), key_(context.key()) {
+    shell_.active_.emplace(key_, Active{context, tasks});  // the queue hands a key to one worker
+  }
+  ~Registration() { shell_.active_.erase(key_); }
+  Registration(const Registration&) = delete;
+  Registration& operator=(const Registration&) = delete;
+
+ private:
+  Shell& shell_;
+  api::ObjectKey key_;
+};
+
+Shell::Shell(Services services, std::shared_ptr<Reconciler> reconciler, WatchCache& cache, ControllerOptions options)
+    : services_(std::move(services)),
+      reconciler_(std::move(reconciler)),
+      traits_(reconciler_->traits()),
+      cache_(cache),
+      options_(options),
+      random_(std::random_device{}()) {}
+
+void Shell::interrupt(const api::ObjectKey& key) {
+  const auto it = active_.find(key);
+  if (it == active_.end()) return;
+  RunContext& context = it->second.context;
+  context.superseded_ = true;
+  if (!context.interruptible_) return;
+  context.cut_short_ = true;
+  it->second.tasks.cancel();
+}
+
+rt::Task<NextRun> Shell::run(api::ObjectKey key) {
+  const Object object = cache_.find(key);
+  if (!object) {
+    reconciler_->forget(key);
+    services_.metrics.forget(traits_.resource.kind, key);
+    co_return on_change();
+  }
+  const base::SteadyPoint started = services_.clock.steady();
+  const bool deleted = api::is_being_deleted(*object);
+  rt::Task<NextRun> task = deleted ? run_deletion(object) : run_live(object);
+  const NextRun next = co_await std::move(task);
+  // A deleted object's series went with it.
+  if (!deleted) services_.metrics.reconciled(traits_.resource.kind, key, services_.clock.steady() - started);
+  co_return next;
+}
+
+std::shared_ptr<RunContext> Shell::make_context(Object object) {
+  const api::ObjectKey key = api::key_of(*object);
+  auto log = services_.log.with({{"controllerKind", traits_.resource.kind},
+                                 {"name", key.name},
+                                 {"namespace", key.namespace_},
+                                 {"reconcileID", new_reconcile_id()}});
+  std::shared_ptr<StatusWriter> writer;
+  if (traits_.has_status) {
+    auto on_written = [&cache = cache_](doc::Json written) { cache.observe_write(std::move(written)); };
+    writer = std::make_shared<StatusWriter>(services_.client, traits_.resource, traits_.status_manager, *object,
+                                            std::move(on_written));
+  }
+  return std::make_shared<RunContext>(std::move(object), services_.client, services_.clock, std::move(log),
+                                      services_.events, std::move(writer));
+}
+
+rt::Task<NextRun> Shell::run_live(Object object) {
+  if (!traits_.finalizer.empty() && !api::read_meta(*object).has_finalizer(traits_.finalizer)) {
+    auto added = co_await change_finalizer(services_.client, traits_.resource, *object, traits_.finalizer,
+                                           FinalizerChange::add, traits_.status_manager);
+    if (!added) {
+      if (added.error().kind == base::ErrorKind::not_found) co_return on_change();
+      services_.log.error("cannot add the finalizer", added.error(), {{"name", api::key_of(*object).str()}});
+      co_return after_backoff();
+    }
+    cache_.observe_write(*added);
+    object = std::make_shared<const doc::Json>(*std::move(added));
+  }
+  auto context = make_context(object);
+  if (is_suspended(*object)) {
+    context->log.info("reconciliation is suspended");
+    co_return on_change();
+  }
+  std::optional<StepResult> result;
+  std::string unsupported = api::unsupported_message(*object);
+  if (unsupported.empty()) {
+    if (context->observed_generation_ != context->meta.generation || context->is_requested()) {
+      context->progress("Reconciliation in progress");
+    }
+    result = co_await run_steps(context);
+  } else {
+    base::Error error;
+    error.kind = base::ErrorKind::unsupported;
+    error.message = std::move(unsupported);
+    result = stall(api::reason::kUnsupportedField, std::move(error));
+  }
+  const NextRun next = co_await conclude(context, std::move(result));
+  co_return next;
+}
+
+// Nothing: the run was cut short by something newer.
+rt::Task<std::optional<StepResult>> Shell::run_steps(std::shared_ptr<RunContext> context) {
+  std::optional<StepResult> result;
+  rt::TaskGroup tasks;
+  const Registration registration(*this, *context, tasks);
+  tasks.spawn(services_.runtime.context(), publisher_task(context, options_.progress_delay));
+  tasks.spawn(services_.runtime.context(), steps_task(*reconciler_, context, result));
+  co_await tasks.join();
+  if (context->cut_short_) co_return std::nullopt;
+  co_return std::move(result);
+}
+
+rt::Task<void> Shell::steps_task(Reconciler& reconciler, std::shared_ptr<RunContext> context,
+                                 std::optional<StepResult>& result) {
+  const AtEnd end([context] { context->finish(); });
+  StepResult found = co_await reconciler.reconcile(*context);
+  result = std::move(found);
+}
+
+rt::Task<void> Shell::publisher_task(std::shared_ptr<RunContext> context, base::Duration delay) {
+  co_await context->publish_progress(delay);
+}
+
+rt::Task<base::Result<void>> Shell::write_status(RunContext& context, bool settled) {
+  if (!context.writer_) co_return base::Result<void>();
+  auto written = co_await context.writer_->write(context.compose(settled));
+  co_return written;
+}
+
+rt::Task<NextRun> Shell::conclude(std::shared_ptr<RunContext> context, std::optional<StepResult> result) {
+  const FoldInput input{traits_.negative_conditions, context->ready_reason, context->ready_message};
+  NextRun next = {NextRun::When::after, {}, ReconcileResult::requeue};
+  bool settled = false;
+  if (!result) {
+    context->log.info("superseded by a newer change", {{"step", context->step_}});
+  } else {
+    context->pending_.reset();
+    if (const auto handled = context->meta.annotation(api::annotation::kReconcileRequestedAt)) {
+      context->last_handled_ = *handled;
+    }
+    if (const auto* failure = std::get_if<StepFailure>(&*result)) {
+      next = settle(*context, *failure, input);
+      settled = failure->disposition == Disposition::stalled;
+    } else {
+      const auto* done = std::get_if<Done>(&*result);
+      next = settle(*context, done != nullptr ? *done : Done{}, input);
+      settled = true;
+    }
+  }
+  auto written = co_await write_status(*context, settled);
+  if (written) co_return next;
+  if (written.error().kind == base::ErrorKind::not_found) co_return on_change();
+  context->log.error("cannot write the status", written.error());
+  co_return after_backoff();
+}
+
+NextRun Shell::settle(RunContext& context, const Done& done, const FoldInput& input) {
+  fold_done(context.conditions, input, context.stamp());
+  if (!done.requeue_after) return on_change();
+  const base::Duration delay = done.jitter ? jittered(*done.requeue_after) : *done.requeue_after;
+  return {NextRun::When::after, delay, ReconcileResult::requeue_after};
+}
+
+NextRun Shell::settle(RunContext& context, const StepFailure& failure, const FoldInput& input) {
+  const std::string text = sentence_for(failure);
+  const auto* ready = context.conditions.find(api::condition::kReady);
+  const bool said_before = ready != nullptr && ready->status == api::ConditionStatus::is_false &&
+                           ready->reason == failure.reason && ready->message == text;
+  fold_failure(context.conditions, input, failure, context.stamp());
+  if (failure.disposition == Disposition::wait) {
+    // Waiting is no news while nothing about it changes.
+    if (!said_before) context.event(Severity::info, failure.reason, text);
+    context.log.info("waiting", {{"step", context.step_}, {"reason", failure.reason}, {"message", text}});
+    const base::Duration delay = failure.retry_after.value_or(std::chrono::seconds(30));
+    return {NextRun::When::after, delay, ReconcileResult::requeue_after};
+  }
+  context.event(Severity::error, failure.reason, text);
+  context.log.error("reconciliation failed", failure.error, {{"step", context.step_}, {"reason", failure.reason}});
+  if (failure.disposition == Disposition::stalled) return {NextRun::When::on_change, {}, ReconcileResult::error};
+  if (failure.retry_after) return {NextRun::When::after, jittered(*failure.retry_after), ReconcileResult::error};
+  return after_backoff();
+}
+
+rt::Task<NextRun> Shell::run_deletion(Object object) {
+  const auto meta = api::read_meta(*object);
+  if (traits_.finalizer.empty() || !meta.has_finalizer(traits_.finalizer)) co_return on_change();
+  auto context = make_context(object);
+  auto finalized = co_await reconciler_->finalize(*context);
+  if (!finalized) {
+    auto failure = retry(api::reason::kFailed, std::move(finalized).error().with_context("cleaning up"));
+    const NextRun next = co_await conclude(context, StepResult(std::move(failure)));
+    co_return next;
+  }
+  auto removed = co_await change_finalizer(services_.client, traits_.resource, *object, traits_.finalizer,
+                                           FinalizerChange::remove, traits_.status_manager);
+  if (removed || removed.error().kind == base::ErrorKind::not_found) co_return on_change();
+  context->log.error("cannot remove the finalizer", removed.error());
+  co_return after_backoff();
+}
+
+// Flux: +/- the percentage, so that objects of one interval drift apart.
+base::Duration Shell::jittered(base::Duration interval) {
+  if (options_.jitter_percent == 0) return interval;
+  const double share = static_cast<double>(options_.jitter_percent) / 100.0;
+  std::uniform_real_distribution<double> factor(1.0 - share, 1.0 + share);
+  return std::chrono::duration_cast<base::Duration>(interval * factor(random_));
+}
+
+std::string Shell::new_reconcile_id() {
+  const std::uint64_t high = random_();
+  const std::uint64_t low = random_();
+  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32U, (high >> 16U) & 0xffffU, high & 0xffffU,
+                     low >> 48U, low & 0xffffffffffffU);
+}
+
+}  // namespace sluice::controller

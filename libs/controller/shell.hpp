@@ -1,0 +1,60 @@
+// One reconciliation from load to status write; see controller.hpp. Runs on the
+// loop; private to this library.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <random>
+#include <unordered_map>
+
+#include "controller/controller.hpp"
+#include "controller/fold.hpp"
+
+namespace sluice::controller {
+
+// What is to become of the key.
+struct NextRun {
+  enum class When { on_change, after, backoff } when = When::on_change;
+  base::Duration delay{};
+  ReconcileResult result = ReconcileResult::success;
+};
+
+class Shell {
+ public:
+  Shell(Services services, std::shared_ptr<Reconciler> reconciler, WatchCache& cache, ControllerOptions options);
+
+  rt::Task<NextRun> run(api::ObjectKey key);
+  // Cancels what the key's run waits for; no effect where none is on.
+  void interrupt(const api::ObjectKey& key);
+
+ private:
+  struct Active {
+    RunContext& context;
+    rt::TaskGroup& tasks;
+  };
+  class Registration;
+
+  std::shared_ptr<RunContext> make_context(Object object);
+  rt::Task<NextRun> run_live(Object object);
+  rt::Task<NextRun> run_deletion(Object object);
+  rt::Task<std::optional<StepResult>> run_steps(std::shared_ptr<RunContext> context);
+  static rt::Task<void> steps_task(Reconciler& reconciler, std::shared_ptr<RunContext> context,
+                                   std::optional<StepResult>& result);
+  static rt::Task<void> publisher_task(std::shared_ptr<RunContext> context, base::Duration delay);
+  rt::Task<base::Result<void>> write_status(RunContext& context, bool settled);
+  rt::Task<NextRun> conclude(std::shared_ptr<RunContext> context, std::optional<StepResult> result);
+  NextRun settle(RunContext& context, const Done& done, const FoldInput& input);
+  NextRun settle(RunContext& context, const StepFailure& failure, const FoldInput& input);
+  base::Duration jittered(base::Duration interval);
+  std::string new_reconcile_id();
+
+  Services services_;
+  std::shared_ptr<Reconciler> reconciler_;
+  const KindTraits traits_;
+  WatchCache& cache_;
+  ControllerOptions options_;
+  std::unordered_map<api::ObjectKey, Active> active_;
+  std::mt19937_64 random_;
+};
+
+}  // namespace sluice::controller

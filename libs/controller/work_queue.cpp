@@ -1,0 +1,161 @@
+#include "controller/work_queue.hpp"
+
+#include <algorithm>
+
+namespace sluice::controller {
+
+namespace {
+// While a delayed key waits, take() looks at the clock at least this often, so
+// that a wall of suspended time (a paused VM) delays nothing for long.
+constexpr base::Duration kLongestNap = std::chrono::minutes(1);
+}  // namespace
+
+WorkQueue::WorkQueue(const base::Clock& clock, RetryDelay delay, QueueObserver* observer)
+    : clock_(clock), delay_(delay), observer_(observer) {}
+
+void WorkQueue::add(api::ObjectKey key) {
+  if (shut_down_) return;
+  if (const auto planned = delayed_.find(key); planned != delayed_.end()) {
+    due_order_.erase({planned->second.due, key});
+    delayed_.erase(planned);
+  }
+  make_ready(key, Lane::fresh);
+}
+
+void WorkQueue::add_after(api::ObjectKey key, base::Duration delay) {
+  if (delay <= base::Duration::zero()) return add(std::move(key));
+  plan(key, delay, Lane::fresh);
+}
+
+base::Duration WorkQueue::add_failed(api::ObjectKey key) {
+  const int failures = failures_[key]++;
+  base::Duration delay = delay_.min;
+  for (int i = 0; i < failures && delay < delay_.max; ++i) delay *= 2;
+  delay = std::min(delay, delay_.max);
+  if (observer_ != nullptr) observer_->retried();
+  plan(key, delay, Lane::retry);
+  return delay;
+}
+
+void WorkQueue::forget(const api::ObjectKey& key) { failures_.erase(key); }
+
+void WorkQueue::discard(const api::ObjectKey& key) {
+  failures_.erase(key);
+  if (const auto planned = delayed_.find(key); planned != delayed_.end()) {
+    due_order_.erase({planned->second.due, key});
+    delayed_.erase(planned);
+  }
+  if (ready_since_.erase(key) > 0) {
+    std::erase(fresh_, key);
+    std::erase(retries_, key);
+    report_depth();
+  }
+  if (const auto working = working_.find(key); working != working_.end()) working->second.again.reset();
+}
+
+void WorkQueue::plan(const api::ObjectKey& key, base::Duration delay, Lane lane) {
+  if (shut_down_ || ready_since_.contains(key)) return;  // due already, which is earlier
+  // Taken again as soon as its worker is done, which is earlier as well.
+  if (const auto working = working_.find(key); working != working_.end() && working->second.again) return;
+  const base::SteadyPoint due = clock_.steady() + std::chrono::duration_cast<base::SteadyPoint::duration>(delay);
+  const auto [entry, is_new] = delayed_.try_emplace(key, Delayed{due, lane});
+  if (!is_new) {
+    if (entry->second.due <= due) return;
+    due_order_.erase({entry->second.due, key});
+    entry->second = {due, lane};
+  }
+  due_order_.insert({due, key});
+  changed_.notify_all();
+}
+
+void WorkQueue::make_ready(const api::ObjectKey& key, Lane lane) {
+  if (const auto working = working_.find(key); working != working_.end()) {
+    working->second.again = lane;
+    return;
+  }
+  if (!ready_since_.try_emplace(key, clock_.steady()).second) return;
+  (lane == Lane::fresh ? fresh_ : retries_).push_back(key);
+  if (observer_ != nullptr) observer_->added();
+  report_depth();
+  changed_.notify_all();
+}
+
+void WorkQueue::promote_due() {
+  const base::SteadyPoint now = clock_.steady();
+  while (!due_order_.empty() && due_order_.begin()->first <= now) {
+    const api::ObjectKey key = due_order_.begin()->second;
+    due_order_.erase(due_order_.begin());
+    const auto planned = delayed_.extract(key);
+    make_ready(key, planned.mapped().lane);
+  }
+}
+
+std::optional<api::ObjectKey> WorkQueue::try_take() {
+  if (shut_down_) return std::nullopt;
+  promote_due();
+  if (fresh_.empty() && retries_.empty()) return std::nullopt;
+  const bool from_fresh = !fresh_.empty() && (retries_.empty() || fresh_streak_ < kFreshPerRetry);
+  fresh_streak_ = from_fresh ? fresh_streak_ + 1 : 0;
+  auto& lane = from_fresh ? fresh_ : retries_;
+  api::ObjectKey key = std::move(lane.front());
+  lane.pop_front();
+  const base::SteadyPoint now = clock_.steady();
+  const auto since = ready_since_.extract(key);
+  working_.emplace(key, Working{now, std::nullopt});
+  if (observer_ != nullptr) observer_->waited(now - since.mapped());
+  report_depth();
+  return key;
+}
+
+rt::Task<std::optional<api::ObjectKey>> WorkQueue::take() {
+  while (!shut_down_) {
+    auto key = try_take();
+    if (key) co_return key;
+    base::Duration nap = kLongestNap;
+    if (const auto due = next_due()) nap = std::min<base::Duration>(nap, *due - clock_.steady());
+    const bool notified = co_await changed_.wait_for(nap);
+    static_cast<void>(notified);
+  }
+  co_return std::nullopt;
+}
+
+void WorkQueue::done(const api::ObjectKey& key) {
+  const auto finished = working_.extract(key);
+  if (finished.empty()) return;
+  if (observer_ != nullptr) observer_->worked(clock_.steady() - finished.mapped().since);
+  if (finished.mapped().again && !shut_down_) {
+    // What was planned for later happens now.
+    if (const auto planned = delayed_.find(key); planned != delayed_.end()) {
+      due_order_.erase({planned->second.due, key});
+      delayed_.erase(planned);
+    }
+    make_ready(key, *finished.mapped().again);
+  }
+}
+
+void WorkQueue::shut_down() {
+  shut_down_ = true;
+  fresh_.clear();
+  retries_.clear();
+  ready_since_.clear();
+  delayed_.clear();
+  due_order_.clear();
+  report_depth();
+  changed_.notify_all();
+}
+
+int WorkQueue::failures(const api::ObjectKey& key) const {
+  const auto it = failures_.find(key);
+  return it == failures_.end() ? 0 : it->second;
+}
+
+std::optional<base::SteadyPoint> WorkQueue::next_due() const {
+  if (due_order_.empty()) return std::nullopt;
+  return due_order_.begin()->first;
+}
+
+void WorkQueue::report_depth() {
+  if (observer_ != nullptr) observer_->depth(ready());
+}
+
+}  // namespace sluice::controller
