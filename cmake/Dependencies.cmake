@@ -16,6 +16,8 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(libgit2 REQUIRED IMPORTED_TARGET libgit2>=1.7)
 pkg_check_modules(libssh REQUIRED IMPORTED_TARGET libssh>=0.10)
 pkg_check_modules(re2 REQUIRED IMPORTED_TARGET re2)
+# Its -pthread defines _REENTRANT, which would keep the precompiled header from being used.
+set_target_properties(PkgConfig::re2 PROPERTIES INTERFACE_COMPILE_OPTIONS "")
 find_package(mimalloc QUIET)
 if(SLUICE_BUILD_TESTS)
   find_package(Catch2 2.13 REQUIRED)
