@@ -19,10 +19,13 @@ template <class T>
 T run(rt::Runtime& runtime, rt::Task<T> task) {
   std::optional<T> result;
   std::exception_ptr failure;
-  boost::asio::co_spawn(runtime.context(), store(std::move(task), result),
-                        [&failure](std::exception_ptr error) { failure = error; });
+  bool ended = false;  // by the completion handler, which refers to this frame
+  boost::asio::co_spawn(runtime.context(), store(std::move(task), result), [&](std::exception_ptr error) {
+    failure = error;
+    ended = true;
+  });
   runtime.context().restart();
-  while (!result && !failure) runtime.context().run_one();
+  while (!ended) runtime.context().run_one();
   if (failure) std::rethrow_exception(failure);
   return std::move(*result);
 }

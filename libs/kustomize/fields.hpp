@@ -1,0 +1,53 @@
+// Reads a JSON object field by field and strictly, as Go's encoding/json with
+// DisallowUnknownFields: names match without regard to case, null leaves the
+// target as it is, a wrong type or an unknown field is an error that names it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "doc/json.hpp"
+
+namespace sluice::kustomize {
+
+class Fields {
+ public:
+  // `where` names the object in messages: "images[2]", or "" at the top.
+  Fields(const doc::Json& object, std::string where);
+
+  void text(std::string_view name, std::string& into);
+  void flag(std::string_view name, bool& into);
+  void integer(std::string_view name, std::int64_t& into);
+  void texts(std::string_view name, std::vector<std::string>& into);
+  void text_map(std::string_view name, std::map<std::string, std::string>& into);
+  // Calls `read` with the value and its place, if the field is there and not null.
+  using Read = std::function<base::Result<void>(const doc::Json&, const std::string& where)>;
+  void value(std::string_view name, const Read& read);
+  // The same for each element of a list.
+  void each(std::string_view name, const Read& read);
+  // Known, and not looked at.
+  void ignore(std::string_view name);
+
+  // The first error, or `invalid` if a field was not asked for.
+  base::Result<void> finish();
+  // As finish(), with unknown fields let pass.
+  base::Result<void> finish_lenient();
+
+ private:
+  const doc::Json* take(std::string_view name);
+  std::string place(std::string_view name) const;
+  void wrong(std::string_view name, std::string_view expected, const doc::Json& found);
+
+  const doc::Json& object_;
+  std::string where_;
+  std::set<std::string, std::less<>> seen_;
+  std::optional<base::Error> error_;
+};
+
+}  // namespace sluice::kustomize

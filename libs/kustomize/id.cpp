@@ -1,0 +1,65 @@
+#include "kustomize/id.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace sluice::kustomize {
+namespace {
+
+// "apiVersion/Kind" of what kustomize v5.8.1 knows to be cluster-scoped.
+// Sorted, for binary search. Kinds that are newer than its OpenAPI (v1.21) are
+// left out on purpose: it gives them a namespace, and so do we.
+constexpr std::array<std::string_view, 36> kClusterScoped{
+#include "kustomize/cluster_scoped.inc"
+};
+
+}  // namespace
+
+Gvk Gvk::of(const doc::Json& object) {
+  return from_api_version(doc::find_string(object, {"apiVersion"}), doc::find_string(object, {"kind"}));
+}
+
+Gvk Gvk::from_api_version(std::string_view api_version, std::string_view kind) {
+  const std::size_t slash = api_version.find('/');
+  if (slash == std::string_view::npos) return {"", std::string(api_version), std::string(kind)};
+  return {std::string(api_version.substr(0, slash)), std::string(api_version.substr(slash + 1)), std::string(kind)};
+}
+
+std::string Gvk::api_version() const { return group.empty() ? version : group + "/" + version; }
+
+std::string Gvk::str() const {
+  const auto part = [](const std::string& text, const char* none) { return text.empty() ? none : text; };
+  return part(kind, "[noKind]") + "." + part(version, "[noVer]") + "." + part(group, "[noGrp]");
+}
+
+bool Gvk::selected_by(const Gvk& selector) const {
+  return (selector.group.empty() || selector.group == group) &&
+         (selector.version.empty() || selector.version == version) && (selector.kind.empty() || selector.kind == kind);
+}
+
+bool Gvk::cluster_scoped() const {
+  return std::binary_search(kClusterScoped.begin(), kClusterScoped.end(), api_version() + "/" + kind);
+}
+
+std::string_view ResId::effective_ns() const {
+  if (gvk.cluster_scoped()) return kNoNamespace;
+  return ns.empty() ? "default" : std::string_view(ns);
+}
+
+std::string ResId::key() const { return id_key(gvk, name, effective_ns()); }
+
+std::string ResId::str() const {
+  return gvk.str() + "/" + (name.empty() ? "[noName]" : name) + "." + (ns.empty() ? "[noNs]" : ns);
+}
+
+std::string id_key(const Gvk& gvk, std::string_view name, std::string_view effective_ns) {
+  std::string key;
+  key.reserve(gvk.group.size() + gvk.version.size() + gvk.kind.size() + name.size() + effective_ns.size() + 4);
+  for (const std::string_view part :
+       {std::string_view(gvk.group), std::string_view(gvk.version), std::string_view(gvk.kind), name, effective_ns}) {
+    key.append(part).push_back('\x1f');
+  }
+  return key;
+}
+
+}  // namespace sluice::kustomize

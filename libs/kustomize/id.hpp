@@ -1,0 +1,46 @@
+// How kustomize identifies an object: group, version, kind, name, namespace.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "doc/json.hpp"
+
+namespace sluice::kustomize {
+
+struct Gvk {
+  std::string group;
+  std::string version;
+  std::string kind;
+
+  static Gvk of(const doc::Json& object);
+  static Gvk from_api_version(std::string_view api_version, std::string_view kind);
+  std::string api_version() const;
+  std::string str() const;
+  bool operator==(const Gvk&) const = default;
+  // An empty part of the selector matches everything.
+  bool selected_by(const Gvk& selector) const;
+  // True only for kinds that kustomize knows to have no namespace; it takes
+  // kinds that it doesn't know for namespaced ones.
+  bool cluster_scoped() const;
+};
+
+// In the place of a namespace for what has none.
+inline constexpr std::string_view kNoNamespace = "_non_namespaceable_";
+
+struct ResId {
+  Gvk gvk;
+  std::string name;
+  std::string ns;
+
+  // "" counts as "default"; cluster-scoped objects have kNoNamespace.
+  std::string_view effective_ns() const;
+  // Equal for ids that kustomize treats as the same.
+  std::string key() const;
+  // "Deployment.v1.apps/name.namespace", as kustomize's messages have it.
+  std::string str() const;
+};
+
+std::string id_key(const Gvk& gvk, std::string_view name, std::string_view effective_ns);
+
+}  // namespace sluice::kustomize

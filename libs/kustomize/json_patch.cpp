@@ -1,0 +1,174 @@
+#include "kustomize/json_patch.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <optional>
+
+namespace sluice::kustomize {
+namespace {
+
+using base::ErrorKind;
+using base::Result;
+using doc::Json;
+
+std::string unescape(std::string_view token) {
+  std::string out;
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    if (token[i] == '~' && i + 1 < token.size() && (token[i + 1] == '0' || token[i + 1] == '1')) {
+      out += token[++i] == '0' ? '~' : '/';
+    } else {
+      out += token[i];
+    }
+  }
+  return out;
+}
+
+std::vector<std::string> tokens_of(std::string_view path) {
+  std::vector<std::string> tokens;
+  if (path.empty()) return tokens;
+  std::size_t start = path[0] == '/' ? 1 : 0;
+  while (start <= path.size()) {
+    const std::size_t end = std::min(path.find('/', start), path.size());
+    tokens.push_back(unescape(path.substr(start, end - start)));
+    start = end + 1;
+  }
+  return tokens;
+}
+
+auto failure(const std::string& message) { return base::unexpected(ErrorKind::invalid, message); }
+
+// Position of an existing element, or of the end for `adding`.
+Result<std::size_t> index_in(const Json& list, const std::string& token, bool adding) {
+  const auto size = static_cast<std::int64_t>(list.size());
+  if (adding && token == "-") return list.size();
+  std::int64_t index = 0;
+  const auto [stop, error] = std::from_chars(token.data(), token.data() + token.size(), index);
+  if (error != std::errc() || stop != token.data() + token.size() || token.empty()) {
+    return failure(fmt::format("\"{}\" is no index", token));
+  }
+  // A negative index counts from behind the last place that it may name.
+  const std::int64_t end = adding ? size + 1 : size;
+  if (index < 0) index += end;
+  if (index < 0 || index >= end) return failure(fmt::format("index {} is out of bounds, the list has {}", token, size));
+  return static_cast<std::size_t>(index);
+}
+
+Result<Json*> child(Json& parent, const std::string& token) {
+  if (parent.is_object()) {
+    const auto found = parent.find(token);
+    if (found != parent.end()) return &*found;
+    return failure(fmt::format("\"{}\" is not there", token));
+  }
+  if (!parent.is_array()) return failure(fmt::format("\"{}\" is looked for in a {}", token, parent.type_name()));
+  SLUICE_TRY(const std::size_t index, index_in(parent, token, false));
+  return &parent[index];
+}
+
+Result<Json*> walk(Json& root, const std::vector<std::string>& tokens, std::size_t count) {
+  Json* node = &root;
+  for (std::size_t i = 0; i < count; ++i) {
+    SLUICE_TRY(node, child(*node, tokens[i]));
+  }
+  return node;
+}
+
+Result<void> add(Json& root, const std::string& path, Json value) {
+  const auto tokens = tokens_of(path);
+  if (tokens.empty()) {
+    root = std::move(value);
+    return {};
+  }
+  SLUICE_TRY(Json * parent, walk(root, tokens, tokens.size() - 1));
+  if (parent->is_object()) {
+    (*parent)[tokens.back()] = std::move(value);
+    return {};
+  }
+  if (!parent->is_array()) return failure("the parent is no map or list");
+  SLUICE_TRY(const std::size_t index, index_in(*parent, tokens.back(), true));
+  parent->insert(parent->begin() + static_cast<std::ptrdiff_t>(index), std::move(value));
+  return {};
+}
+
+Result<Json> remove(Json& root, const std::string& path) {
+  const auto tokens = tokens_of(path);
+  if (tokens.empty()) return failure("the whole document can't be removed");
+  SLUICE_TRY(Json * parent, walk(root, tokens, tokens.size() - 1));
+  SLUICE_TRY(Json * target, child(*parent, tokens.back()));
+  Json value = std::move(*target);
+  if (parent->is_object()) {
+    parent->erase(tokens.back());
+  } else {
+    parent->erase(parent->begin() + (target - &(*parent)[0]));
+  }
+  return value;
+}
+
+Result<Json*> at(Json& root, const std::string& path) {
+  const auto tokens = tokens_of(path);
+  return walk(root, tokens, tokens.size());
+}
+
+Result<void> test(Json& root, const PatchOperation& operation) {
+  auto found = at(root, operation.path);
+  if (!found && operation.value.is_null()) return {};  // what isn't there equals null
+  SLUICE_CHECK(found);
+  if (**found != operation.value) return failure("the value is another one");
+  return {};
+}
+
+Result<void> apply_one(Json& root, const PatchOperation& operation) {
+  if (operation.op == "add") return add(root, operation.path, operation.value);
+  if (operation.op == "remove") {
+    SLUICE_CHECK(remove(root, operation.path));
+    return {};
+  }
+  if (operation.op == "replace") {
+    SLUICE_TRY(Json * target, at(root, operation.path));
+    *target = operation.value;
+    return {};
+  }
+  if (operation.op == "move") {
+    SLUICE_TRY(Json value, remove(root, operation.from));
+    return add(root, operation.path, std::move(value));
+  }
+  if (operation.op == "copy") {
+    SLUICE_TRY(Json * source, at(root, operation.from));
+    return add(root, operation.path, Json(*source));
+  }
+  if (operation.op == "test") return test(root, operation);
+  return failure("unknown operation");
+}
+
+}  // namespace
+
+Result<std::vector<PatchOperation>> parse_json_patch(const Json& document) {
+  if (!document.is_array()) return failure("a JSON patch is a list of operations");
+  std::vector<PatchOperation> operations;
+  for (const Json& entry : document) {
+    if (!entry.is_object()) return failure("an operation of a JSON patch is a map with op and path");
+    PatchOperation operation;
+    operation.op = doc::find_string(entry, {"op"});
+    operation.path = doc::find_string(entry, {"path"});
+    operation.from = doc::find_string(entry, {"from"});
+    if (const auto value = entry.find("value"); value != entry.end()) {
+      operation.has_value = true;
+      operation.value = *value;
+    }
+    operations.push_back(std::move(operation));
+  }
+  return operations;
+}
+
+Result<void> apply_json_patch(Json& object, const std::vector<PatchOperation>& operations) {
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const PatchOperation& operation = operations[i];
+    if (auto done = apply_one(object, operation); !done) {
+      return base::unexpected(std::move(done).error().with_context(fmt::format(
+          "operation {} ({} {})", i + 1, operation.op.empty() ? "without op" : operation.op, operation.path)));
+    }
+  }
+  return {};
+}
+
+}  // namespace sluice::kustomize

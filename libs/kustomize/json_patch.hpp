@@ -1,0 +1,28 @@
+// JSON Patch (RFC 6902) with the habits of the Go library that kustomize uses:
+// an index may be negative, counting from behind; a path must exist for
+// `remove` and `replace`; null members count as members.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "doc/json.hpp"
+
+namespace sluice::kustomize {
+
+struct PatchOperation {
+  std::string op;
+  std::string path;
+  std::string from;
+  bool has_value = false;
+  doc::Json value;
+};
+
+// Reads a patch document; `invalid` if it is no list of operations.
+base::Result<std::vector<PatchOperation>> parse_json_patch(const doc::Json& document);
+// Applies all operations or answers the first error, naming it; the object is
+// then left half changed.
+base::Result<void> apply_json_patch(doc::Json& object, const std::vector<PatchOperation>& operations);
+
+}  // namespace sluice::kustomize

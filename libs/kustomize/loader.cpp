@@ -1,0 +1,214 @@
+#include "kustomize/loader.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace sluice::kustomize {
+namespace {
+
+using base::ErrorKind;
+using base::Result;
+using base::unexpected;
+using doc::Json;
+using Resources = std::vector<std::unique_ptr<Resource>>;
+
+constexpr std::array<const char*, 3> kFileNames{"kustomization.yaml", "kustomization.yml", "Kustomization"};
+
+bool contains_path(std::string_view outer, std::string_view inner) {
+  return outer.empty() || inner == outer || (inner.starts_with(outer) && inner[outer.size()] == '/');
+}
+
+// The place of a null in a list, "" if there is none. Depth is bounded by the reader.
+std::string null_in_list(const Json& value, const std::string& path) {
+  if (!value.is_structured()) return {};
+  for (const auto& [key, child] : value.items()) {
+    const std::string place = value.is_array() ? fmt::format("{}[{}]", path, key)
+                              : path.empty()   ? key
+                                               : path + "." + key;
+    if (child.is_null() && value.is_array()) return place;
+    if (std::string found = null_in_list(child, place); !found.empty()) return found;
+  }
+  return {};
+}
+
+Result<void> check_object(const Json& value) {
+  if (!value.is_object())
+    return unexpected(ErrorKind::invalid, "an object is expected, not a " + std::string(value.type_name()));
+  const auto scalar = [&](std::initializer_list<std::string_view> path) {
+    const Json* found = doc::find(value, path);
+    return found != nullptr && found->is_string() && !found->get_ref<const std::string&>().empty();
+  };
+  if (!scalar({"kind"})) return unexpected(ErrorKind::invalid, "the object has no kind");
+  if (!scalar({"apiVersion"})) return unexpected(ErrorKind::invalid, "the object has no apiVersion");
+  const std::string_view kind = doc::find_string(value, {"kind"});
+  if (!kind.ends_with("List") && !scalar({"metadata", "name"})) {
+    return unexpected(ErrorKind::invalid, fmt::format("the {} has no metadata.name", kind));
+  }
+  if (const std::string place = null_in_list(value, ""); !place.empty()) {
+    return unexpected(ErrorKind::invalid, fmt::format("empty item at {}", place));
+  }
+  return {};
+}
+
+auto at_line(base::Error error, const std::string& file, int line) {
+  return unexpected(std::move(error).with_context(line > 0 ? fmt::format("{}:{}", file, line) : file));
+}
+
+}  // namespace
+
+bool is_url(std::string_view entry) {
+  return entry.find("://") != std::string_view::npos || entry.starts_with("git@") || entry.starts_with("git::") ||
+         entry.starts_with("github.com/") || entry.find(".git/") != std::string_view::npos;
+}
+
+Result<std::string> Folder::resolve(const std::string& entry) const {
+  if (entry.empty()) return unexpected(ErrorKind::invalid, "an empty path");
+  auto path = base::join_path(root_, entry);
+  if (!path) return unexpected(std::move(path).error().with_context(entry));
+  return path;
+}
+
+std::string Folder::path_of(const std::string& entry) const {
+  auto path = resolve(entry);
+  return path ? *path : entry;
+}
+
+bool Folder::is_folder(const std::string& entry) const {
+  const auto path = resolve(entry);
+  const auto type = path ? files_->type(*path) : Result<base::FileType>(unexpected(path.error()));
+  return type && *type == base::FileType::directory;
+}
+
+bool Folder::is_file(const std::string& entry) const {
+  const auto path = resolve(entry);
+  const auto type = path ? files_->type(*path) : Result<base::FileType>(unexpected(path.error()));
+  return type && *type == base::FileType::file;
+}
+
+Result<std::string> Folder::load(const std::string& entry) const {
+  std::string text;
+  if (entry.starts_with("http://") || entry.starts_with("https://")) {
+    if (options_.remote == nullptr) {
+      return unexpected(ErrorKind::unsupported, fmt::format("{}: remote files are not allowed here", entry));
+    }
+    SLUICE_TRY(text, options_.remote->file(entry));
+  } else {
+    SLUICE_TRY(const std::string path, resolve(entry));
+    if ((remote_ || options_.restriction == LoadRestriction::root_only) && !contains_path(root_, path)) {
+      return unexpected(ErrorKind::forbidden,
+                        fmt::format("{}: the file is not below the kustomization's folder", entry));
+    }
+    auto read = files_->read(path);
+    if (!read) return unexpected(std::move(read).error().with_context(entry));
+    text = *std::move(read);
+  }
+  budget_.bytes += text.size();
+  if (text.size() > budget_.limits.max_file_bytes || budget_.bytes > budget_.limits.max_total_bytes) {
+    return unexpected(ErrorKind::too_large, fmt::format("{}: more bytes than a build may read", entry));
+  }
+  return text;
+}
+
+Result<Json> Folder::load_yaml(const std::string& entry) const {
+  SLUICE_TRY(const std::string text, load(entry));
+  auto value = doc::parse_yaml(text, budget_.limits.yaml);
+  if (!value) return unexpected(std::move(value).error().with_context(path_of(entry)));
+  return value;
+}
+
+Result<Folder> Folder::enter(const std::string& entry) const {
+  Folder inner(*this);
+  inner.referrer_ = this;
+  inner.depth_ = depth_ + 1;
+  if (inner.depth_ > budget_.limits.max_layers) {
+    return unexpected(ErrorKind::too_large, fmt::format("{}: more than {} kustomizations inside of each other", entry,
+                                                        budget_.limits.max_layers));
+  }
+  if (is_url(entry) && !is_folder(entry)) {
+    if (options_.remote == nullptr) {
+      return unexpected(ErrorKind::unsupported, fmt::format("{}: remote bases are not allowed here", entry));
+    }
+    SLUICE_TRY(RemoteLoader::Tree tree, options_.remote->tree(entry));
+    inner.owner_ = tree.files;
+    inner.files_ = tree.files.get();
+    inner.root_ = tree.path;
+    inner.remote_ = true;
+    return inner;
+  }
+  SLUICE_TRY(inner.root_, resolve(entry));
+  SLUICE_TRY(const base::FileType type, files_->type(inner.root_));
+  if (type != base::FileType::directory) return unexpected(ErrorKind::invalid, entry + ": a folder is expected");
+  for (const Folder* outer = this; outer != nullptr; outer = outer->referrer_) {
+    if (outer->files_ == inner.files_ && contains_path(inner.root_, outer->root_)) {
+      return unexpected(ErrorKind::invalid, fmt::format("cycle: {} contains {}, which leads to it",
+                                                        inner.root_.empty() ? "." : inner.root_, outer->root_));
+    }
+  }
+  return inner;
+}
+
+Result<std::string> Folder::kustomization_file() const {
+  std::string found;
+  for (const char* name : kFileNames) {
+    const std::string path = root_.empty() ? name : root_ + "/" + name;
+    const auto type = files_->type(path);
+    if (!type || *type != base::FileType::file) continue;
+    if (!found.empty()) {
+      return unexpected(ErrorKind::invalid, fmt::format("{}: several kustomization files in one folder", path));
+    }
+    found = path;
+  }
+  return found;
+}
+
+Result<Kustomization> Folder::kustomization(bool strict) const {
+  SLUICE_TRY(const std::string path, kustomization_file());
+  if (path.empty()) {
+    return unexpected(ErrorKind::not_found,
+                      fmt::format("{}: no kustomization.yaml in this folder", root_.empty() ? "." : root_));
+  }
+  SLUICE_TRY(const std::string text, files_->read(path));
+  auto value = doc::parse_yaml(text, budget_.limits.yaml);
+  if (!value) return unexpected(std::move(value).error().with_context(path));
+  auto kustomization = Kustomization::parse(*value, path, strict);
+  if (!kustomization) return unexpected(std::move(kustomization).error().with_context(path));
+  return kustomization;
+}
+
+Result<Resources> Folder::parse(std::string_view text, const std::string& file) const {
+  auto documents = doc::parse_yaml_stream(text, budget_.limits.yaml);
+  if (!documents) return at_line(std::move(documents).error(), file, 0);
+  Resources resources;
+  // Lists are opened; what is in them goes to the end, as in kustomize.
+  for (std::size_t i = 0; i < documents->size(); ++i) {
+    Json value = std::move((*documents)[i].value);
+    const int line = (*documents)[i].line;
+    if (value.is_structured() && value.empty()) continue;
+    if (auto checked = check_object(value); !checked) return at_line(std::move(checked).error(), file, line);
+    const auto items = value.find("items");
+    if (doc::find_string(value, {"kind"}).ends_with("List") && items != value.end()) {
+      if (!items->is_array() && !items->is_null()) {
+        return at_line(unexpected(ErrorKind::invalid, "items of a List must be a list").error, file, line);
+      }
+      for (Json& item : *items) documents->push_back({std::move(item), line});
+      continue;
+    }
+    if (++budget_.objects > budget_.limits.max_objects) {
+      return at_line(unexpected(ErrorKind::too_large, "more objects than a build may have").error, file, line);
+    }
+    auto resource = std::make_unique<Resource>();
+    resource->value = std::move(value);
+    resource->file = file;
+    resource->line = line;
+    resources.push_back(std::move(resource));
+  }
+  return resources;
+}
+
+Result<Resources> Folder::resources(const std::string& entry) const {
+  SLUICE_TRY(const std::string text, load(entry));
+  return parse(text, path_of(entry));
+}
+
+}  // namespace sluice::kustomize

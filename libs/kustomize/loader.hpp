@@ -1,0 +1,69 @@
+// Files and folders as a kustomization names them, within its restrictions.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kustomize/kustomization.hpp"
+#include "kustomize/kustomize.hpp"
+#include "kustomize/resource_set.hpp"
+
+namespace sluice::kustomize {
+
+// What one build has read so far, against its limits.
+struct Budget {
+  const Limits& limits;
+  std::size_t bytes = 0;
+  std::size_t objects = 0;
+};
+
+// The folder of one kustomization, and how it was reached.
+class Folder {
+ public:
+  Folder(const base::FileView& files, std::string root, const BuildOptions& options, Budget& budget)
+      : files_(&files), root_(std::move(root)), options_(options), budget_(budget) {}
+
+  const std::string& root() const { return root_; }
+  std::size_t depth() const { return depth_; }
+
+  // Bytes of the file (or http URL) that an entry names.
+  base::Result<std::string> load(const std::string& entry) const;
+  base::Result<doc::Json> load_yaml(const std::string& entry) const;
+  // True if the entry names a folder that is there.
+  bool is_folder(const std::string& entry) const;
+  bool is_file(const std::string& entry) const;
+  // The folder (or remote tree) that an entry names; `invalid` for one that
+  // contains this folder or one on the way to it, `too_large` when too deep.
+  base::Result<Folder> enter(const std::string& entry) const;
+
+  // The kustomization file in this folder; `not_found` without one.
+  base::Result<Kustomization> kustomization(bool strict = true) const;
+  // The path of that file in the view; "" without one. `invalid` with several.
+  base::Result<std::string> kustomization_file() const;
+
+  // Objects in a text; `file` is for messages.
+  base::Result<std::vector<std::unique_ptr<Resource>>> parse(std::string_view text, const std::string& file) const;
+  // Objects of the file that an entry names.
+  base::Result<std::vector<std::unique_ptr<Resource>>> resources(const std::string& entry) const;
+  std::string path_of(const std::string& entry) const;
+
+  const base::FileView& files() const { return *files_; }
+  Budget& budget() const { return budget_; }
+
+ private:
+  base::Result<std::string> resolve(const std::string& entry) const;
+
+  const base::FileView* files_;
+  std::shared_ptr<const base::FileView> owner_;  // keeps a remote tree alive
+  std::string root_;
+  const Folder* referrer_ = nullptr;
+  std::size_t depth_ = 0;
+  bool remote_ = false;
+  const BuildOptions& options_;
+  Budget& budget_;
+};
+
+bool is_url(std::string_view entry);
+
+}  // namespace sluice::kustomize

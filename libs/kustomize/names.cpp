@@ -1,0 +1,139 @@
+// Prefixes, suffixes and namespaces.
+#include <fmt/format.h>
+
+#include <array>
+#include <unordered_map>
+
+#include "kustomize/transformers.hpp"
+
+namespace sluice::kustomize {
+namespace {
+
+using base::ErrorKind;
+using base::Result;
+using doc::Json;
+
+Result<void> need_scalar(const Json& field) {
+  if (!field.is_structured()) return {};
+  return base::unexpected(ErrorKind::invalid, fmt::format("a scalar is expected, not a {}", field.type_name()));
+}
+
+auto at(const Resource& resource, base::Error error) {
+  return base::unexpected(std::move(error).with_context(resource.describe()));
+}
+
+// Kinds whose name means something outside of this build.
+bool keeps_name(const Gvk& gvk) {
+  return gvk.kind == "CustomResourceDefinition" || gvk.kind == "Namespace" ||
+         (gvk.kind == "APIService" && gvk.group == "apiregistration.k8s.io");
+}
+
+enum class Side { before, behind };
+
+Result<void> affix_one(Resource& resource, const std::string& text, Side side, const FieldSpecs& specs) {
+  const Gvk original = resource.original_id().gvk;
+  if (keeps_name(original)) return {};
+  for (const FieldSpec& spec : specs) {
+    if (!original.selected_by(spec.gvk)) continue;
+    if (spec.path == "metadata/name" && !text.empty()) {
+      (side == Side::before ? resource.prefixes : resource.suffixes).push_back(text);
+      resource.remember_id();
+    }
+    if (!resource.gvk().selected_by(spec.gvk)) continue;
+    SLUICE_CHECK(visit_field(resource.value, spec, CreateKind::none, [&](Json& field) -> Result<void> {
+      SLUICE_CHECK(need_scalar(field));
+      field = side == Side::before ? text + scalar_text(field) : scalar_text(field) + text;
+      return {};
+    }));
+  }
+  return {};
+}
+
+Result<void> affix(ResourceSet& set, const std::string& text, Side side, const FieldSpecs& specs) {
+  set.changed_all();
+  for (const auto& resource : set.items()) {
+    if (auto done = affix_one(*resource, text, side, specs); !done) return at(*resource, std::move(done).error());
+  }
+  return {};
+}
+
+bool is_role_binding(std::string_view kind) { return kind == "RoleBinding" || kind == "ClusterRoleBinding"; }
+
+class NamespaceSetter {
+ public:
+  NamespaceSetter(const std::string& ns, const NamespaceOptions& options) : ns_(ns), options_(options) {}
+
+  Result<void> operator()(Json& object, const FieldSpecs& specs) const {
+    const Gvk gvk = Gvk::of(object);
+    const SetField set = [this](Json& field) { return put(field); };
+    if (!gvk.cluster_scoped()) {
+      SLUICE_CHECK(visit_field(object, {{}, "metadata/namespace", true}, CreateKind::scalar, set));
+    }
+    if (is_role_binding(gvk.kind)) SLUICE_CHECK(set_subjects(object));
+    for (const FieldSpec& spec : specs) {
+      if (!gvk.selected_by(spec.gvk) || spec.path == "metadata/namespace") continue;
+      // Only v1 Namespaces are renamed, not other kinds of that name.
+      if (spec.path == "metadata/name" && gvk.api_version() != "v1") continue;
+      if (is_role_binding(spec.gvk.kind) && spec.path == "subjects/namespace") continue;
+      SLUICE_CHECK(visit_field(object, spec, CreateKind::scalar, set));
+    }
+    return {};
+  }
+
+ private:
+  Result<void> put(Json& field) const {
+    SLUICE_CHECK(need_scalar(field));
+    if (options_.unset_only && !field.is_null() && !scalar_text(field).empty()) return {};
+    field = ns_;
+    return {};
+  }
+
+  Result<void> set_subjects(Json& object) const {
+    const auto subjects = object.find("subjects");
+    if (options_.subjects == SubjectMode::none || subjects == object.end() || !subjects->is_array()) return {};
+    for (Json& subject : *subjects) {
+      const bool chosen = options_.subjects == SubjectMode::default_only
+                              ? doc::find_string(subject, {"name"}) == "default"
+                              : doc::find_string(subject, {"kind"}) == "ServiceAccount";
+      if (chosen) SLUICE_CHECK(put(subject["namespace"]));
+    }
+    return {};
+  }
+
+  const std::string& ns_;
+  const NamespaceOptions& options_;
+};
+
+}  // namespace
+
+Result<void> add_prefix(ResourceSet& set, const std::string& prefix, const FieldSpecs& specs) {
+  return affix(set, prefix, Side::before, specs);
+}
+
+Result<void> add_suffix(ResourceSet& set, const std::string& suffix, const FieldSpecs& specs) {
+  return affix(set, suffix, Side::behind, specs);
+}
+
+// After each object kustomize asks whether its new id is taken, by an object
+// that is done or by one that is still to come; counting ids does the same.
+Result<void> set_namespace(ResourceSet& set, const std::string& ns, const FieldSpecs& specs,
+                           const NamespaceOptions& options) {
+  if (ns.empty()) return {};
+  set.changed_all();
+  std::unordered_map<std::string, int> ids;
+  for (const auto& resource : set.items()) ++ids[resource->id().key()];
+  const NamespaceSetter setter(ns, options);
+  for (const auto& resource : set.items()) {
+    resource->remember_id();
+    --ids[resource->id().key()];
+    if (auto done = setter(resource->value, specs); !done) return at(*resource, std::move(done).error());
+    const ResId id = resource->id();
+    if (++ids[id.key()] != 1) {
+      return base::unexpected(ErrorKind::already_exists, fmt::format("{}: namespace {} makes two objects one: {}",
+                                                                     resource->describe(), ns, id.str()));
+    }
+  }
+  return {};
+}
+
+}  // namespace sluice::kustomize

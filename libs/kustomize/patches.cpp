@@ -1,0 +1,172 @@
+// Patches: read, told apart, aimed and applied.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kustomize/selector.hpp"
+#include "kustomize/strategic_merge.hpp"
+#include "kustomize/transformers.hpp"
+
+namespace sluice::kustomize {
+namespace {
+
+using base::ErrorKind;
+using base::Result;
+using base::unexpected;
+using doc::Json;
+
+std::string_view trim(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+auto at(const Resource& resource, base::Error error) {
+  return unexpected(std::move(error).with_context(resource.describe()));
+}
+
+// A JSON patch in JSON, or its first document in YAML.
+Result<std::vector<PatchOperation>> read_operations(std::string_view text, const doc::YamlLimits& limits) {
+  SLUICE_TRY(const auto documents, doc::parse_yaml_stream(text, limits));
+  return parse_json_patch(documents.empty() ? Json() : documents.front().value);
+}
+
+Result<void> merge_into(Resource& target, const Json& patch, bool rename, bool rekind, const Schema& schema) {
+  const std::string name(target.name());
+  const std::string ns(target.ns());
+  const std::string kind(target.kind());
+  if (rename || rekind) target.remember_id();
+  auto alive = strategic_merge(target.value, patch, schema);
+  if (!alive) return unexpected(std::move(alive).error());
+  if (!*alive) {
+    target.value = Json();
+    return {};
+  }
+  if (!rekind) target.value["kind"] = kind;
+  if (!rename) target.set_name(name);
+  target.set_ns(ns);
+  return {};
+}
+
+Result<void> apply_merge(ResourceSet& set, const Resource& patch, const std::vector<Resource*>& targets, bool aimed,
+                         const Schema& schema) {
+  const bool renames = patch.allow_name_change || patch.allow_kind_change;
+  for (Resource* target : targets) {
+    Json content = patch.value;
+    if (aimed) content["apiVersion"] = target->gvk().api_version();
+    auto done = merge_into(*target, content, patch.allow_name_change, patch.allow_kind_change, schema);
+    if (!done) return at(*target, std::move(done).error().with_context(fmt::format("patch {}", patch.describe())));
+  }
+  if (renames) {
+    set.changed_all();
+    SLUICE_CHECK(set.check_unique());
+  }
+  const bool deleted = std::any_of(targets.begin(), targets.end(), [](const Resource* target) {
+    return target->value.is_null() || target->value.empty();
+  });
+  if (deleted) set.drop_empty();
+  return {};
+}
+
+Result<Resource*> unique_target(const ResourceSet& set, const Resource& patch) {
+  const ResId id = patch.id();
+  const std::vector<Resource*> found = set.find_any(id);
+  if (found.size() == 1) return found[0];
+  if (found.empty()) {
+    return unexpected(ErrorKind::not_found,
+                      fmt::format("no object matches the patch {}: {}", patch.describe(), id.str()));
+  }
+  return unexpected(ErrorKind::invalid, fmt::format("several objects match the patch {}: {} and {}", patch.describe(),
+                                                    found[0]->describe(), found[1]->describe()));
+}
+
+Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
+  if (!patch.target) return unexpected(ErrorKind::invalid, "a JSON patch needs a target");
+  SLUICE_TRY(const auto targets, select(set, *patch.target));
+  for (Resource* target : targets) {
+    if (!patch.by_id_only) target->remember_id();
+    if (auto done = apply_json_patch(target->value, patch.operations); !done)
+      return at(*target, std::move(done).error());
+    if (!target->value.is_object())
+      return unexpected(ErrorKind::invalid, target->describe() + ": the patch left no object");
+  }
+  set.changed_all();
+  return {};
+}
+
+}  // namespace
+
+Result<LoadedPatch> load_patch(const PatchSpec& spec, const Folder& folder, bool must_be_json) {
+  LoadedPatch loaded;
+  loaded.target = spec.target;
+  const std::string inline_text(trim(spec.patch));
+  if (inline_text.empty() == spec.path.empty()) {
+    return unexpected(ErrorKind::invalid,
+                      inline_text.empty() ? "one of patch and path is needed" : "patch and path exclude each other");
+  }
+  std::string text = inline_text;
+  std::string file;
+  if (!spec.path.empty()) {
+    SLUICE_TRY(text, folder.load(spec.path));
+    file = folder.path_of(spec.path);
+  }
+  const auto in_file = [&](base::Error error) {
+    return unexpected(file.empty() ? std::move(error) : std::move(error).with_context(file));
+  };
+  auto operations = read_operations(text, folder.budget().limits.yaml);
+  if (must_be_json) {
+    if (!operations) return in_file(std::move(operations).error());
+    if (operations->empty()) return unexpected(ErrorKind::invalid, "the patch is empty");
+    if (!spec.target || spec.target->name.empty()) return unexpected(ErrorKind::invalid, "target.name is needed");
+    loaded.operations = *std::move(operations);
+    loaded.by_id_only = true;
+    return loaded;
+  }
+  if (operations && !operations->empty()) {
+    loaded.operations = *std::move(operations);
+    return loaded;
+  }
+  auto merges = folder.parse(text, file);
+  if (!merges) {
+    // kustomize takes an empty list of operations, and nothing else, for no patch.
+    if (operations) return loaded;
+    return unexpected(std::move(merges).error().with_context("neither a strategic merge nor a JSON patch"));
+  }
+  for (auto& merge : *merges) {
+    merge->allow_name_change = spec.allow_name_change;
+    merge->allow_kind_change = spec.allow_kind_change;
+    loaded.merges.push_back(std::move(merge));
+  }
+  if (loaded.target && loaded.merges.size() > 1) {
+    return unexpected(ErrorKind::invalid, "several strategic merge patches in one entry can't have a target");
+  }
+  return loaded;
+}
+
+Result<LoadedPatch> load_merge_patch(const std::string& entry, const Folder& folder) {
+  LoadedPatch loaded;
+  loaded.by_id_only = true;
+  // What parses as objects is the patch itself, all else a path.
+  const bool inline_text = entry.find('\n') != std::string::npos || entry.find(": ") != std::string::npos;
+  if (inline_text) {
+    SLUICE_TRY(loaded.merges, folder.parse(entry, ""));
+  } else {
+    SLUICE_TRY(loaded.merges, folder.resources(entry));
+  }
+  return loaded;
+}
+
+Result<void> apply_patch(ResourceSet& set, const LoadedPatch& patch, const Schema& schema) {
+  if (!patch.operations.empty()) return apply_operations(set, patch);
+  if (patch.target && !patch.merges.empty()) {
+    SLUICE_TRY(const auto targets, select(set, *patch.target));
+    return apply_merge(set, *patch.merges.front(), targets, true, schema);
+  }
+  for (const auto& merge : patch.merges) {
+    SLUICE_TRY(Resource * target, unique_target(set, *merge));
+    SLUICE_CHECK(apply_merge(set, *merge, {target}, false, schema));
+  }
+  return {};
+}
+
+}  // namespace sluice::kustomize

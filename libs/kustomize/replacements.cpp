@@ -1,0 +1,245 @@
+// Replacements: a value read from one object (or given), written into others.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "doc/yaml_scalar.hpp"
+#include "kustomize/field_path.hpp"
+#include "kustomize/selector.hpp"
+#include "kustomize/transformers.hpp"
+
+namespace sluice::kustomize {
+namespace {
+
+using base::ErrorKind;
+using base::Result;
+using base::unexpected;
+using doc::Json;
+
+auto invalid(const std::string& message) { return unexpected(ErrorKind::invalid, message); }
+
+std::vector<std::string> split_text(const std::string& text, const std::string& delimiter) {
+  std::vector<std::string> parts;
+  for (std::size_t start = 0;;) {
+    const std::size_t end = text.find(delimiter, start);
+    parts.push_back(text.substr(start, end - start));
+    if (end == std::string::npos) return parts;
+    start = end + delimiter.size();
+  }
+}
+
+std::string join(const std::vector<std::string>& parts, const std::string& delimiter) {
+  return fmt::format("{}", fmt::join(parts, delimiter));
+}
+
+// The ids that kustomize compares here know nothing of cluster scope.
+std::vector<ResId> all_ids(const Resource& resource) {
+  std::vector<ResId> ids{resource.id()};
+  for (ResId& id : resource.past_ids()) ids.push_back(std::move(id));
+  return ids;
+}
+
+std::string_view ns_or_default(std::string_view ns) { return ns.empty() ? "default" : ns; }
+
+Result<const Resource*> find_source(const ResourceSet& set, const ReplacementSource& source) {
+  const auto chosen = [&](const Resource& resource) {
+    const auto ids = all_ids(resource);
+    return std::any_of(ids.begin(), ids.end(), [&](const ResId& id) {
+      return (source.name.empty() || source.name == id.name) &&
+             (source.namespace_.empty() || ns_or_default(source.namespace_) == ns_or_default(id.ns)) &&
+             id.gvk.selected_by(source.gvk);
+    });
+  };
+  std::vector<const Resource*> found;
+  const auto consider = [&](const Resource* resource) {
+    if (found.size() < 2 && chosen(*resource)) found.push_back(resource);
+  };
+  if (source.name.empty()) {
+    for (const auto& resource : set.items()) consider(resource.get());
+  } else {
+    for (const Resource* resource : set.find_named(source.name)) consider(resource);
+  }
+  const std::string wanted = ResId{source.gvk, source.name, source.namespace_}.str();
+  if (found.empty()) return unexpected(ErrorKind::not_found, fmt::format("source: nothing is selected by {}", wanted));
+  if (found.size() > 1) {
+    return invalid(fmt::format("source: {} selects {} and {}", wanted, found[0]->describe(), found[1]->describe()));
+  }
+  return found[0];
+}
+
+Result<Json> source_value(const ResourceSet& set, const ReplacementSpec& spec) {
+  if (spec.source && spec.source_value) return invalid("source and sourceValue exclude each other");
+  if (spec.source_value) return Json(*spec.source_value);
+  const ReplacementSource& source = *spec.source;
+  SLUICE_TRY(const Resource* resource, find_source(set, source));
+  const std::string path = source.field_path.empty() ? "metadata.name" : source.field_path;
+  auto value = lookup_field(resource->value, split_field_path(path));
+  if (!value)
+    return unexpected(std::move(value).error().with_context(fmt::format("source {}, {}", resource->describe(), path)));
+  if (*value == nullptr || (*value)->is_null() || ((*value)->is_structured() && (*value)->empty()) ||
+      ((*value)->is_string() && (*value)->get_ref<const std::string&>().empty())) {
+    return unexpected(ErrorKind::not_found, fmt::format("source {} has no field {}", resource->describe(), path));
+  }
+  if (source.options.delimiter.empty()) return **value;
+  if ((*value)->is_structured()) return invalid("source: a delimiter needs a scalar");
+  const auto parts = split_text(scalar_text(**value), source.options.delimiter);
+  if (source.options.index < 0 || static_cast<std::size_t>(source.options.index) >= parts.size()) {
+    return invalid(
+        fmt::format("source: index {} is out of bounds for \"{}\"", source.options.index, scalar_text(**value)));
+  }
+  return Json(parts[static_cast<std::size_t>(source.options.index)]);
+}
+
+// A scalar keeps its type and takes over the text.
+void put_text(Json& field, const std::string& text, bool created) {
+  field = field.is_string() && !created ? Json(text) : doc::resolve_plain_scalar(text);
+}
+
+Result<void> write_field(const FoundField& field, const Json& value, const FieldOptions& options) {
+  Json& target = *field.value;
+  std::string text = scalar_text(value);
+  if (!options.delimiter.empty()) {
+    if (target.is_structured()) return invalid("a delimiter needs a scalar");
+    auto parts = split_text(field.created ? "" : scalar_text(target), options.delimiter);
+    if (options.index < 0) {
+      parts.insert(parts.begin(), text);
+    } else if (static_cast<std::size_t>(options.index) >= parts.size()) {
+      parts.push_back(text);
+    } else {
+      parts[static_cast<std::size_t>(options.index)] = text;
+    }
+    text = join(parts, options.delimiter);
+  }
+  if (target.is_structured() || (field.created && value.is_structured())) {
+    target = value;
+  } else {
+    put_text(target, text, field.created || target.is_null());
+  }
+  return {};
+}
+
+MakeMissing shape_of(const Json& value, bool create) {
+  if (!create) return MakeMissing::no;
+  return value.is_object() ? MakeMissing::map : value.is_array() ? MakeMissing::list : MakeMissing::scalar;
+}
+
+// Where a path goes on behind a string that holds JSON or YAML, the value is
+// written into that text. False if this is no such path.
+Result<bool> write_into_text(Json& object, const FieldPath& path, const Json& value, MakeMissing make) {
+  Json* holder = &object;
+  std::size_t step = 0;
+  while (step < path.size() && holder->is_object() && holder->contains(path[step])) holder = &(*holder)[path[step++]];
+  if (!holder->is_string() || step == path.size()) return false;
+  const std::string text = holder->get<std::string>();
+  auto inner = doc::parse_yaml(text);
+  if (!inner || !inner->is_structured()) return false;
+  const FieldPath rest(path.begin() + static_cast<std::ptrdiff_t>(step), path.end());
+  auto found = match_fields(*inner, rest, make);
+  if (!found || found->empty()) return false;
+  for (const FoundField& field : *found) SLUICE_CHECK(write_field(field, value, {}));
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (text[first] == '{' || text[first] == '[') {
+    const bool pretty = text.find('\n') != std::string::npos && text.find("  ") != std::string::npos;
+    *holder = inner->dump(pretty ? 2 : -1, ' ', false, Json::error_handler_t::replace);
+  } else {
+    std::string printed = doc::print_yaml(*inner);
+    while (printed.ends_with('\n')) printed.pop_back();
+    *holder = printed;
+  }
+  return true;
+}
+
+Result<void> write_target(Resource& resource, const ReplacementTarget& target, const Json& value) {
+  static const std::vector<std::string> kName{"metadata.name"};
+  for (const std::string& text : target.field_paths.empty() ? kName : target.field_paths) {
+    const FieldPath path = split_field_path(text);
+    const MakeMissing make = shape_of(value, target.options.create);
+    SLUICE_TRY(const bool done, write_into_text(resource.value, path, value, make));
+    if (done) continue;
+    auto found = match_fields(resource.value, path, make);
+    if (!found) {
+      return unexpected(std::move(found).error().with_context(fmt::format("target {}, {}", resource.describe(), text)));
+    }
+    if (found->empty()) {
+      return unexpected(ErrorKind::not_found, fmt::format("target {} has no field {}", resource.describe(), text));
+    }
+    for (const FoundField& field : *found) SLUICE_CHECK(write_field(field, value, target.options));
+  }
+  return {};
+}
+
+Result<void> write_targets(ResourceSet& set, const ReplacementTarget& target, const Json& value) {
+  if (!target.select) return invalid("a target needs select");
+  SLUICE_TRY(const ObjectSelector chosen, ObjectSelector::compile(*target.select));
+  std::vector<ObjectSelector> rejects;
+  for (const SelectorSpec& spec : target.reject) {
+    SLUICE_TRY(ObjectSelector reject, ObjectSelector::compile(spec));
+    rejects.push_back(std::move(reject));
+  }
+  const auto rejected = [&](const Resource& resource, const std::vector<ResId>& ids) {
+    for (std::size_t i = 0; i < rejects.size(); ++i) {
+      const SelectorSpec& spec = target.reject[i];
+      const bool labels = !spec.label_selector.empty() || !spec.annotation_selector.empty();
+      if (labels && rejects[i].matches_labels(resource.value)) return true;
+      if (spec.by_id() && std::any_of(ids.begin(), ids.end(),
+                                      [&](const ResId& id) { return rejects[i].matches_id(id.gvk, id.name, id.ns); })) {
+        return true;
+      }
+    }
+    return false;
+  };
+  const auto write = [&](Resource& resource) -> Result<void> {
+    const auto ids = all_ids(resource);
+    if (!chosen.matches_labels(resource.value) || rejected(resource, ids)) return {};
+    const bool hit =
+        std::any_of(ids.begin(), ids.end(), [&](const ResId& id) { return chosen.matches_id(id.gvk, id.name, id.ns); });
+    return hit ? write_target(resource, target, value) : Result<void>{};
+  };
+  if (is_plain(target.select->name)) {
+    for (Resource* resource : set.find_named(target.select->name)) SLUICE_CHECK(write(*resource));
+  } else {
+    for (const auto& resource : set.items()) SLUICE_CHECK(write(*resource));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<ReplacementSpec>> load_replacements(std::vector<ReplacementSpec> specs, const Folder& folder) {
+  std::vector<ReplacementSpec> loaded;
+  for (ReplacementSpec& spec : specs) {
+    if (spec.path.empty()) {
+      loaded.push_back(std::move(spec));
+      continue;
+    }
+    if (spec.source || spec.has_targets) return invalid("path excludes source and targets");
+    SLUICE_TRY(const Json value, folder.load_yaml(spec.path));
+    // One replacement or a list of them.
+    for (const Json& entry : value.is_array() ? value : Json::array({value})) {
+      auto parsed = parse_replacement(entry, "");
+      if (!parsed) return unexpected(std::move(parsed).error().with_context(folder.path_of(spec.path)));
+      loaded.push_back(*std::move(parsed));
+    }
+  }
+  return loaded;
+}
+
+Result<void> replace_fields(ResourceSet& set, const std::vector<ReplacementSpec>& replacements) {
+  for (const ReplacementSpec& spec : replacements) {
+    if ((!spec.source && !spec.source_value) || !spec.has_targets) {
+      return invalid("a replacement needs a source and at least one target");
+    }
+    SLUICE_TRY(const Json value, source_value(set, spec));
+    for (const ReplacementTarget& target : spec.targets) SLUICE_CHECK(write_targets(set, target, value));
+    const bool renames = std::any_of(spec.targets.begin(), spec.targets.end(), [](const ReplacementTarget& target) {
+      return target.field_paths.empty() ||
+             std::any_of(target.field_paths.begin(), target.field_paths.end(), [](const std::string& path) {
+               return path.starts_with("metadata.n") || path.starts_with("kind") || path.starts_with("apiVersion");
+             });
+    });
+    if (renames) set.changed_all();
+  }
+  return {};
+}
+
+}  // namespace sluice::kustomize

@@ -1,0 +1,59 @@
+// One object on its way through the layers of a build, with what kustomize has
+// to remember about it: the names it had before, and what was put around them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "doc/json.hpp"
+#include "doc/yaml.hpp"
+#include "kustomize/id.hpp"
+
+namespace sluice::kustomize {
+
+enum class Behavior { unspecified, create, merge, replace };
+
+struct PastId {
+  std::string name;
+  std::string ns;  // the effective one
+  std::string kind;
+  bool operator==(const PastId&) const = default;
+};
+
+struct Resource {
+  doc::Json value;
+  std::vector<PastId> past;  // oldest first; grows each time a name may change
+  std::vector<std::string> prefixes;
+  std::vector<std::string> suffixes;
+  bool wants_hash = false;
+  bool allow_name_change = false;  // of a patch: it may rename its target
+  bool allow_kind_change = false;
+  Behavior behavior = Behavior::unspecified;
+  std::vector<std::string> var_names;  // vars that take their value from here
+  std::string file;                    // where it was read, for messages
+  int line = 0;
+
+  Gvk gvk() const { return Gvk::of(value); }
+  std::string_view name() const { return doc::find_string(value, {"metadata", "name"}); }
+  std::string_view ns() const { return doc::find_string(value, {"metadata", "namespace"}); }
+  std::string_view kind() const { return doc::find_string(value, {"kind"}); }
+  void set_name(std::string name) { value["metadata"]["name"] = std::move(name); }
+  void set_ns(const std::string& ns);  // "" removes the field
+
+  ResId id() const { return {gvk(), std::string(name()), std::string(ns())}; }
+  ResId original_id() const;
+  // The past ids with the group and version of today, oldest first.
+  std::vector<ResId> past_ids() const;
+  void remember_id();
+
+  // "Deployment/shop/web (apps/web.yaml:12)", for messages.
+  std::string describe() const;
+};
+
+// Text of a scalar as YAML has it; "" for a list or map.
+std::string scalar_text(const doc::Json& value);
+// metadata.labels or metadata.annotations as text; what is no scalar is left out.
+std::optional<std::string> metadata_text(const doc::Json& object, const char* map, const std::string& key);
+
+}  // namespace sluice::kustomize

@@ -1,0 +1,198 @@
+#include "kustomize/resource_set.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sluice::kustomize {
+namespace {
+
+using base::ErrorKind;
+using base::unexpected;
+using doc::Json;
+
+// Entries of `map` in `from` that `into` does not have.
+void fill_in(Json& into, const Json& from) {
+  if (!from.is_object()) return;
+  if (!into.is_object()) into = Json::object();
+  for (const auto& [key, value] : from.items()) {
+    if (!into.contains(key)) into[key] = value;
+  }
+}
+
+void fill_in_member(Json& into, const Json& from, const char* name) {
+  const auto found = from.find(name);
+  if (found != from.end() && found->is_object() && !found->empty()) fill_in(into[name], *found);
+}
+
+// A generated object takes the place of an older one: it keeps that one's
+// identity, and its labels and annotations where it has none of its own.
+void inherit(Resource& resource, const Resource& old) {
+  const auto meta = old.value.find("metadata");
+  if (meta != old.value.end()) {
+    fill_in_member(resource.value["metadata"], *meta, "labels");
+    fill_in_member(resource.value["metadata"], *meta, "annotations");
+  }
+  resource.set_name(std::string(old.name()));
+  resource.set_ns(std::string(old.ns()));
+  resource.wants_hash = resource.wants_hash && old.wants_hash;
+  resource.behavior = old.behavior;
+  resource.past = old.past;
+  resource.prefixes = old.prefixes;
+  resource.suffixes = old.suffixes;
+  resource.var_names = old.var_names;
+}
+
+constexpr const char* kOriginAnnotation = "config.kubernetes.io/origin";
+
+}  // namespace
+
+base::Result<void> ResourceSet::append(std::unique_ptr<Resource> resource) {
+  index();
+  const auto [found, added] = current_.try_emplace(resource->id().key(), items_.size());
+  if (!added) {
+    return unexpected(ErrorKind::already_exists, fmt::format("{} has the same id as {}: {}", resource->describe(),
+                                                             items_[found->second]->describe(), resource->id().str()));
+  }
+  items_.push_back(std::move(resource));
+  add_to_index(items_.size() - 1);
+  return {};
+}
+
+base::Result<void> ResourceSet::append_all(ResourceSet other) {
+  if (items_.empty()) {
+    *this = std::move(other);
+    return {};
+  }
+  for (auto& resource : other.items_) SLUICE_CHECK(append(std::move(resource)));
+  return {};
+}
+
+base::Result<void> ResourceSet::absorb(std::unique_ptr<Resource> resource) {
+  const ResId id = resource->id();
+  index();
+  const std::vector<std::size_t> matches = positions(any_, id.key());
+  if (matches.size() > 1) {
+    return unexpected(ErrorKind::invalid, fmt::format("{} matches several objects: {} and {}", id.str(),
+                                                      items_[matches[0]]->describe(), items_[matches[1]]->describe()));
+  }
+  const bool changes = resource->behavior == Behavior::merge || resource->behavior == Behavior::replace;
+  if (matches.empty()) {
+    if (changes) {
+      return unexpected(ErrorKind::not_found,
+                        fmt::format("{} does not exist, so there is nothing to merge or replace", id.str()));
+    }
+    return append(std::move(resource));
+  }
+  if (!changes) {
+    return unexpected(ErrorKind::already_exists,
+                      fmt::format("{} exists already as {}; behavior must be merge or replace", id.str(),
+                                  items_[matches[0]]->describe()));
+  }
+  const Resource& old = *items_[matches[0]];
+  const bool merge = resource->behavior == Behavior::merge;
+  const auto origin = metadata_text(old.value, "annotations", kOriginAnnotation);
+  inherit(*resource, old);
+  if (merge) {
+    fill_in_member(resource->value, old.value, "data");
+    fill_in_member(resource->value, old.value, "binaryData");
+    if (origin) resource->value["metadata"]["annotations"][kOriginAnnotation] = *origin;
+  }
+  items_[matches[0]] = std::move(resource);  // the ids are the same, so the index stands
+  return {};
+}
+
+std::vector<std::size_t> ResourceSet::positions(const Index& index, const std::string& key) const {
+  std::vector<std::size_t> positions;
+  for (auto [it, end] = index.equal_range(key); it != end; ++it) positions.push_back(it->second);
+  std::sort(positions.begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+  return positions;
+}
+
+std::vector<Resource*> ResourceSet::lookup(const Index& index, const std::string& key) const {
+  std::vector<Resource*> found;
+  for (const std::size_t position : positions(index, key)) found.push_back(items_[position].get());
+  return found;
+}
+
+std::vector<Resource*> ResourceSet::find_any(const ResId& id) const {
+  index();
+  return lookup(any_, id.key());
+}
+
+std::vector<Resource*> ResourceSet::find_named(std::string_view name) const {
+  index();
+  return lookup(named_, std::string(name));
+}
+
+std::vector<Resource*> ResourceSet::find_any_namespace(const ResId& id) const {
+  std::vector<Resource*> found = find_named(id.name);
+  std::erase_if(found, [&](const Resource* resource) {
+    const auto same = [&](const ResId& other) { return other.name == id.name && other.gvk == id.gvk; };
+    const std::vector<ResId> past = resource->past_ids();
+    return !same(resource->id()) && std::none_of(past.begin(), past.end(), same);
+  });
+  return found;
+}
+
+void ResourceSet::drop_empty() {
+  const auto empty = [](const auto& item) { return item->value.is_null() || item->value.empty(); };
+  if (std::erase_if(items_, empty) > 0) changed_all();
+}
+
+ResourceSet::Items ResourceSet::take() {
+  changed_all();
+  return std::move(items_);
+}
+
+void ResourceSet::restore(Items items) {
+  items_ = std::move(items);
+  changed_all();
+}
+
+base::Result<void> ResourceSet::check_unique() const {
+  std::unordered_map<std::string, const Resource*> seen;
+  seen.reserve(items_.size());
+  for (const auto& item : items_) {
+    const auto [found, added] = seen.try_emplace(item->id().key(), item.get());
+    if (!added) {
+      return unexpected(
+          ErrorKind::already_exists,
+          fmt::format("{} and {} have one id now: {}", found->second->describe(), item->describe(), item->id().str()));
+    }
+  }
+  return {};
+}
+
+ResourceSet ResourceSet::clone() const {
+  ResourceSet copy;
+  copy.items_.reserve(items_.size());
+  for (const auto& item : items_) copy.items_.push_back(std::make_unique<Resource>(*item));
+  return copy;
+}
+
+void ResourceSet::index() const {
+  if (indexed_) return;
+  current_.clear();
+  any_.clear();
+  named_.clear();
+  current_.reserve(items_.size());
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    current_.try_emplace(items_[i]->id().key(), i);
+    add_to_index(i);
+  }
+  indexed_ = true;
+}
+
+void ResourceSet::add_to_index(std::size_t position) const {
+  const Resource& resource = *items_[position];
+  any_.emplace(resource.id().key(), position);
+  named_.emplace(std::string(resource.name()), position);
+  for (const ResId& id : resource.past_ids()) {
+    any_.emplace(id.key(), position);
+    if (id.name != resource.name()) named_.emplace(id.name, position);
+  }
+}
+
+}  // namespace sluice::kustomize

@@ -1,0 +1,161 @@
+#include "kustomize/schema.hpp"
+
+#include <cstring>
+#include <map>
+
+namespace sluice::kustomize {
+namespace {
+
+using base::ErrorKind;
+using doc::Json;
+
+std::string kind_key(std::string_view group, std::string_view version, std::string_view kind) {
+  return std::string(group).append("/").append(version).append("/").append(kind);
+}
+
+bool lists_merge(std::string_view strategy) {
+  return strategy == "merge" || strategy.starts_with("merge,") || strategy.ends_with(",merge");
+}
+
+void add_keys(Schema::Field& field, std::string_view keys) {
+  while (!keys.empty()) {
+    const std::size_t comma = std::min(keys.find(','), keys.size());
+    field.keys.emplace_back(keys.substr(0, comma));
+    keys.remove_prefix(std::min(comma + 1, keys.size()));
+  }
+}
+
+constexpr std::string_view kRefPrefix = "#/definitions/";
+
+// The definition that a property leads to, through a reference, list or map.
+std::string target_of(const Json& property) {
+  if (!property.is_object()) return {};
+  if (const std::string_view ref = doc::find_string(property, {"$ref"}); ref.starts_with(kRefPrefix)) {
+    return std::string(ref.substr(kRefPrefix.size()));
+  }
+  for (const char* inner : {"items", "additionalProperties"}) {
+    if (const auto found = property.find(inner); found != property.end()) return target_of(*found);
+  }
+  return {};
+}
+
+// Definitions may nest schemas without a name; these get a type of their own.
+struct Reader {
+  std::vector<std::unique_ptr<Schema::Type>>& types;
+  std::map<std::string, Schema::Type*> named;
+
+  const Schema::Type* type_of(const Json& property, int depth) {
+    if (const auto found = named.find(target_of(property)); found != named.end()) return found->second;
+    const Json* inner = &property;
+    while (inner->is_object() && !inner->contains("properties") && inner->contains("items")) inner = &(*inner)["items"];
+    if (!inner->is_object() || !inner->contains("properties") || depth > 64) return nullptr;
+    types.push_back(std::make_unique<Schema::Type>());
+    Schema::Type* type = types.back().get();
+    read(*inner, *type, depth + 1);
+    return type;
+  }
+
+  void read(const Json& definition, Schema::Type& type, int depth) {
+    const Json* properties = doc::find(definition, {"properties"});
+    if (properties == nullptr || !properties->is_object()) return;
+    for (const auto& [name, property] : properties->items()) {
+      Schema::Field field;
+      field.type = type_of(property, depth);
+      const std::string_view strategy = doc::find_string(property, {"x-kubernetes-patch-strategy"});
+      field.has_strategy = !strategy.empty();
+      field.merge = lists_merge(strategy);
+      if (field.has_strategy) read_keys(property, field);
+      type.fields.emplace(name, std::move(field));
+    }
+  }
+
+  static void read_keys(const Json& property, Schema::Field& field) {
+    if (const Json* keys = doc::find(property, {"x-kubernetes-list-map-keys"}); keys != nullptr && keys->is_array()) {
+      for (const Json& key : *keys) {
+        if (key.is_string()) field.keys.push_back(key.get<std::string>());
+      }
+    } else {
+      add_keys(field, doc::find_string(property, {"x-kubernetes-patch-merge-key"}));
+    }
+  }
+};
+
+}  // namespace
+
+const std::shared_ptr<const Schema>& Schema::builtin() {
+  static const std::shared_ptr<const Schema> schema = [] {
+    struct Row {
+      enum { type, field, kind } what;
+      const char *a, *b, *c;
+      int target;
+    };
+    static constexpr Row rows[] = {
+#define TYPE(name) {Row::type, name, "", "", 0},
+#define FIELD(name, to, strategy, keys) {Row::field, name, strategy, keys, to},
+#define KIND(group, version, kind_name, type_index) {Row::kind, group, version, kind_name, type_index},
+#include "kustomize/schema_table.inc"
+#undef TYPE
+#undef FIELD
+#undef KIND
+    };
+    auto made = std::make_shared<Schema>();
+    for (const Row& row : rows) {
+      if (row.what == Row::type) made->types_.push_back(std::make_unique<Type>());
+    }
+    std::size_t open = 0;  // the type behind the one being filled
+    for (const Row& row : rows) {
+      if (row.what == Row::type) {
+        ++open;
+      } else if (row.what == Row::field) {
+        Field field;
+        field.type = row.target < 0 ? nullptr : made->types_[static_cast<std::size_t>(row.target)].get();
+        field.has_strategy = *row.b != '\0';
+        field.merge = lists_merge(row.b);
+        add_keys(field, row.c);
+        made->types_[open - 1]->fields.emplace(row.a, std::move(field));
+      } else {
+        made->kinds_.emplace(kind_key(row.a, row.b, row.c), made->types_[static_cast<std::size_t>(row.target)].get());
+      }
+    }
+    return std::shared_ptr<const Schema>(made);
+  }();
+  return schema;
+}
+
+base::Result<std::shared_ptr<const Schema>> Schema::parse(const Json& openapi, std::shared_ptr<const Schema> fallback) {
+  const Json* definitions = doc::find(openapi, {"definitions"});
+  if (definitions == nullptr || !definitions->is_object()) {
+    return base::unexpected(ErrorKind::invalid, "an OpenAPI document with definitions is expected");
+  }
+  auto schema = std::make_shared<Schema>();
+  schema->fallback_ = std::move(fallback);
+  Reader reader{schema->types_, {}};
+  for (const auto& [name, definition] : definitions->items()) {
+    schema->types_.push_back(std::make_unique<Type>());
+    reader.named[name] = schema->types_.back().get();
+  }
+  for (const auto& [name, definition] : definitions->items()) {
+    reader.read(definition, *reader.named[name], 0);
+    const Json* gvks = doc::find(definition, {"x-kubernetes-group-version-kind"});
+    if (gvks == nullptr || !gvks->is_array()) continue;
+    for (const Json& gvk : *gvks) {
+      schema->kinds_[kind_key(doc::find_string(gvk, {"group"}), doc::find_string(gvk, {"version"}),
+                              doc::find_string(gvk, {"kind"}))] = reader.named[name];
+    }
+  }
+  return std::shared_ptr<const Schema>(schema);
+}
+
+const Schema::Type* Schema::find(const Gvk& gvk) const {
+  const auto found = kinds_.find(kind_key(gvk.group, gvk.version, gvk.kind));
+  if (found != kinds_.end()) return found->second;
+  return fallback_ ? fallback_->find(gvk) : nullptr;
+}
+
+const Schema::Field* Schema::field(const Type* type, std::string_view name) {
+  if (type == nullptr) return nullptr;
+  const auto found = type->fields.find(name);
+  return found == type->fields.end() ? nullptr : &found->second;
+}
+
+}  // namespace sluice::kustomize

@@ -1,0 +1,308 @@
+#include "kustomize/target.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sluice::kustomize {
+namespace {
+
+using base::Error;
+using base::ErrorKind;
+using base::Result;
+using base::unexpected;
+using doc::Json;
+
+// "apps/kustomization.yaml: patches[2]: cause". Entries of one layer only; what
+// comes from a layer below is placed already.
+base::Unexpected placed(const Kustomization& k, const std::string& entry, Error error) {
+  return unexpected(std::move(error).with_context(fmt::format("{}: {}", k.file, entry)));
+}
+
+std::string indexed(const char* field, std::size_t index) { return fmt::format("{}[{}]", field, index); }
+
+std::string named(const char* field, std::size_t index, const std::string& entry) {
+  const bool inline_text = entry.find('\n') != std::string::npos;
+  return inline_text ? indexed(field, index) : fmt::format("{}[{}] {}", field, index, entry);
+}
+
+bool is_http(const std::string& entry) { return entry.starts_with("http://") || entry.starts_with("https://"); }
+
+// The only OpenAPI version by name that kustomize v5.8.1 has built in.
+constexpr const char* kOpenApiVersion = "v1.21.2";
+
+}  // namespace
+
+Result<BuildResult> Target::build(const Kustomization& k, const Folder& folder) {
+  track_origin_ = !k.build_metadata.empty();
+  warnings_ = k.warnings;
+  SLUICE_CHECK(set_schema(k, folder));
+  const Origin origin;
+  const Here here{k, folder, origin};
+  Accumulated all;
+  SLUICE_CHECK(accumulate(here, all));
+  return finish(here, std::move(all));
+}
+
+Result<void> Target::accumulate(const Here& here, Accumulated& into) {
+  for (std::size_t i = 0; i < here.k.resources.size(); ++i) {
+    const std::string& entry = here.k.resources[i];
+    const bool folder = !is_http(entry) && !here.folder.is_file(entry);
+    auto added = folder ? add_folder(here, entry, false, into) : add_resource(here, entry, into);
+    if (added) continue;
+    if (folder && added.error().reason == "placed") return unexpected(std::move(added).error());
+    return placed(here.k, named("resources", i, entry), std::move(added).error());
+  }
+  SLUICE_CHECK(add_config(here, into));
+  SLUICE_CHECK(run_generators(here, into));
+  for (std::size_t i = 0; i < here.k.components.size(); ++i) {
+    auto added = add_folder(here, here.k.components[i], true, into);
+    if (added) continue;
+    if (added.error().reason == "placed") return unexpected(std::move(added).error());
+    return placed(here.k, named("components", i, here.k.components[i]), std::move(added).error());
+  }
+  SLUICE_CHECK(run_transformers(here, into));
+  SLUICE_CHECK(run_validators(here, into));
+  auto attached = attach_vars(into.set, here.k.vars);
+  if (attached) attached = merge_vars(into.vars, here.k.vars);
+  if (!attached) return placed(here.k, "vars", std::move(attached).error());
+  return {};
+}
+
+Result<void> Target::add_resource(const Here& here, const std::string& entry, Accumulated& into) {
+  SLUICE_TRY(Resources resources, here.folder.resources(entry));
+  for (auto& resource : resources) {
+    if (track_origin_) set_origin(*resource, here.origin.append(entry));
+    SLUICE_CHECK(into.set.append(std::move(resource)));
+  }
+  return {};
+}
+
+Result<void> Target::add_folder(const Here& here, const std::string& entry, bool component, Accumulated& into) {
+  SLUICE_TRY(const Folder folder, here.folder.enter(entry));
+  // From here on errors say themselves where they belong.
+  const auto mark = [](Error error) {
+    error.reason = "placed";
+    return unexpected(std::move(error));
+  };
+  auto k = folder.kustomization();
+  if (!k) return k.error().kind == ErrorKind::not_found ? unexpected(std::move(k).error()) : mark(std::move(k).error());
+  warnings_.insert(warnings_.end(), k->warnings.begin(), k->warnings.end());
+  if (k->component != component) {
+    return unexpected(ErrorKind::invalid, component ? "a Component is expected, this is a Kustomization"
+                                                    : "a Component belongs in `components`, not in `resources`");
+  }
+  if (auto done = set_schema(*k, folder); !done) return mark(std::move(done).error());
+  const Origin origin = here.origin.append(entry);
+  const Here inner{*k, folder, origin};
+  if (component) {
+    // A component works on what is there already.
+    auto done = accumulate(inner, into);
+    if (!done) return mark(std::move(done).error());
+    return into.set.check_unique();
+  }
+  Accumulated below;
+  if (auto done = accumulate(inner, below); !done) return mark(std::move(done).error());
+  return merge(into, std::move(below));
+}
+
+Result<void> Target::merge(Accumulated& into, Accumulated from) {
+  SLUICE_CHECK(into.set.append_all(std::move(from.set)));
+  if (!into.config) {
+    into.config = from.config;
+  } else if (from.config && into.config != from.config) {
+    auto merged = std::make_shared<Config>(*into.config);
+    SLUICE_CHECK(merged->merge(*from.config));
+    into.config = std::move(merged);
+  }
+  return merge_vars(into.vars, from.vars);
+}
+
+// The first kustomization on the way down that names a schema decides.
+Result<void> Target::set_schema(const Kustomization& k, const Folder& folder) {
+  const auto path = k.openapi.find("path");
+  const auto version = k.openapi.find("version");
+  if (path != k.openapi.end()) {
+    auto value = folder.load_yaml(path->second);
+    if (!value) return placed(k, "openapi.path", std::move(value).error());
+    if (schema_set_) return {};
+    if (version != k.openapi.end()) {
+      return placed(k, "openapi", unexpected(ErrorKind::invalid, "path and version exclude each other").error);
+    }
+    auto schema = Schema::parse(*value, flux_ ? Schema::builtin() : nullptr);
+    if (!schema) return placed(k, "openapi.path", std::move(schema).error());
+    schema_ = *std::move(schema);
+    schema_set_ = true;
+    return {};
+  }
+  if (schema_set_ || version == k.openapi.end() || version->second.empty()) return {};
+  if (version->second != kOpenApiVersion) {
+    return placed(
+        k, "openapi.version",
+        unexpected(ErrorKind::invalid, fmt::format("{} is not built in, only {} is", version->second, kOpenApiVersion))
+            .error);
+  }
+  schema_set_ = true;
+  return {};
+}
+
+Result<void> Target::add_config(const Here& here, Accumulated& into) {
+  std::shared_ptr<const Config> config = Config::defaults();
+  if (!here.k.configurations.empty() || !here.k.crds.empty()) {
+    auto own = std::make_shared<Config>(*config);
+    const auto add = [&](const char* field, const std::vector<std::string>& entries, auto read) -> Result<void> {
+      for (std::size_t i = 0; i < entries.size(); ++i) {
+        auto value = here.folder.load_yaml(entries[i]);
+        auto more = value ? read(*value) : Result<Config>(unexpected(std::move(value).error()));
+        auto merged = more ? own->merge(*more) : Result<void>(unexpected(std::move(more).error()));
+        if (!merged) return placed(here.k, named(field, i, entries[i]), std::move(merged).error());
+      }
+      return {};
+    };
+    SLUICE_CHECK(add("configurations", here.k.configurations, Config::parse));
+    SLUICE_CHECK(add("crds", here.k.crds, Config::from_crds));
+    config = std::move(own);
+  }
+  Accumulated own;
+  own.config = std::move(config);
+  return merge(into, std::move(own));
+}
+
+Result<void> Target::run_generators(const Here& here, Accumulated& into) {
+  if (here.k.has_helm) return placed(here.k, "helmCharts", refuse_helm().error);
+  for (const auto* list : {&here.k.config_maps, &here.k.secrets}) {
+    for (std::size_t i = 0; i < list->size(); ++i) {
+      const GeneratorSpec& spec = (*list)[i];
+      auto made = generate(spec, merge_options(spec.options, here.k.generator_options), here.folder);
+      auto added = made ? Result<void>{} : Result<void>(unexpected(std::move(made).error()));
+      if (made) {
+        (*made)->file = here.k.file;
+        const char* kind = spec.secret ? "SecretGenerator" : "ConfigMapGenerator";
+        if (track_origin_) set_origin(**made, here.origin.builtin(here.k.file, kind));
+        added = into.set.absorb(*std::move(made));
+      }
+      if (!added) {
+        const char* field = spec.secret ? "secretGenerator" : "configMapGenerator";
+        return placed(here.k, named(field, i, spec.name), std::move(added).error());
+      }
+    }
+  }
+  SLUICE_TRY(Accumulated plugins, plugin_objects(here, "generators", here.k.generators));
+  for (const auto& plugin : plugins.set.items()) {
+    auto made = run_generator(*plugin, here.folder);
+    if (!made) return placed(here.k, "generators", std::move(made).error());
+    for (auto& resource : *made) {
+      resource->file = plugin->file;
+      if (track_origin_ && !has_origin(*resource)) set_origin(*resource, plugin_origin(*plugin));
+      auto added = into.set.absorb(std::move(resource));
+      if (!added) return placed(here.k, "generators", std::move(added).error());
+    }
+  }
+  return {};
+}
+
+Result<Accumulated> Target::plugin_objects(const Here& here, const char* field,
+                                           const std::vector<std::string>& entries) {
+  Accumulated plugins;
+  std::vector<std::size_t> paths;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    // What parses as objects is the configuration itself, all else a path.
+    const bool inline_text = entries[i].find('\n') != std::string::npos || entries[i].find(": ") != std::string::npos;
+    auto parsed = inline_text ? here.folder.parse(entries[i], here.k.file) : Result<Resources>(Resources{});
+    if (!inline_text) {
+      paths.push_back(i);
+      continue;
+    }
+    if (!parsed) return placed(here.k, indexed(field, i), std::move(parsed).error());
+    for (auto& resource : *parsed) {
+      const std::string file = here.k.file.substr(here.k.file.rfind('/') + 1);
+      if (track_origin_) set_origin(*resource, here.origin.append(file));
+      auto added = plugins.set.append(std::move(resource));
+      if (!added) return placed(here.k, indexed(field, i), std::move(added).error());
+    }
+  }
+  for (const std::size_t i : paths) {
+    const std::string& entry = entries[i];
+    auto added = is_http(entry) || here.folder.is_file(entry) ? add_resource(here, entry, plugins)
+                                                              : add_folder(here, entry, false, plugins);
+    if (added) continue;
+    if (added.error().reason == "placed") return unexpected(std::move(added).error());
+    return placed(here.k, named(field, i, entry), std::move(added).error());
+  }
+  return plugins;
+}
+
+Result<std::vector<Target::Step>> Target::plugin_steps(const Here& here, const char* field,
+                                                       const std::vector<std::string>& entries) {
+  std::vector<Step> steps;
+  SLUICE_TRY(Accumulated plugins, plugin_objects(here, field, entries));
+  for (const auto& plugin : plugins.set.items()) {
+    auto made = make_transform(*plugin, here.folder, schema_);
+    if (!made) return placed(here.k, field, std::move(made).error());
+    steps.push_back({fmt::format("{} {}", field, plugin->describe()), *std::move(made), plugin_origin(*plugin)});
+  }
+  return steps;
+}
+
+Result<void> Target::run_transformers(const Here& here, Accumulated& into) {
+  SLUICE_TRY(std::vector<Step> steps, builtin_steps(here, *into.config));
+  SLUICE_TRY(std::vector<Step> plugins, plugin_steps(here, "transformers", here.k.transformers));
+  std::move(plugins.begin(), plugins.end(), std::back_inserter(steps));
+  for (const Step& step : steps) {
+    if (auto done = step.run(into.set); !done) return placed(here.k, step.entry, std::move(done).error());
+    if (track_origin_) note_transformer(into.set, step.origin);
+    into.set.drop_empty();
+  }
+  return {};
+}
+
+Result<void> Target::run_validators(const Here& here, Accumulated& into) {
+  if (here.k.validators.empty()) return {};
+  SLUICE_TRY(const std::vector<Step> steps, plugin_steps(here, "validators", here.k.validators));
+  for (const Step& step : steps) {
+    const ResourceSet before = into.set.clone();
+    if (auto done = step.run(into.set); !done) return placed(here.k, step.entry, std::move(done).error());
+    const bool same =
+        std::equal(before.items().begin(), before.items().end(), into.set.items().begin(), into.set.items().end(),
+                   [](const auto& a, const auto& b) { return a->value == b->value; });
+    if (!same) {
+      return placed(here.k, step.entry, unexpected(ErrorKind::invalid, "a validator must not change anything").error);
+    }
+  }
+  return {};
+}
+
+Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
+  add_hashes(all.set);
+  auto fixed = fix_name_references(all.set, all.config->name_reference);
+  if (!fixed) return placed(here.k, "name references", std::move(fixed).error());
+  auto resolved = resolve_vars(all.set, all.vars, all.config->var_reference, warnings_);
+  if (!resolved) return placed(here.k, "vars", std::move(resolved).error());
+  ResourceSet::Items kept;
+  for (auto& resource : all.set.take()) {
+    const auto local = metadata_text(resource->value, "annotations", "config.kubernetes.io/local-config");
+    if (!local || *local == "false") kept.push_back(std::move(resource));
+  }
+  all.set.restore(std::move(kept));
+  if (here.k.sort_options) {
+    auto sorted = sort_resources(all.set, *here.k.sort_options);
+    if (!sorted) return placed(here.k, "sortOptions", std::move(sorted).error());
+  }
+  const auto wants = [&](const char* option) {
+    const auto& metadata = here.k.build_metadata;
+    return std::find(metadata.begin(), metadata.end(), option) != metadata.end();
+  };
+  if (wants("managedByLabel")) {
+    SLUICE_CHECK(
+        set_entries(all.set, {{"app.kubernetes.io/managed-by", "kustomize-v5.8.1"}}, {{{}, "metadata/labels", true}}));
+  }
+  BuildResult result;
+  result.warnings = std::move(warnings_);
+  for (auto& resource : all.set.take()) {
+    tidy_annotations(resource->value, wants("originAnnotations"), wants("transformerAnnotations"));
+    result.objects.push_back({std::move(resource->value), std::move(resource->file), resource->line});
+  }
+  return result;
+}
+
+}  // namespace sluice::kustomize

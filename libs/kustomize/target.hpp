@@ -1,0 +1,78 @@
+// One kustomization and all below it: the order of work of a build.
+//
+//   resources -> configurations, crds -> generators -> components
+//   -> built-in transformers -> transformers -> validators -> vars
+//
+// and at the top, once: hashes, name references, vars, local objects dropped.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kustomize/kustomize.hpp"
+#include "kustomize/loader.hpp"
+#include "kustomize/origin.hpp"
+#include "kustomize/plugins.hpp"
+
+namespace sluice::kustomize {
+
+// What the layers below have brought up so far.
+struct Accumulated {
+  ResourceSet set;
+  std::shared_ptr<const Config> config;  // null: nothing yet
+  std::vector<VarSpec> vars;
+};
+
+class Target {
+ public:
+  // `flux`: an openapi.path adds to the built-in schema in place of replacing it.
+  Target(const BuildOptions& options, bool flux) : budget_{options.limits}, flux_(flux) {}
+
+  Budget& budget() { return budget_; }
+  base::Result<BuildResult> build(const Kustomization& k, const Folder& folder);
+
+ private:
+  using Resources = std::vector<std::unique_ptr<Resource>>;
+  // A transformer, and the entry that it comes from.
+  struct Step {
+    std::string entry;
+    Transform run;
+    Origin origin;
+  };
+  // The kustomization being worked on.
+  struct Here {
+    const Kustomization& k;
+    const Folder& folder;
+    const Origin& origin;
+  };
+
+  base::Result<void> accumulate(const Here& here, Accumulated& into);
+  base::Result<void> add_resource(const Here& here, const std::string& entry, Accumulated& into);
+  base::Result<void> add_folder(const Here& here, const std::string& entry, bool component, Accumulated& into);
+  base::Result<void> merge(Accumulated& into, Accumulated from);
+  base::Result<void> set_schema(const Kustomization& k, const Folder& folder);
+  base::Result<void> add_config(const Here& here, Accumulated& into);
+  base::Result<void> run_generators(const Here& here, Accumulated& into);
+  base::Result<void> run_transformers(const Here& here, Accumulated& into);
+  base::Result<void> run_validators(const Here& here, Accumulated& into);
+  base::Result<std::vector<Step>> builtin_steps(const Here& here, const Config& config);
+  base::Result<void> patch_steps(const Here& here, std::vector<Step>& steps);
+  base::Result<void> label_steps(const Here& here, const Config& config, std::vector<Step>& steps);
+  base::Result<void> late_steps(const Here& here, const Config& config, std::vector<Step>& steps);
+  base::Result<std::vector<Step>> plugin_steps(const Here& here, const char* field,
+                                               const std::vector<std::string>& entries);
+  // The objects that entries of `generators` or `transformers` hold or name.
+  base::Result<Accumulated> plugin_objects(const Here& here, const char* field,
+                                           const std::vector<std::string>& entries);
+  base::Result<BuildResult> finish(const Here& here, Accumulated all);
+
+  Budget budget_;
+  bool flux_;
+  bool track_origin_ = false;
+  bool schema_set_ = false;
+  std::shared_ptr<const Schema> schema_ = Schema::builtin();
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace sluice::kustomize

@@ -1,0 +1,152 @@
+#include "controller/event_recorder.hpp"
+
+#include "controller/event_correlator.hpp"
+#include "harness.hpp"
+
+using namespace std::chrono_literals;
+using namespace sluice::test;
+using sluice::base::ErrorKind;
+using sluice::controller::EventCorrelator;
+using sluice::controller::KubeEventRecorder;
+using sluice::controller::Severity;
+using sluice::doc::Json;
+
+namespace {
+
+struct RecorderHarness : Harness {
+  RecorderHarness() {
+    clock.advance(1000h);
+    foo["metadata"]["uid"] = "uid-a";
+    recorder = std::make_unique<KubeEventRecorder>(
+        kube, clock, sluice::base::Logger::discard(),
+        sluice::controller::EventRecorderOptions{"foo-controller", "foo-controller-0", 4});
+  }
+  ~RecorderHarness() { runtime.reset(); }
+  void start() { runtime->spawn("events", recorder->run()); }
+  void emit(const std::string& message, sluice::api::StringMap annotations = {}, Severity severity = Severity::info) {
+    recorder->emit(foo, {severity, "Testing", message, std::move(annotations)});
+  }
+  std::vector<Json> stored() const { return kube->all(kEvents); }
+
+  sluice::base::ManualClock clock{sluice::base::TimePoint{}};
+  Json foo = make_foo("a");
+  std::unique_ptr<KubeEventRecorder> recorder;
+};
+
+Json event(const std::string& message) {
+  Json e = Json::object();
+  e["metadata"]["name"] = "a.1";
+  e["involvedObject"]["name"] = "a";
+  e["reason"] = "Testing";
+  e["type"] = "Normal";
+  e["message"] = message;
+  e["firstTimestamp"] = e["lastTimestamp"] = "2026-01-01T00:00:00Z";
+  e["count"] = 1;
+  return e;
+}
+
+}  // namespace
+
+TEST_CASE("an event names its object, its controller and its metadata") {
+  RecorderHarness h;
+  h.foo["metadata"]["annotations"] = {{"event.toolkit.fluxcd.io/team", "blue"}, {"other", "x"}};
+  h.start();
+  h.emit("it broke", {{"example.com/revision", "main@sha1:abc"}}, Severity::error);
+  until(*h.runtime, [&] { return h.stored().size() == 1; });
+  const Json stored = h.stored()[0];
+  CHECK(stored["type"] == "Warning");
+  CHECK(stored["message"] == "it broke");
+  CHECK(stored["involvedObject"]["kind"] == "Foo");
+  CHECK(stored["involvedObject"]["apiVersion"] == "example.com/v1");
+  CHECK(stored["involvedObject"]["uid"] == "uid-a");
+  CHECK(stored["metadata"]["namespace"] == "apps");
+  CHECK(stored["metadata"]["annotations"] ==
+        Json{{"event.toolkit.fluxcd.io/team", "blue"}, {"example.com/revision", "main@sha1:abc"}});
+  CHECK(stored["source"]["component"] == "foo-controller");
+  CHECK(stored["reportingComponent"] == "foo-controller");
+  CHECK(stored["reportingInstance"] == "foo-controller-0");
+}
+
+TEST_CASE("the same event within ten minutes counts up; later it is a new one") {
+  RecorderHarness h;
+  h.start();
+  h.emit("again");
+  h.clock.advance(5min);
+  h.emit("again");
+  until(*h.runtime, [&] { return h.kube->count("patch") == 1; });
+  REQUIRE(h.stored().size() == 1);
+  CHECK(h.stored()[0]["count"] == 2);
+  CHECK(h.stored()[0]["lastTimestamp"] != h.stored()[0]["firstTimestamp"]);
+  h.clock.advance(11min);
+  h.emit("again");
+  until(*h.runtime, [&] { return h.stored().size() == 2; });
+}
+
+TEST_CASE("a counted event that has expired on the server is created anew") {
+  RecorderHarness h;
+  h.start();
+  h.emit("again");
+  until(*h.runtime, [&] { return h.stored().size() == 1; });
+  h.kube->erase(kEvents, sluice::api::key_of(h.stored()[0]));
+  h.emit("again");
+  until(*h.runtime, [&] { return h.stored().size() == 1 && h.kube->count("create") == 2; });
+  CHECK(h.stored()[0]["count"] == 1);
+}
+
+TEST_CASE("an event is tried again while the server is away, and dropped when it is refused") {
+  RecorderHarness h;
+  h.start();
+  h.kube->fail_next("create", make_error(ErrorKind::forbidden, "events are forbidden"));
+  h.emit("refused");
+  h.emit("accepted");
+  until(*h.runtime, [&] { return h.stored().size() == 1; });
+  CHECK(h.stored()[0]["message"] == "accepted");
+  h.kube->fail_next("create", make_error(ErrorKind::unavailable, "connection refused"));
+  h.emit("late");
+  until(*h.runtime, [&] { return h.stored().size() == 2; });
+}
+
+TEST_CASE("emitting never blocks: of what cannot be sent the oldest is dropped") {
+  RecorderHarness h;
+  for (int i = 0; i < 10; ++i) h.emit("message " + std::to_string(i));
+  h.start();
+  until(*h.runtime, [&] { return h.stored().size() == 4; });
+  std::set<std::string> messages;
+  for (const auto& stored : h.stored()) messages.insert(stored["message"].get<std::string>());
+  CHECK(messages == std::set<std::string>{"message 6", "message 7", "message 8", "message 9"});
+}
+
+TEST_CASE("a message longer than the server takes is cut between characters") {
+  RecorderHarness h;
+  h.start();
+  std::string text = "x";
+  while (text.size() < 2000) text += "\xc3\xa4";
+  h.emit(text);
+  until(*h.runtime, [&] { return h.stored().size() == 1; });
+  const auto stored = h.stored()[0]["message"].get<std::string>();
+  CHECK(stored.size() <= 1024);
+  CHECK(stored.substr(stored.size() - 5) == "\xc3\xa4...");
+}
+
+TEST_CASE("after ten different messages for one reason, the rest are combined") {
+  sluice::base::ManualClock clock{sluice::base::TimePoint(1000h)};
+  EventCorrelator correlator(clock);
+  for (int i = 0; i < 10; ++i) CHECK_FALSE(correlator.observe(event("m" + std::to_string(i))).patch);
+  const auto eleventh = correlator.observe(event("m10"));
+  CHECK_FALSE(eleventh.patch);
+  CHECK(eleventh.event["message"] == "(combined from similar events): m10");
+  const auto twelfth = correlator.observe(event("m11"));
+  REQUIRE(twelfth.patch);
+  CHECK((*twelfth.patch)["count"] == 2);
+  CHECK((*twelfth.patch)["message"] == "(combined from similar events): m11");
+}
+
+TEST_CASE("the memory of events is bounded") {
+  sluice::controller::RecentMap<int> map(2);
+  map.put("a", 1);
+  map.put("b", 2);
+  CHECK(*map.find("a") == 1);
+  map.put("c", 3);
+  CHECK(map.find("b") == nullptr);
+  CHECK(map.size() == 2);
+}

@@ -1,0 +1,153 @@
+#include "controller/work_queue.hpp"
+
+#include "harness.hpp"
+#include "support/run_task.hpp"
+
+using namespace std::chrono_literals;
+using sluice::api::ObjectKey;
+using sluice::base::ManualClock;
+using sluice::controller::RetryDelay;
+using sluice::controller::WorkQueue;
+
+namespace {
+
+ObjectKey key(const std::string& name) { return {"apps", name}; }
+
+struct Queue {
+  ManualClock clock{sluice::base::TimePoint{}};
+  WorkQueue queue{clock, RetryDelay{}};
+  std::string next() {
+    const auto taken = queue.try_take();
+    return taken ? taken->name : "";
+  }
+  void done(const std::string& name) { queue.done(key(name)); }
+};
+
+}  // namespace
+
+TEST_CASE("a key that is added twice is handed out once") {
+  Queue q;
+  q.queue.add(key("a"));
+  q.queue.add(key("b"));
+  q.queue.add(key("a"));
+  CHECK(q.next() == "a");
+  CHECK(q.next() == "b");
+  CHECK(q.next().empty());
+}
+
+TEST_CASE("a key is worked on by one worker at a time, and comes back if it was added meanwhile") {
+  Queue q;
+  q.queue.add(key("a"));
+  CHECK(q.next() == "a");
+  q.queue.add(key("a"));
+  CHECK(q.next().empty());
+  q.done("a");
+  CHECK(q.next() == "a");
+  q.done("a");
+  CHECK(q.next().empty());
+}
+
+TEST_CASE("of several delayed adds the earliest wins, and an immediate one wins over all") {
+  Queue q;
+  q.queue.add_after(key("a"), 10s);
+  q.queue.add_after(key("a"), 2s);
+  q.queue.add_after(key("a"), 5s);
+  q.clock.advance(1999ms);
+  CHECK(q.next().empty());
+  q.clock.advance(1ms);
+  CHECK(q.next() == "a");
+  q.done("a");
+  q.clock.advance(1h);
+  CHECK(q.next().empty());
+
+  q.queue.add_after(key("b"), 10s);
+  q.queue.add(key("b"));
+  CHECK(q.next() == "b");
+  q.done("b");
+  CHECK(q.queue.delayed() == 0);
+}
+
+TEST_CASE("a delay planned while the key is worked on is kept when it is done") {
+  Queue q;
+  q.queue.add(key("a"));
+  CHECK(q.next() == "a");
+  q.queue.add_after(key("a"), 10s);
+  q.done("a");
+  CHECK(q.next().empty());
+  q.clock.advance(10s);
+  CHECK(q.next() == "a");
+}
+
+TEST_CASE("failures back off from 750 milliseconds to 15 minutes, until forgotten") {
+  Queue q;
+  CHECK(q.queue.add_failed(key("a")) == 750ms);
+  CHECK(q.queue.add_failed(key("a")) == 1500ms);
+  CHECK(q.queue.add_failed(key("a")) == 3s);
+  CHECK(q.queue.add_failed(key("b")) == 750ms);
+  for (int i = 0; i < 100; ++i) q.queue.add_failed(key("a"));
+  CHECK(q.queue.add_failed(key("a")) == 15min);
+  q.queue.forget(key("a"));
+  CHECK(q.queue.add_failed(key("a")) == 750ms);
+}
+
+TEST_CASE("failing keys neither starve fresh ones nor are starved by them") {
+  Queue q;
+  for (int i = 0; i < 20; ++i) q.queue.add_failed(key("bad" + std::to_string(i)));
+  q.clock.advance(1s);
+  for (int i = 0; i < 20; ++i) q.queue.add(key("good" + std::to_string(i)));
+  std::string first_ten;
+  for (int i = 0; i < 10; ++i) first_ten += q.next().substr(0, 1);
+  CHECK(first_ten == "ggggbggggb");
+}
+
+TEST_CASE("a discarded key is gone with all its plans") {
+  Queue q;
+  q.queue.add(key("a"));
+  q.queue.add_after(key("b"), 1s);
+  q.queue.discard(key("a"));
+  q.queue.discard(key("b"));
+  q.clock.advance(1h);
+  CHECK(q.next().empty());
+}
+
+namespace {
+sluice::rt::Task<void> take_into(WorkQueue& queue, std::vector<std::string>& names, bool& ended) {
+  for (;;) {
+    const auto taken = co_await queue.take();
+    if (!taken) break;
+    names.push_back(taken->name);
+    queue.done(*taken);
+  }
+  ended = true;
+}
+}  // namespace
+
+TEST_CASE("take waits for an add, for a delay to pass, and ends at shutdown") {
+  WorkQueue queue(sluice::base::system_clock(), {});
+  std::vector<std::string> names;
+  bool ended = false;
+  sluice::rt::Runtime runtime(1);
+  runtime.spawn("taker", take_into(queue, names, ended));
+  sluice::test::settle(runtime, 5ms);
+  CHECK(names.empty());
+  queue.add_after(key("later"), 20ms);
+  queue.add(key("now"));
+  sluice::test::until(runtime, [&] { return names.size() == 2; });
+  CHECK(names == std::vector<std::string>{"now", "later"});
+  CHECK_FALSE(ended);
+  queue.shut_down();
+  sluice::test::until(runtime, [&] { return ended; });
+}
+
+TEST_CASE("a cancelled take leaves the queue usable") {
+  WorkQueue queue(sluice::base::system_clock(), {});
+  std::vector<std::string> names;
+  bool ended = false;
+  {
+    sluice::rt::Runtime runtime(1);
+    runtime.spawn("taker", take_into(queue, names, ended));
+    sluice::test::settle(runtime, 5ms);
+  }
+  queue.add(key("a"));
+  CHECK(queue.try_take() == key("a"));
+}
