@@ -43,6 +43,8 @@ base::Result<Json> parse_json(std::string_view text) {
     std::string_view what = error.what();
     // "[json.exception.parse_error.101] parse error at line 1, column 2: <cause>"
     if (const auto cut = what.find(": "); cut != std::string_view::npos) what.remove_prefix(cut + 2);
+    // What follows repeats the text itself, which may be a Secret.
+    what = what.substr(0, what.find("; last read"));
     return base::unexpected(base::ErrorKind::invalid,
                             "not JSON: " + position(text, error.byte) + ": " + std::string(what));
   } catch (const Json::exception& error) {
