@@ -24,6 +24,13 @@ const kube::Resource& events_resource() {
   return resource;
 }
 
+// client-go: what the server has rejected is not sent again; only what it could
+// not take. One refused event must not hold up those behind it.
+bool may_be_taken_later(base::ErrorKind kind) {
+  return kind == base::ErrorKind::rate_limited || kind == base::ErrorKind::unavailable ||
+         kind == base::ErrorKind::timeout;
+}
+
 std::string cut(std::string message) {
   if (message.size() <= kMaxMessage) return message;
   std::size_t end = kMaxMessage - 3;
@@ -117,7 +124,7 @@ rt::Task<void> KubeEventRecorder::Impl::send(EventCorrelator::Decision decision)
   for (int attempt = 1;; ++attempt) {
     const auto sent = co_await send_once(decision);
     if (sent) co_return;
-    if (!base::is_retryable(sent.error().kind) || attempt == kMaxAttempts) {
+    if (!may_be_taken_later(sent.error().kind) || attempt == kMaxAttempts) {
       correlator.forget(decision.key);
       log.error("event dropped", sent.error(), {{"reason", doc::find_string(decision.event, {"reason"})}});
       co_return;

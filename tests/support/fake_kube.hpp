@@ -127,8 +127,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     co_return existing(resource, key);
   }
   rt::Task<base::Result<kube::ObjectList>> list(kube::Resource resource, kube::ListOptions options) override {
-    auto started = co_await begin(made("list", resource.plural, api::ObjectKey{options.namespace_, ""}, doc::Json(),
-                                       std::string(), std::string()));
+    const api::ObjectKey scope{options.namespace_, ""};
+    auto started = co_await begin(made("list", resource.plural, scope, doc::Json(), std::string(), std::string()));
     SLUICE_CO_CHECK(std::move(started));
     kube::ObjectList found;
     found.resource_version = std::to_string(version_);
@@ -143,8 +143,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
                                                              kube::WatchOptions options) override {
     doc::Json body = doc::Json::object();
     body["resourceVersion"] = options.resource_version;
-    auto started = co_await begin(
-        made("watch", resource.plural, api::ObjectKey{options.namespace_, ""}, body, std::string(), std::string()));
+    const api::ObjectKey scope{options.namespace_, ""};
+    auto started = co_await begin(made("watch", resource.plural, scope, body, std::string(), std::string()));
     SLUICE_CO_CHECK(std::move(started));
     auto opened = std::make_unique<FakeWatch>(shared_from_this(), resource.plural, options.namespace_);
     // What happened between the list and now.
