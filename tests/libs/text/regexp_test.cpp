@@ -1,0 +1,39 @@
+#include <catch2/catch.hpp>
+
+#include "text/regexp.hpp"
+
+using sluice::base::ErrorKind;
+using sluice::text::Regexp;
+
+TEST_CASE("a regular expression is found anywhere in a text", "[regexp]") {
+  const auto expression = Regexp::compile("health check .*failed");
+  REQUIRE(expression);
+  CHECK(expression->matches("the health check of web failed at last"));
+  CHECK_FALSE(expression->matches("all is well"));
+}
+
+TEST_CASE("a regular expression can be asked to match the whole text", "[regexp]") {
+  const auto expression = Regexp::compile("web|api");
+  REQUIRE(expression);
+  CHECK(expression->matches_all("web"));
+  CHECK(expression->matches_all("api"));
+  CHECK_FALSE(expression->matches_all("web-1"));
+}
+
+TEST_CASE("a malformed regular expression is invalid and quoted", "[regexp]") {
+  const auto expression = Regexp::compile("a(b");
+  REQUIRE_FALSE(expression);
+  CHECK(expression.error().kind == ErrorKind::invalid);
+  CHECK(expression.error().message.find("'a(b'") != std::string::npos);
+}
+
+TEST_CASE("a regular expression that is built to explode is refused", "[regexp]") {
+  const auto expression = Regexp::compile("((((a{100}){100}){100}){100}){100}");
+  REQUIRE_FALSE(expression);
+}
+
+TEST_CASE("a match takes time in the length of the text only", "[regexp]") {
+  const auto expression = Regexp::compile("(a*)*b");
+  REQUIRE(expression);
+  CHECK_FALSE(expression->matches(std::string(100'000, 'a')));
+}
