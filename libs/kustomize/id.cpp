@@ -6,12 +6,22 @@
 namespace sluice::kustomize {
 namespace {
 
-// "apiVersion/Kind" of what kustomize v5.8.1 knows to be cluster-scoped.
-// Sorted, for binary search. Kinds that are newer than its OpenAPI (v1.21) are
-// left out on purpose: it gives them a namespace, and so do we.
-constexpr std::array<std::string_view, 36> kClusterScoped{
-#include "kustomize/cluster_scoped.inc"
+// Kinds that are newer than kustomize's OpenAPI (v1.21) are left out on
+// purpose: it gives them a namespace, and so do we.
+struct KnownKind {
+  std::string_view name;
+  bool namespaced;
 };
+constexpr std::array kKnownKinds = std::to_array<KnownKind>({
+#include "kustomize/known_kinds.inc"
+});
+
+const KnownKind* find_known(const Gvk& gvk) {
+  const std::string name = gvk.api_version() + "/" + gvk.kind;
+  const auto found = std::lower_bound(kKnownKinds.begin(), kKnownKinds.end(), name,
+                                      [](const KnownKind& kind, const std::string& other) { return kind.name < other; });
+  return found != kKnownKinds.end() && found->name == name ? &*found : nullptr;
+}
 
 }  // namespace
 
@@ -59,8 +69,11 @@ bool Gvk::selected_by(const Gvk& selector) const {
          (selector.version.empty() || selector.version == version) && (selector.kind.empty() || selector.kind == kind);
 }
 
+bool Gvk::known() const { return find_known(*this) != nullptr; }
+
 bool Gvk::cluster_scoped() const {
-  return std::binary_search(kClusterScoped.begin(), kClusterScoped.end(), api_version() + "/" + kind);
+  const KnownKind* found = find_known(*this);
+  return found != nullptr && !found->namespaced;
 }
 
 std::string_view ResId::effective_ns() const {

@@ -22,6 +22,8 @@ struct Gvk {
   bool before(const Gvk& other) const;
   // An empty part of the selector matches everything.
   bool selected_by(const Gvk& selector) const;
+  // True for kinds that kustomize knows without reading a schema.
+  bool known() const;
   // True only for kinds that kustomize knows to have no namespace; it takes
   // kinds that it doesn't know for namespaced ones.
   bool cluster_scoped() const;

@@ -59,6 +59,7 @@ struct BuiltLayer {
   std::vector<std::string> warnings;
   std::size_t bytes = 0;    // of files read
   std::size_t objects = 0;  // parsed
+  bool unknown_kinds = false;
 };
 
 struct BuildCache::Impl {

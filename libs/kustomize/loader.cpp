@@ -204,6 +204,7 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file) 
       return at_line(unexpected(ErrorKind::too_large, "more objects than a build may have").error, file, line);
     }
     auto resource = std::make_unique<Resource>();
+    budget_.unknown_kinds = budget_.unknown_kinds || !Gvk::of(value).known();
     resource->value = std::move(value);
     resource->empty_nulls = std::move((*documents)[i].empty_nulls);
     resource->file = file;

@@ -16,6 +16,7 @@ struct Budget {
   const Limits& limits;
   std::size_t bytes = 0;
   std::size_t objects = 0;
+  bool unknown_kinds = false;  // one was met that kustomize has to look up in a schema
 };
 
 // The folder of one kustomization, and how it was reached.

@@ -256,9 +256,25 @@ std::vector<Rule> rules_for(const std::vector<NameReference>& all, const Gvk& re
   return rules;
 }
 
+// kustomize looks at the subjects of each role binding, whether a name changed or not.
+Result<void> check_subjects(const Resource& resource) {
+  if (resource.kind() != "RoleBinding") return {};
+  const auto subjects = resource.value.find("subjects");
+  if (subjects == resource.value.end() || !subjects->is_array()) return {};
+  for (const Json& subject : *subjects) {
+    if (doc::find_string(subject, {"kind"}) != "ServiceAccount") continue;
+    const auto ns = subject.find("namespace");
+    if (ns != subject.end() && !ns->is_string()) {
+      return base::unexpected(ErrorKind::invalid, resource.describe() + ": the namespace of a subject is blank");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReference>& all) {
+  for (const auto& resource : set.items()) SLUICE_CHECK(check_subjects(*resource));
   const bool any_past =
       std::any_of(set.items().begin(), set.items().end(), [](const auto& r) { return !r->past.empty(); });
   if (!any_past) return {};

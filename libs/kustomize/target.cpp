@@ -106,6 +106,7 @@ Result<void> Target::add_remembered(const Here& here, const Folder& folder, cons
                   options_.restriction == LoadRestriction::none);
   if (const auto layer = cache.find(key); layer != nullptr && log_->still_holds(layer->reads)) {
     SLUICE_CHECK(folder.spend(layer->bytes, layer->objects));
+    budget_.unknown_kinds = budget_.unknown_kinds || layer->unknown_kinds;
     warnings_.insert(warnings_.end(), layer->warnings.begin(), layer->warnings.end());
     const std::lock_guard lock(cache.mutex);
     ++cache.counters.layers_reused;
@@ -124,6 +125,7 @@ Result<void> Target::add_remembered(const Here& here, const Folder& folder, cons
     layer->warnings.assign(warnings_.begin() + static_cast<std::ptrdiff_t>(warned), warnings_.end());
     layer->bytes = budget_.bytes - before.bytes;
     layer->objects = budget_.objects - before.objects;
+    layer->unknown_kinds = budget_.unknown_kinds;
     cache.keep(key, std::move(layer));
   }
   {
@@ -185,7 +187,9 @@ Result<void> Target::set_schema(const Kustomization& k, const Folder& folder) {
     if (version != k.openapi.end()) {
       return placed(k, "openapi", unexpected(ErrorKind::invalid, "path and version exclude each other").error);
     }
-    auto schema = Schema::parse(*value, flux_ ? Schema::builtin() : nullptr);
+    auto schema = Schema::parse(*value, flux_                    ? Schema::Builtin::below
+                                        : budget_.unknown_kinds ? Schema::Builtin::above
+                                                                : Schema::Builtin::none);
     if (!schema) return placed(k, "openapi.path", std::move(schema).error());
     schema_ = *std::move(schema);
     schema_set_ = true;
@@ -203,25 +207,30 @@ Result<void> Target::set_schema(const Kustomization& k, const Folder& folder) {
 }
 
 Result<void> Target::add_config(const Here& here, Accumulated& into) {
-  std::shared_ptr<const Config> config = Config::defaults();
+  Accumulated layer;
+  layer.config = Config::defaults();
+  const auto add = [&](const char* field, const std::vector<std::string>& entries, auto read,
+                       Config& to) -> Result<void> {
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      auto value = here.folder.load_yaml(entries[i]);
+      auto more = value ? read(*value) : Result<Config>(unexpected(std::move(value).error()));
+      auto merged = more ? to.merge(*more) : Result<void>(unexpected(std::move(more).error()));
+      if (!merged) return placed(here.k, named(field, i, entries[i]), std::move(merged).error());
+    }
+    return {};
+  };
   if (!here.k.configurations.empty() || !here.k.crds.empty()) {
-    auto own = std::make_shared<Config>(*config);
-    const auto add = [&](const char* field, const std::vector<std::string>& entries, auto read) -> Result<void> {
-      for (std::size_t i = 0; i < entries.size(); ++i) {
-        auto value = here.folder.load_yaml(entries[i]);
-        auto more = value ? read(*value) : Result<Config>(unexpected(std::move(value).error()));
-        auto merged = more ? own->merge(*more) : Result<void>(unexpected(std::move(more).error()));
-        if (!merged) return placed(here.k, named(field, i, entries[i]), std::move(merged).error());
-      }
-      return {};
-    };
-    SLUICE_CHECK(add("configurations", here.k.configurations, Config::parse));
-    SLUICE_CHECK(add("crds", here.k.crds, Config::from_crds));
-    config = std::move(own);
+    Config with_defaults = *layer.config;
+    SLUICE_CHECK(add("configurations", here.k.configurations, Config::parse, with_defaults));
+    // A merge into nothing drops the defaults that a more special rule stands in front of.
+    auto own = std::make_shared<Config>();
+    SLUICE_CHECK(own->merge(with_defaults));
+    Config of_crds;
+    SLUICE_CHECK(add("crds", here.k.crds, Config::from_crds, of_crds));
+    SLUICE_CHECK(own->merge(of_crds));
+    layer.config = std::move(own);
   }
-  Accumulated own;
-  own.config = std::move(config);
-  return merge(into, std::move(own));
+  return merge(into, std::move(layer));
 }
 
 Result<void> Target::run_generators(const Here& here, Accumulated& into) {
