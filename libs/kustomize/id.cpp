@@ -25,6 +25,28 @@ Gvk Gvk::from_api_version(std::string_view api_version, std::string_view kind) {
   return {std::string(api_version.substr(0, slash)), std::string(api_version.substr(slash + 1)), std::string(kind)};
 }
 
+bool Gvk::before(const Gvk& other) const {
+  constexpr std::array<std::string_view, 22> kFirst{
+      "Namespace",   "ResourceQuota", "StorageClass",     "CustomResourceDefinition", "ServiceAccount",
+      "PodSecurityPolicy", "Role",    "ClusterRole",      "RoleBinding",              "ClusterRoleBinding",
+      "ConfigMap",   "Secret",        "Endpoints",        "Service",                  "LimitRange",
+      "PriorityClass", "PersistentVolume", "PersistentVolumeClaim", "Deployment",     "StatefulSet",
+      "CronJob",     "PodDisruptionBudget"};
+  constexpr std::array<std::string_view, 2> kLast{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"};
+  const auto rank = [&](const Gvk& gvk) -> std::ptrdiff_t {
+    const auto first = std::find(kFirst.begin(), kFirst.end(), gvk.kind);
+    if (first != kFirst.end()) return first - kFirst.end();
+    const auto last = std::find(kLast.begin(), kLast.end(), gvk.kind);
+    return last == kLast.end() ? 0 : last - kLast.begin() + 1;
+  };
+  const auto text = [](const Gvk& gvk) {
+    return (gvk.group.empty() ? "~G" : gvk.group) + "_" + (gvk.version.empty() ? "~V" : gvk.version) + "_" +
+           (gvk.kind.empty() ? "~K" : gvk.kind);
+  };
+  const std::ptrdiff_t mine = rank(*this), theirs = rank(other);
+  return mine != theirs ? mine < theirs : text(*this) < text(other);
+}
+
 std::string Gvk::api_version() const { return group.empty() ? version : group + "/" + version; }
 
 std::string Gvk::str() const {

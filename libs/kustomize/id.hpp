@@ -18,6 +18,8 @@ struct Gvk {
   std::string api_version() const;
   std::string str() const;
   bool operator==(const Gvk&) const = default;
+  // kustomize's order of kinds, in which its rules are kept.
+  bool before(const Gvk& other) const;
   // An empty part of the selector matches everything.
   bool selected_by(const Gvk& selector) const;
   // True only for kinds that kustomize knows to have no namespace; it takes

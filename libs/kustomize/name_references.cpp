@@ -161,15 +161,21 @@ class Referrer {
       add(index_.named(name));
       return found;
     }
-    std::set<std::string> namespaces = namespaces_;
-    namespaces.insert(subject_namespaces_.begin(), subject_namespaces_.end());
-    for (const std::string& ns : namespaces) add(index_.named(name, ns));
+    for (const std::string& ns : namespaces_) add(index_.named(name, ns));
+    for (const std::string& ns : subject_namespaces_) {
+      if (!namespaces_.contains(ns)) add(index_.named(name, ns));
+    }
+    std::erase_if(found, [&](std::size_t position) { return !may_see(index_.at(position)); });
     std::sort(found.begin(), found.end());
     return found;
   }
 
   bool may_see(const std::string& ns) const {
     return cluster_scoped_ || namespaces_.contains(ns) || subject_namespaces_.contains(ns);
+  }
+  // A subject's namespace is compared with what the object says, without the default.
+  bool may_see(const Target& target) const {
+    return cluster_scoped_ || namespaces_.contains(target.ns) || subject_namespaces_.contains(target.id.ns);
   }
 
   // Of candidates for a reference with a namespace: those that were there at
