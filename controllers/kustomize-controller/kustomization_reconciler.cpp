@@ -101,7 +101,7 @@ KustomizationReconciler::KustomizationReconciler(ReconcilerServices services, co
 Result<std::unique_ptr<Run>> KustomizationReconciler::begin(controller::RunContext& context) {
   SLUICE_TRY(api::Kustomization parsed, api::parse_kustomization(*context.object));
   auto run = std::make_unique<Run>(Run{context, std::move(parsed), context.clock.steady(), {}, {}, {}, {}, {}, {}, {},
-                                       {}, false});
+                                       {}, {}, false});
   run->owner = owner_of(run->kustomization);
   run->client = client_for(context, run->kustomization);
   if (run->kustomization.status.inventory) run->before = *run->kustomization.status.inventory;
@@ -112,6 +112,7 @@ controller::Steps<Run> KustomizationReconciler::steps() {
   using enum controller::Interrupt;
   return {{"resolve_source", [this](Run& run) { return resolve_source(run); }},
           {"check_dependencies", [this](Run& run) { return check_dependencies(run); }},
+          {"read_variables", [this](Run& run) { return read_variables(run); }},
           {"fetch_artifact", [this](Run& run) { return fetch_artifact(run); }},
           {"build", [this](Run& run) { return build(run); }},
           {"apply", [this](Run& run) { return apply(run); }, between_steps},
@@ -197,9 +198,23 @@ rt::Task<StepResult> KustomizationReconciler::check_dependencies(Run& run) {
 
 // --- 3 ---
 
+rt::Task<StepResult> KustomizationReconciler::read_variables(Run& run) {
+  if (!run.spec().post_build) co_return kContinue;
+  rt::Task<Result<api::StringMap>> task =
+      kustomize_controller::read_variables(run.context.client, *run.spec().post_build, run.owner.namespace_);
+  auto variables = co_await std::move(task);
+  if (!variables) {
+    co_return failed(run, api::reason::kBuildFailed, std::move(variables).error().with_context("post build failed"));
+  }
+  run.variables = *std::move(variables);
+  co_return kContinue;
+}
+
+// --- 4 ---
+
 rt::Task<StepResult> KustomizationReconciler::fetch_artifact(Run& run) {
   // What was rendered from this very artifact needs no artifact.
-  const auto known = renders_.find(run.owner.key(), render_key(*run.context.object, {}));
+  const auto known = renders_.find(run.owner.key(), render_key(*run.context.object, run.variables));
   if (known && known->artifact_digest == run.artifact.digest) {
     run.rendered = known->rendered;
     services_.metrics.count(kBuilds, kBuildsHelp, {{"result", "skipped"}});
@@ -220,7 +235,7 @@ rt::Task<StepResult> KustomizationReconciler::fetch_artifact(Run& run) {
   co_return controller::wait_for(api::reason::kArtifactFailed, std::move(error), common_.requeue_dependency);
 }
 
-// --- 4 ---
+// --- 5 ---
 
 rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::render_or_reuse(Run& run, std::string key) {
   struct Made {
@@ -230,7 +245,13 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
   };
   const auto known = renders_.find(run.owner.key(), key);
   const auto tree = run.tree;
-  const auto input = std::make_shared<const RenderInput>(RenderInput{run.kustomization, run.owner});
+  Substitution substitution;
+  substitution.variables = run.variables;
+  substitution.strict = common_.is_enabled("StrictPostBuildSubstitutions", true);
+  substitution.always = run.spec().post_build && run.spec().post_build->substitute_strategy ==
+                                                     std::optional(api::SubstituteStrategy::always);
+  const auto input =
+      std::make_shared<const RenderInput>(RenderInput{run.kustomization, run.owner, std::move(substitution)});
   auto work = [known, tree, input](std::stop_token) -> Result<Made> {
     if (known && base::RecordingView::still_holds(known->records, tree->files())) {
       return Made{known->rendered, known->records, true};
@@ -252,7 +273,7 @@ rt::Task<StepResult> KustomizationReconciler::build(Run& run) {
   if (!run.rendered) {
     run.context.progress(fmt::format("Building manifests for revision {} with a timeout of {}", run.artifact.revision,
                                      base::format_duration(api::effective_timeout(run.spec()))));
-    auto rendered = co_await render_or_reuse(run, render_key(*run.context.object, {}));
+    auto rendered = co_await render_or_reuse(run, render_key(*run.context.object, run.variables));
     run.tree.reset();
     if (!rendered) {
       const std::string kind = rendered.error().reason;
@@ -269,7 +290,7 @@ rt::Task<StepResult> KustomizationReconciler::build(Run& run) {
   co_return kContinue;
 }
 
-// --- 5 ---
+// --- 6 ---
 
 apply::ApplyServices KustomizationReconciler::apply_services(std::shared_ptr<kube::Client> client) const {
   return {services_.runtime, std::move(client), services_.mapper, services_.live};
@@ -326,7 +347,7 @@ rt::Task<StepResult> KustomizationReconciler::apply(Run& run) {
   co_return kContinue;
 }
 
-// --- 6 ---
+// --- 7 ---
 
 rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
   api::ResourceInventory inventory;
@@ -356,7 +377,7 @@ rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
   co_return kContinue;
 }
 
-// --- 7 ---
+// --- 8 ---
 
 // Applies anew what does not stand while its health is waited for.
 rt::Task<Result<void>> KustomizationReconciler::repair(Run& run) {
@@ -420,7 +441,7 @@ rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
   co_return kContinue;
 }
 
-// --- 8 ---
+// --- 9 ---
 
 rt::Task<StepResult> KustomizationReconciler::conclude(Run& run) {
   controller::RunContext& context = run.context;

@@ -3,20 +3,21 @@
 //
 //  1. resolve_source      the source of spec.sourceRef and its artifact
 //  2. check_dependencies  those of spec.dependsOn are ready
-//  3. fetch_artifact      on this machine, its digest proven
-//  4. build               kustomize; not repeated while what it read stands
-//  5. apply               server-side apply in stages, each dry-run first
-//  6. prune               what left the set
-//  7. await_health        with spec.wait or spec.healthChecks; holds no worker
-//  8. conclude            revision and history
+//  3. read_variables      those of spec.postBuild
+//  4. fetch_artifact      on this machine, its digest proven
+//  5. build               kustomize; not repeated while what it read stands
+//  6. apply               server-side apply in stages, each dry-run first
+//  7. prune               what left the set
+//  8. await_health        with spec.wait or spec.healthChecks; holds no worker
+//  9. conclude            revision and history
 //
-// Ready: ReconciliationSucceeded, ArtifactFailed (1, 3, 4: path), AccessDenied (1),
-// DependencyNotReady (2), BuildFailed (4), ReconciliationFailed (5), PruneFailed
-// (6), HealthCheckFailed, HealthCheckCanceled (7). Healthy: Succeeded,
+// Ready: ReconciliationSucceeded, ArtifactFailed (1, 4, 5: path), AccessDenied (1),
+// DependencyNotReady (2), BuildFailed (3, 5), ReconciliationFailed (6), PruneFailed
+// (7), HealthCheckFailed, HealthCheckCanceled (8). Healthy: Succeeded,
 // HealthCheckFailed, Progressing. Stalled: AccessDenied, UnsupportedField, InvalidSpec.
 //
-// A newer spec, request or artifact cancels whatever waits in 1 to 4 and 7; 5
-// and 6 run to their end. The inventory names an object before it is written,
+// A newer spec, request or artifact cancels whatever waits in 1 to 5 and 8; 6
+// and 7 run to their end. The inventory names an object before it is written,
 // so that one left by a kill -9 is found again.
 #pragma once
 
@@ -68,6 +69,7 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
  private:
   rt::Task<controller::StepResult> resolve_source(Run& run);
   rt::Task<controller::StepResult> check_dependencies(Run& run);
+  rt::Task<controller::StepResult> read_variables(Run& run);
   rt::Task<controller::StepResult> fetch_artifact(Run& run);
   rt::Task<controller::StepResult> build(Run& run);
   rt::Task<controller::StepResult> apply(Run& run);

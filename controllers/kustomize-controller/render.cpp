@@ -102,7 +102,8 @@ std::string render_key(const Json& kustomization, const api::StringMap& variable
   for (const char* field : kRenderFields) {
     if (const Json* value = doc::find(kustomization, {"spec", field})) key[field] = *value;
   }
-  for (const auto& [name, value] : variables) key["variables"][name] = value;
+  // Values may be secret: they are told apart by their digest.
+  if (!variables.empty()) key["variables"] = base::sha256_hex(doc::print_json(doc::Json(variables)));
   return doc::print_json(key);
 }
 
@@ -111,6 +112,16 @@ Result<Rendered> render(const base::FileView& files, const RenderInput& input) {
   SLUICE_TRY(const std::string path, build_path(files, spec.path));
   auto built = kustomize::build_flux(files, path, overlay_of(spec));
   if (!built) return base::unexpected(std::move(built).error().with_context("kustomize build failed"));
+  if (spec.post_build) {
+    SLUICE_CHECK(check_variable_names(input.substitution.variables));
+    for (kustomize::Object& object : built->objects) {
+      const std::string what = fmt::format("post build failed for {}/{} ({})", api::kind_of(object.value),
+                                           api::name_of(object.value), origin_of(object));
+      auto done = substitute_in(std::move(object.value), input.substitution);
+      if (!done) return base::unexpected(std::move(done).error().with_context(what));
+      object.value = *std::move(done);
+    }
+  }
   Rendered rendered;
   rendered.digest = base::sha256_digest(kustomize::print(*built));
   rendered.warnings = std::move(built->warnings);

@@ -21,6 +21,7 @@
 #include "base/file_view.hpp"
 #include "base/result.hpp"
 #include "doc/json.hpp"
+#include "kustomize-controller/post_build.hpp"
 
 namespace sluice::kustomize_controller {
 
@@ -37,6 +38,7 @@ std::string render_key(const doc::Json& kustomization, const api::StringMap& var
 struct RenderInput {
   api::Kustomization kustomization;
   apply::Owner owner;
+  Substitution substitution;  // of spec.postBuild
 };
 
 // Reasons of errors that are told under another condition reason than BuildFailed.

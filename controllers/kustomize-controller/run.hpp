@@ -28,6 +28,8 @@ struct Run {
   // resolve_source
   api::Artifact artifact;
   std::string origin_revision;
+  // read_variables
+  api::StringMap variables;
   // fetch_artifact
   std::shared_ptr<const artifact::Tree> tree;
   // build

@@ -90,3 +90,44 @@ TEST_CASE("the render key moves with what a render looks at, and with nothing el
   object["spec"]["images"] = doc::Json::array({{{"name", "a"}}});
   CHECK(kustomize_controller::render_key(object, {}) != before);
 }
+
+TEST_CASE("variables are put into built objects, and may change the type of a value") {
+  const char* const text =
+      "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\n  namespace: apps\ndata:\n  k: ${value:-none}\n  n: ${n}\n";
+  const auto view = base::make_memory_view({{"app/a.yaml", text}});
+  RenderInput what = input();
+  what.kustomization.spec.post_build.emplace();
+  what.substitution.variables = {{"name", "cfg"}, {"n", "3"}};
+  auto rendered = render(*view, what);
+  if (!rendered) FAIL(rendered.error().message);
+  const auto object = doc::Json::parse(rendered->manifests->front().text);
+  CHECK(object["metadata"]["name"] == "cfg");
+  CHECK(object["data"]["k"] == "none");
+  CHECK(object["data"]["n"] == 3);
+
+  what.substitution.variables.erase("n");
+  const auto strict = refused({{"app/a.yaml", text}}, what);
+  CHECK(strict.message.find("app/a.yaml:1") != std::string::npos);
+  CHECK(strict.message.find("variable not set (strict mode): \"n\"") != std::string::npos);
+  what.substitution.variables["bad-name"] = "x";
+  CHECK(refused({{"app/a.yaml", text}}, what).message.find("'bad-name' var name is invalid") != std::string::npos);
+}
+
+TEST_CASE("without variables nothing is substituted, unless it is asked for; and single objects may opt out") {
+  const char* const text =
+      "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cfg\n  namespace: apps\ndata:\n  k: ${value:-none}\n";
+  const auto value = [&](RenderInput what, const std::string& file) {
+    const auto view = base::make_memory_view({{"app/a.yaml", file}});
+    auto rendered = render(*view, what);
+    if (!rendered) FAIL(rendered.error().message);
+    return doc::Json::parse(rendered->manifests->front().text)["data"]["k"].get<std::string>();
+  };
+  RenderInput what = input();
+  what.kustomization.spec.post_build.emplace();
+  CHECK(value(what, text) == "${value:-none}");
+  what.substitution.always = true;
+  CHECK(value(what, text) == "none");
+  std::string off = text;
+  off.replace(off.find("  namespace"), 0, "  annotations:\n    kustomize.toolkit.fluxcd.io/substitute: disabled\n");
+  CHECK(value(what, off) == "${value:-none}");
+}
