@@ -15,7 +15,8 @@ const kube::Resource& secrets_resource() {
 
 rt::Task<base::Result<doc::Json>> read_secret(std::shared_ptr<kube::Client> client, api::ObjectKey key,
                                               std::string field) {
-  auto secret = co_await client->get(secrets_resource(), key);
+  rt::Task<base::Result<doc::Json>> getting = client->get(secrets_resource(), key);
+  auto secret = co_await std::move(getting);
   if (secret) co_return *std::move(secret);
   const std::string what = "spec." + field + ": Secret '" + key.str() + "'";
   co_return base::unexpected(std::move(secret).error().with_context(what));
@@ -27,11 +28,15 @@ rt::Task<base::Result<Endpoint>> read_endpoint(std::shared_ptr<kube::Client> cli
   EndpointSecrets secrets;
   const std::string space = provider.metadata.namespace_;
   if (provider.spec.secret_ref) {
-    auto secret = co_await read_secret(client, api::resolve(*provider.spec.secret_ref, space), "secretRef");
+    rt::Task<base::Result<doc::Json>> reading =
+        read_secret(client, api::resolve(*provider.spec.secret_ref, space), "secretRef");
+    auto secret = co_await std::move(reading);
     SLUICE_CO_TRY(secrets.secret, std::move(secret));
   }
   if (provider.spec.cert_secret_ref) {
-    auto secret = co_await read_secret(client, api::resolve(*provider.spec.cert_secret_ref, space), "certSecretRef");
+    rt::Task<base::Result<doc::Json>> reading =
+        read_secret(client, api::resolve(*provider.spec.cert_secret_ref, space), "certSecretRef");
+    auto secret = co_await std::move(reading);
     SLUICE_CO_TRY(secrets.cert, std::move(secret));
   }
   co_return resolve_endpoint(provider, secrets);
@@ -61,7 +66,8 @@ void HttpCourier::forget(const api::ObjectKey& provider) { connections_.erase(pr
 rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notification notification, std::string id) {
   const base::Duration timeout = api::effective_timeout(provider.spec);
   const api::ObjectKey key = provider.metadata.key();
-  auto found = co_await read_endpoint(client_, std::move(provider));
+  rt::Task<base::Result<Endpoint>> reading = read_endpoint(client_, std::move(provider));
+  auto found = co_await std::move(reading);
   // Whatever is wrong with the Provider, it is not the fault of the message.
   if (!found) {
     base::Error error = std::move(found).error();
@@ -79,7 +85,8 @@ rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notifi
   const std::shared_ptr<http::Client> client = *std::move(connected);
   http::Request request = make_request(notification, endpoint, id);
   rt::Task<base::Result<http::Response>> sending = client->send(std::move(request));
-  auto answer = co_await rt::with_timeout(std::move(sending), timeout, "the delivery");
+  rt::Task<base::Result<http::Response>> limited = rt::with_timeout(std::move(sending), timeout, "the delivery");
+  auto answer = co_await std::move(limited);
   base::Result<void> outcome;
   if (answer) {
     outcome = judge_answer(endpoint, *answer);

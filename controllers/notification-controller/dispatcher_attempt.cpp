@@ -87,7 +87,8 @@ rt::Task<Attempt> Dispatcher::attempt(api::ObjectKey outbox, Delivery delivery) 
     co_return Attempt{};
   }
   if (next.fate == Fate::skip) {
-    co_await remember(delivery, DeliveryState::skipped);
+    rt::Task<void> remembering = remember(delivery, DeliveryState::skipped);
+    co_await std::move(remembering);
     co_return Attempt{};
   }
   api::Provider provider = next.provider;
@@ -109,7 +110,8 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
   services_.metrics.count("gotk_notification_deliveries_total", "Attempts to deliver a notification.",
                           {{"provider", provider.name}, {"namespace", provider.namespace_}, {"result", result}});
   if (sent) {
-    co_await remember(delivery, DeliveryState::sent);
+    rt::Task<void> remembering = remember(delivery, DeliveryState::sent);
+    co_await std::move(remembering);
     services_.log.info("notification delivered", {{"alert", delivery.alert.str()},
                                                   {"provider", provider.str()},
                                                   {"object", delivery.occurrence.involved.str()},
@@ -123,7 +125,8 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
                       {{"alert", delivery.alert.str()}, {"provider", provider.str()}, {"id", delivery.id}});
   if (error.kind == base::ErrorKind::invalid) {
     report(delivery, error.message + "; it will not be tried again");
-    co_await remember(delivery, DeliveryState::rejected);
+    rt::Task<void> remembering = remember(delivery, DeliveryState::rejected);
+    co_await std::move(remembering);
     co_return Attempt{};
   }
   if (delivery.attempts == 0 && !delivery.marked_pending) report(delivery, error.message);
@@ -135,7 +138,9 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
     DeliveryMark mark;
     if (event) mark = read_mark(*event, delivery.alert_uid).value_or(DeliveryMark{});
     mark.pending = true;
-    attempt.marked_pending = co_await write_mark(delivery, std::move(mark));
+    rt::Task<bool> writing = write_mark(delivery, std::move(mark));
+    const bool written = co_await std::move(writing);
+    attempt.marked_pending = written;
   }
   co_return attempt;
 }
@@ -150,7 +155,8 @@ rt::Task<void> Dispatcher::remember(Delivery delivery, DeliveryState state) {
   base::Duration pause = kFirstMarkPause;
   int tries_at_end = 0;
   for (;;) {
-    const bool written = co_await write_mark(delivery, mark);
+    rt::Task<bool> writing = write_mark(delivery, mark);
+    const bool written = co_await std::move(writing);
     if (written) break;
     if (services_.runtime.stop_token().stop_requested() && ++tries_at_end >= kMarkTriesAtShutdown) break;
     co_await rt::sleep_for(pause);
@@ -165,8 +171,9 @@ rt::Task<bool> Dispatcher::write_mark(Delivery delivery, DeliveryMark mark) {
   patch["metadata"]["annotations"][mark_key(delivery.alert_uid)] = print_mark(mark);
   kube::PatchOptions options;
   options.field_manager = options_.field_manager;
-  auto patched = co_await services_.client->patch(events_resource(), delivery.occurrence.event, kube::PatchType::merge,
-                                                  std::move(patch), std::move(options));
+  rt::Task<base::Result<doc::Json>> patching = services_.client->patch(
+      events_resource(), delivery.occurrence.event, kube::PatchType::merge, std::move(patch), std::move(options));
+  auto patched = co_await std::move(patching);
   if (patched) {
     sources_.observe_write(delivery.occurrence.involved.kind, *std::move(patched));
     co_return true;

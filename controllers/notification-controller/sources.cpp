@@ -53,7 +53,9 @@ rt::Task<void> Sources::run() {
 
 // True once it is known whether there are such objects.
 rt::Task<bool> Sources::find_objects(Source& source) {
-  auto found = co_await find_(std::string(source.kind->group), std::string(source.kind->kind));
+  rt::Task<base::Result<kube::Resource>> finding =
+      find_(std::string(source.kind->group), std::string(source.kind->kind));
+  auto found = co_await std::move(finding);
   if (!found) {
     const bool absent = found.error().kind == base::ErrorKind::not_found;
     if (!absent) log_.error("cannot look up a kind", found.error(), {{"kind", source.kind->kind}});
