@@ -5,6 +5,7 @@
 
 #include "api/names.hpp"
 #include "base/digest.hpp"
+#include "controller/event_recorder.hpp"
 
 namespace sluice::notification {
 
@@ -77,11 +78,11 @@ api::StringMap read_metadata(const api::StringMap& annotations, const std::strin
   return kept;
 }
 
-// Upstream's recorder writes traces to Kubernetes as Normal events and does not
-// send them to notification-controller. Only source-controller has them; what it
+// Events for the record only, which Flux does not send. Our recorder marks them;
+// upstream's writes them as Normal ones. Only source-controller has them: what it
 // does send carries the revision, its traces carry no metadata of its group.
 bool is_trace(const doc::Json& event, const api::StringMap& annotations, const Occurrence& what) {
-  const auto marked = annotations.find(kSeverityAnnotation);
+  const auto marked = annotations.find(controller::kSeverityAnnotation);
   if (marked != annotations.end() && marked->second == api::event::kSeverityTrace) return true;
   if (doc::find_string(event, {"type"}) == "Trace") return true;
   return what.severity == Severity::info && what.reporting_controller == api::field_manager::kSourceController &&

@@ -58,10 +58,6 @@ struct Occurrence {
 // Longest message that is sent, in bytes. Flux: 39,000 (apis/event Event.message).
 inline constexpr std::size_t kMaxMessage = 39'000;
 
-// Annotation of an Event that says "trace", for events that are for the record
-// only. Upstream's daemons write them without a mark; see is_trace in the .cpp.
-inline constexpr std::string_view kSeverityAnnotation = "notification.toolkit.fluxcd.io/severity";
-
 // Nothing for what is never alerted: traces, objects of kinds that no Alert can
 // name, and what does not read as an Event.
 std::optional<Occurrence> read_occurrence(const doc::Json& event);

@@ -60,7 +60,7 @@ TEST_CASE("what is never alerted does not read as an occurrence") {
   SECTION("a kind of that name in another group") { event["involvedObject"]["apiVersion"] = "example.com/v1"; }
   SECTION("an object of another namespace than the Event's") { event["involvedObject"]["namespace"] = "other"; }
   SECTION("a trace that says so") {
-    event["metadata"]["annotations"][std::string(notification::kSeverityAnnotation)] = "trace";
+    event["metadata"]["annotations"]["event.toolkit.fluxcd.io/severity"] = "trace";
   }
   SECTION("an Event about nothing") { event.erase("involvedObject"); }
   SECTION("no object at all") { event = doc::Json::array(); }
