@@ -30,7 +30,7 @@ TEST_CASE("each kind says which parts of the contract are not honoured yet") {
         Paths{"spec.dependsOn[].readyExpr", "spec.decryption", "spec.kubeConfig",
               "spec.healthCheckExprs", "spec.ignore"});
   CHECK(paths(api::unsupported_fields(api::kind::kProvider)) == Paths{"spec.type", "spec.proxy", "spec.proxySecretRef",
-                                                                      "spec.serviceAccountName", "spec.certSecretRef",
+                                                                      "spec.serviceAccountName",
                                                                       "spec.commitStatusExpr"});
   CHECK(api::unsupported_fields(api::kind::kAlert).empty());
   CHECK(api::unsupported_fields("Unknown").empty());
