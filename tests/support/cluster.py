@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import urllib.parse
 
 import yaml
@@ -152,6 +153,14 @@ class Cluster:
         return sorted(found, key=lambda e: e["metadata"]["creationTimestamp"])
 
     def _request(self, path):
+        for _ in range(50):
+            status, answer = self._request_once(path)
+            if status != 429:  # "storage is (re)initializing", while a CRD is new
+                break
+            time.sleep(0.2)
+        return status, answer
+
+    def _request_once(self, path):
         for attempt in (1, 2):
             connection = getattr(self._local, "connection", None)
             if connection is None:
