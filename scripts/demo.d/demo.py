@@ -100,7 +100,7 @@ class Builds:
                 job.log.unlink(missing_ok=True)
                 stack.enter_context(job)
             logs = ", ".join(str(job.log.relative_to(ROOT)) for job in self.jobs)
-            with self.screen.step(f"{' and '.join(job.name for job in self.jobs)} built", self._progress):
+            with self.screen.step(" and ".join(job.name for job in self.jobs) + " there", self._progress):
                 while any(job.is_running for job in self.jobs):
                     failed = [job for job in self.jobs if job.status not in (None, 0)]
                     if failed:
@@ -160,11 +160,11 @@ class Place:
         if self.given:
             self._refuse_company()
         there = self.cluster.kubectl("get", "crds", "-o", "name")
-        for file in sorted((ROOT / "crds").glob("*.yaml")):
-            group, _, plural = file.stem.partition("_")
-            if f"/{plural}.{group}\n" not in there:  # those of an installed Flux are left as they are
-                self.made_crds.append(f"{plural}.{group}")
-                self.cluster.apply(file)
+        files = {".".join(reversed(file.stem.split("_"))): file for file in sorted((ROOT / "crds").glob("*.yaml"))}
+        # Those of an installed Flux are left as they are.
+        self.made_crds = [name for name in files if f"/{name}\n" not in there]
+        if self.made_crds:
+            self.cluster.apply("---\n".join(files[name].read_text() for name in self.made_crds))
         self.made_namespace = True
         self.cluster.kubectl("create", "namespace", NAMESPACE)
         self.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
@@ -237,12 +237,12 @@ class Demo:
 
     def hand_edit(self):
         with self.step("A hand edit is put back") as step:
-            self.cluster.patch(SERVICE, {"spec": {"ports": [{"port": 8888}]}})
+            self.cluster.patch(SERVICE, {"spec": {"selector": {"app": "elsewhere"}}})
             start = time.monotonic()
-            self.soon("Service web has port 80 again",
-                      lambda: [p["port"] for p in self.get(SERVICE)["spec"]["ports"]] == [80])
+            self.soon("Service web selects app=web again",
+                      lambda: self.get(SERVICE)["spec"]["selector"] == {"app": "web"})
             step.seconds = time.monotonic() - start
-        self.screen.detail("kubectl patch service web: port 8888, and back to 80 before anyone could use it")
+        self.screen.detail("kubectl patch service web sent its traffic elsewhere; now it goes to app=web again")
 
     def deleted_object(self):
         uid = self.get(WEB)["metadata"]["uid"]
@@ -265,7 +265,7 @@ class Demo:
 
     def broken_commit(self):
         before = self.versions()
-        self.change("deployment.yaml", "      labels:\n", "     labels:\n")
+        self.change("deployment.yaml", "    spec:\n", "   spec:\n")
         with self.step("A broken commit is reported, and changes nothing"):
             revision = self.push("Break the indentation")
             def refused():
@@ -285,7 +285,7 @@ class Demo:
         self.screen.detail(f"{len(self.sink.received())} messages so far, one per thing that happened")
 
     def mended_commit(self):
-        self.change("deployment.yaml", "     labels:\n", "      labels:\n")
+        self.change("deployment.yaml", "   spec:\n", "    spec:\n")
         with self.step("The next good commit heals it"):
             self.await_ready(self.push("Mend the indentation"))
 
@@ -384,7 +384,7 @@ def run(options, screen, kept):
         except (AssertionError, DemoFailed, KubectlError, RuntimeError) as error:
             failed = str(error)
     if failed:
-        screen.say(f"\nFAILED: {failed}\n\nThe logs of all processes are in {folder}")
+        screen.say(f"\nFAILED: {failed}\n\nThe daemons' logs are in {folder}")
         return 1
     return 0
 
@@ -450,7 +450,7 @@ def _keeper(options, pipe):
 def stop_kept():
     try:
         keeper = int(KEPT.read_text())
-        if b"demo.py" not in pathlib.Path(f"/proc/{keeper}/cmdline").read_bytes():
+        if b"--keep" not in pathlib.Path(f"/proc/{keeper}/cmdline").read_bytes():
             raise ProcessLookupError
         os.kill(keeper, signal.SIGTERM)
     except (OSError, ValueError):
