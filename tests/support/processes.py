@@ -1,9 +1,10 @@
 """Child processes that never outlive this one, and what they cost.
 
-The kernel kills a child when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG, through setpriv(1)), so all are
-made by one thread that lives as long as this process, however this process ends.
+The kernel kills a child when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG), so all are made by one thread
+that lives as long as this process, however this process ends.
 """
 import concurrent.futures
+import ctypes
 import os
 import pathlib
 import signal
@@ -13,6 +14,8 @@ import sys
 import time
 
 _spawner = concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
+_prctl = ctypes.CDLL(None).prctl
+_PR_SET_PDEATHSIG = 1
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,6 +39,11 @@ def unwind_on_signals():
         signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
+def _die_with_parent():
+    # Between fork and exec. start() returns after the exec, so there is no moment at which this is not in force.
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Process:
     """A program in a process group of its own, with its output appended to a log file."""
 
@@ -52,12 +60,12 @@ class Process:
     def start(self):
         with open(self.log, "ab") as out:
             self._popen = _spawner.submit(
-                subprocess.Popen, ["setpriv", "--pdeathsig", "KILL", "--", *self.command], stdin=subprocess.DEVNULL,
-                stdout=out, stderr=subprocess.STDOUT, env=self.environment, cwd=self.folder,
-                start_new_session=True).result()
+                subprocess.Popen, self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                env=self.environment, cwd=self.folder, start_new_session=True, preexec_fn=_die_with_parent).result()
         return self
 
-    __enter__ = start
+    def __enter__(self):
+        return self.start()
 
     def __exit__(self, *_):
         self.stop()
