@@ -2,7 +2,7 @@
 import time
 
 from story import Story, config_map
-from support.daemons import NAMES, NAMESPACE
+from support.daemons import NAMESPACE
 from support.flaky_api import FlakyApi
 
 
@@ -19,8 +19,7 @@ class BadDay(Story):
         self.through(self.api)
 
     def through(self, api):
-        for name in NAMES:
-            daemon = self.stand.daemons[name]
+        for name, daemon in self.stand.daemons.items():
             daemon.stop()
             direct = self.stand.plane.kubeconfig_for(f"{NAMESPACE}/{name}")
             config = api.kubeconfig(direct, self.stand.folder / f"{name}.flaky.kubeconfig") if api else direct

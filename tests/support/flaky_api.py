@@ -15,8 +15,23 @@ def _status(code, reason, message):
                        "reason": reason, "code": code}).encode()
 
 
+class _TlsServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def finish_request(self, request, client_address):
+        # On the connection's own thread, so that a slow handshake delays nobody.
+        super().finish_request(self.context.wrap_socket(request, server_side=True), client_address)
+
+    def handle_error(self, *_):
+        pass  # clients hang up; that is their right
+
+
 class FlakyApi:
-    """Listens on loopback without TLS and hands on each request with the credentials that it came with.
+    """Listens on loopback with the API server's certificate, and hands on each request with its credentials.
 
     refuse: share of writes that are answered 409 or 429 instead, as `with_status` says.
     """
@@ -40,17 +55,15 @@ class FlakyApi:
             def log_message(self, *_):
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # clients hang up; that is their right
-        self.url = "http://127.0.0.1:%d" % self._server.server_address[1]
+        self._server = _TlsServer(("127.0.0.1", 0), Handler)
+        self._server.context.load_cert_chain(plane.folder / "certs/apiserver.crt", plane.folder / "certs/apiserver.key")
+        self.url = "https://127.0.0.1:%d" % self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True, name="flaky API").start()
 
     def kubeconfig(self, original, file):
         """Writes a kubeconfig like the original that goes through here."""
-        lines = [line for line in original.read_text().splitlines() if "certificate-authority" not in line]
-        file.write_text("\n".join(line.split("server:")[0] + f"server: {self.url}" if "server:" in line else line
-                                  for line in lines) + "\n")
+        file.write_text("".join(line.split("server:")[0] + f"server: {self.url}\n" if "server:" in line else line
+                                for line in original.read_text().splitlines(keepends=True)))
         return file
 
     def cut_watches(self):
@@ -110,7 +123,7 @@ class FlakyApi:
         request.wfile.write(content)
 
     def _stream(self, request, upstream, answer):
-        """Hands on a watch line by line, until either side or a fault ends it."""
+        """Hands on a watch event by event, until either side or a fault ends it."""
         request.send_response_only(200)
         for key, value in answer.getheaders():
             if key.lower() not in ("content-length", "transfer-encoding", "connection"):
@@ -133,9 +146,9 @@ class FlakyApi:
         with self._lock:
             self._watches.add(end)
         try:
-            for line in answer:
+            while chunk := answer.read1(1 << 16):  # the server sends an event a chunk
                 with writing:
-                    request.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                    request.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
                     request.wfile.flush()
             with writing:
                 request.wfile.write(b"0\r\n\r\n")
