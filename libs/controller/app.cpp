@@ -16,6 +16,8 @@ namespace {
 
 // After the grace for reconciliations: for events, the lease and open requests.
 constexpr auto kLastWords = std::chrono::seconds(5);
+// Before runs that wait are cut, when the daemon is told to stop.
+constexpr auto kPatience = std::chrono::seconds(5);
 
 std::string cache_key(const WatchCacheOptions& options) {
   return fmt::format("{}|{}|{}|{}|{}|{}", options.resource.api_version(), options.resource.plural, options.namespace_,
@@ -61,7 +63,7 @@ struct App::Impl {
         client(std::move(c)),
         mapper(client),
         events(client, base::system_clock(), log, {options.name, options.pod_name, 1024}),
-        elector(client, base::system_clock(), log, {options.runtime_namespace, options.name + "-leader-election"},
+        elector(client, base::system_clock(), log, {options.runtime_namespace, options.lease_name()},
                 unique_identity(options.pod_name), options.leader_election) {}
 
   base::Result<void> serve(std::weak_ptr<Impl> weak);
@@ -69,6 +71,7 @@ struct App::Impl {
   void start_cache(WatchCache& cache) { background.spawn(runtime.context(), cache.run()); }
   static rt::Task<void> lead(Impl& self);
   static rt::Task<void> await_caches(Impl& self);
+  static rt::Task<void> cut_waits(Impl& self);
   rt::Task<void> wind_down();
 
   rt::Runtime& runtime;
@@ -89,6 +92,7 @@ struct App::Impl {
 
   bool running = false;
   bool stopping = false;
+  bool leading = false;
   bool lease_lost = false;
   rt::Notify changed;
   rt::TaskGroup background;  // caches, events: from start to end
@@ -133,7 +137,8 @@ rt::Task<void> App::Impl::await_caches(Impl& self) {
       if (!cache->has_synced()) missing = cache.get();
     }
     if (missing == nullptr) co_return;
-    const bool synced = co_await missing->wait_synced(std::chrono::seconds(15));
+    auto syncing = missing->wait_synced(std::chrono::seconds(15));
+    const bool synced = co_await std::move(syncing);
     if (!synced) self.log.info("still waiting for a cache", {{"resource", missing->resource().plural}});
   }
 }
@@ -143,29 +148,47 @@ rt::Task<void> App::Impl::lead(Impl& self) {
   co_await await_caches(self);
   const bool elected = self.options.leader_election.enabled;
   if (elected) co_await self.elector.acquire();
-  self.metrics->leader(self.options.name + "-leader-election", true);
+  self.leading = true;
+  self.metrics->leader(self.options.lease_name(), true);
   for (auto& controller : self.controllers) self.workers.spawn(self.runtime.context(), controller->run());
   for (auto& task : self.leading_tasks) self.helpers.spawn(self.runtime.context(), task.start());
   self.log.info("controllers started", {{"kinds", self.controllers.size()}});
   if (!elected) co_return;
   co_await self.elector.keep();
+  self.metrics->leader(self.options.lease_name(), false);
   self.lease_lost = true;
+  self.workers.cancel();  // who has lost the lease may not write any more: no grace
   self.changed.notify_all();
 }
 
+// What merely waits (a health check may do so for minutes) is cut early, so that
+// most of the grace belongs to writes that must be accounted for.
+rt::Task<void> App::Impl::cut_waits(Impl& self) {
+  co_await rt::sleep_for(std::min<base::Duration>(self.options.graceful_shutdown / 4, kPatience));
+  for (auto& controller : self.controllers) controller->interrupt_all();
+}
+
 rt::Task<void> App::Impl::wind_down() {
-  leadership.cancel();
-  co_await leadership.join();
-  // Who has lost the lease may not write any more: no grace.
-  if (lease_lost) workers.cancel();
-  auto finished = co_await rt::with_timeout(joined(workers), options.graceful_shutdown, "shutting down");
+  // Who leads keeps the lease for as long as runs may write; who does not must
+  // not begin to.
+  if (!leading) {
+    leadership.cancel();
+    co_await leadership.join();
+  }
+  background.spawn(runtime.context(), cut_waits(*this));
+  auto finishing = rt::with_timeout(joined(workers), options.graceful_shutdown, "shutting down");
+  auto finished = co_await std::move(finishing);
   if (!finished) log.info("reconciliations cancelled at the end of the grace");
   helpers.cancel();
   co_await helpers.join();
-  auto sent = co_await rt::with_timeout(flushed(events), kLastWords / 2, "sending the last events");
+  leadership.cancel();
+  co_await leadership.join();
+  auto sending = rt::with_timeout(flushed(events), kLastWords / 2, "sending the last events");
+  auto sent = co_await std::move(sending);
   if (!sent) log.info("events dropped at shutdown", {{"error", sent.error().message}});
   if (options.leader_election.enabled && options.leader_election.release_on_cancel && !lease_lost) {
-    auto given_up = co_await rt::with_timeout(released(elector), kLastWords / 2, "releasing the lease");
+    auto giving_up = rt::with_timeout(released(elector), kLastWords / 2, "releasing the lease");
+    auto given_up = co_await std::move(giving_up);
     if (!given_up) log.info("lease not released", {{"error", given_up.error().message}});
   }
   background.cancel();
@@ -271,6 +294,13 @@ std::size_t pool_size(const Options& options) {
   return std::max<std::size_t>(2, std::thread::hardware_concurrency());
 }
 
+// client-go's metrics name the server by host and port.
+std::string host_of(const std::string& url) {
+  const auto scheme = url.find("://");
+  const std::string rest = scheme == std::string::npos ? url : url.substr(scheme + 3);
+  return rest.substr(0, rest.find('/'));
+}
+
 int fail(const base::Error& error) {
   std::fprintf(stderr, "%s\n", error.message.c_str());
   return 1;
@@ -282,7 +312,7 @@ int run_app(const Options& options, std::function<rt::Task<base::Result<void>>(A
   if (const auto checked = check_options(options); !checked) return fail(checked.error());
   auto config = kube::load_config({options.kubeconfig, "", true});
   if (!config) return fail(config.error());
-  const std::string server = config->server;
+  const std::string server = host_of(config->server);
   const base::Logger log = make_logger(options);
 
   rt::Runtime runtime(pool_size(options));

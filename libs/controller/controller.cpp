@@ -13,6 +13,14 @@ namespace {
 constexpr std::string_view kTriggers[] = {api::annotation::kReconcileRequestedAt, api::annotation::kForceRequestedAt,
                                           api::annotation::kResetRequestedAt};
 
+// controller-runtime names a controller, and so its metrics, after its kind.
+std::string lower_case(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
 // Status writes, ours among them, change neither; they must not trigger.
 bool asks_for_a_run(const doc::Json& before, const doc::Json& now) {
   if (api::generation_of(before) != api::generation_of(now)) return true;
@@ -34,7 +42,7 @@ struct Controller::Impl {
 
   Impl(Services s, std::shared_ptr<Reconciler> r, WatchCache& c, ControllerOptions o)
       : services(std::move(s)),
-        name(r->traits().resource.kind),
+        name(lower_case(r->traits().resource.kind)),
         cache(c),
         options(o),
         queue(services.clock, options.retry, &services.metrics.queue(name)),
@@ -94,6 +102,12 @@ rt::Task<void> Controller::Impl::worker(Impl& self) {
   for (;;) {
     const auto key = co_await self.queue.take();
     if (!key) co_return;
+    // While the server is away a run could write nothing; begun for every object
+    // that falls due, runs would only fail, one after the other.
+    while (!self.cache.is_in_touch() && !self.queue.is_shut_down()) {
+      co_await self.cache.wait_in_touch(std::chrono::seconds(1));
+    }
+    if (self.queue.is_shut_down()) co_return;
     Shift shift(self.queue, *key, self.services, self.name);
     const NextRun next = co_await self.shell.run(*key);
     shift.result = next.result;
@@ -139,6 +153,8 @@ void Controller::supersede(api::ObjectKey key) {
   impl_->queue.add(key);
   impl_->shell.interrupt(key);
 }
+
+void Controller::interrupt_all() { impl_->shell.interrupt_all(); }
 
 void Controller::watch(WatchCache& other, MapFunction map, bool urgent) {
   auto tell = [this, map = std::move(map), urgent](const Object& before, const Object& now) {

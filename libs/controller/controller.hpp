@@ -65,6 +65,8 @@ class Controller {
   void enqueue_after(api::ObjectKey key, base::Duration delay);
   // Reconcile now: what waits in a run that is on is cancelled.
   void supersede(api::ObjectKey key);
+  // Cuts all that waits short; with a queue that has been shut down nothing follows.
+  void interrupt_all();
   // Enqueues (or, with `urgent`, supersedes) whatever `map` names at each change in `other`.
   void watch(WatchCache& other, MapFunction map, bool urgent = false);
 

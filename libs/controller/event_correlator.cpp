@@ -21,6 +21,14 @@ std::string group_key(const doc::Json& event) {
   return key;
 }
 
+std::vector<std::string> annotation_keys(const doc::Json& event) {
+  std::vector<std::string> keys;
+  const auto* annotations = doc::find(event, {"metadata", "annotations"});
+  if (annotations == nullptr || !annotations->is_object()) return keys;
+  for (const auto& [key, value] : annotations->items()) keys.push_back(key);
+  return keys;
+}
+
 }  // namespace
 
 EventCorrelator::Decision EventCorrelator::observe(doc::Json event) {
@@ -33,7 +41,7 @@ EventCorrelator::Decision EventCorrelator::observe(doc::Json event) {
   similar->last = now;
   similar->messages.insert(message);
   std::string key = group + '\x1f' + message;
-  if (similar->messages.size() > kMaxSimilar) {
+  if (similar->messages.size() >= kMaxSimilar) {
     similar->messages.erase(similar->messages.begin());
     event["message"] = "(combined from similar events): " + message;
     key = group;
@@ -41,8 +49,8 @@ EventCorrelator::Decision EventCorrelator::observe(doc::Json event) {
 
   Counted* counted = counted_.find(key);
   if (counted == nullptr || now - counted->last > kWindow) {
-    counted_.put(key, {std::string(doc::find_string(event, {"metadata", "name"})),
-                       std::string(doc::find_string(event, {"firstTimestamp"})), 1, now});
+    std::string name(doc::find_string(event, {"metadata", "name"}));
+    counted_.put(key, {std::move(name), 1, now, annotation_keys(event)});
     return {std::move(key), std::move(event), std::nullopt};
   }
   counted->count += 1;
@@ -51,9 +59,12 @@ EventCorrelator::Decision EventCorrelator::observe(doc::Json event) {
   patch["count"] = counted->count;
   patch["lastTimestamp"] = event["lastTimestamp"];
   patch["message"] = event["message"];
-  if (const auto* annotations = doc::find(event, {"metadata", "annotations"})) {
-    patch["metadata"]["annotations"] = *annotations;
-  }
+  // The newest word holds: what an earlier event said besides is taken back.
+  doc::Json annotations = doc::Json::object();
+  for (const auto& old : counted->annotations) annotations[old] = nullptr;
+  if (const auto* now_said = doc::find(event, {"metadata", "annotations"})) annotations.update(*now_said);
+  if (!annotations.empty()) patch["metadata"]["annotations"] = std::move(annotations);
+  counted->annotations = annotation_keys(event);
   // Where the patch finds nothing, the event is created under its own name.
   Decision decision{std::move(key), std::move(event), std::nullopt};
   patch["metadata"]["name"] = counted->name;

@@ -2,8 +2,9 @@
 // an earlier one. Pure but for its memory; private to this library.
 //
 // As client-go's EventCorrelator (tools/record/events_cache.go): equal events
-// count up; when an object says more than ten different things for one reason
-// within ten minutes, they are combined. Its spam filter is left out on purpose:
+// count up; from the tenth different thing on that an object says for one reason,
+// with less than ten minutes between them, they are combined. Other than there a
+// combined event keeps its annotations, those of the latest. Its spam filter is left out on purpose:
 // alerts are made from Events here, so none may be dropped in silence, and the
 // queue's backoff paces objects that fail.
 #pragma once
@@ -13,6 +14,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "api/object_meta.hpp"
 #include "base/clock.hpp"
@@ -79,9 +81,9 @@ class EventCorrelator {
   };
   struct Counted {
     std::string name;
-    std::string first_timestamp;
     std::int64_t count = 0;
     base::TimePoint last{};
+    std::vector<std::string> annotations;  // keys that the event has on the server
   };
   const base::Clock& clock_;
   RecentMap<Similar> similar_{kMemory};

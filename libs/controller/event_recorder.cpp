@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <deque>
+#include <limits>
 #include <utility>
 
 #include "api/names.hpp"
@@ -12,23 +13,35 @@ namespace sluice::controller {
 
 namespace {
 
-// client-go sleeps ten seconds between tries and gives up after twelve.
-constexpr int kMaxAttempts = 12;
 constexpr base::Duration kFirstPause = std::chrono::milliseconds(250);
 constexpr base::Duration kLongestPause = std::chrono::seconds(10);
-// The API server's bound (core/v1 Event validation).
-constexpr std::size_t kMaxMessage = 1024;
+// After that an event is history, and nobody's alert any more.
+constexpr base::Duration kTooOld = std::chrono::minutes(30);
+// Ours; core/v1 Events, unlike those of events.k8s.io, are not bounded by the server.
+constexpr std::size_t kMaxMessage = 16 * 1024;
 
 const kube::Resource& events_resource() {
   static const kube::Resource resource{"", "v1", "Event", "events", true};
   return resource;
 }
 
-// client-go: what the server has rejected is not sent again; only what it could
-// not take. One refused event must not hold up those behind it.
-bool may_be_taken_later(base::ErrorKind kind) {
-  return kind == base::ErrorKind::rate_limited || kind == base::ErrorKind::unavailable ||
-         kind == base::ErrorKind::timeout;
+// How often an event that met `error` may be tried in all. One that is refused must
+// not hold up those behind it for long, one that could not be delivered must.
+int attempts_for(const base::Error& error) {
+  constexpr int kNoLimit = std::numeric_limits<int>::max();
+  constexpr int kBroken = 12;  // client-go's limit; here for a server that answers 500
+  constexpr int kRefused = 4;  // some two seconds: a server that starts refuses what it will allow
+  switch (error.kind) {
+    case base::ErrorKind::rate_limited:
+    case base::ErrorKind::timeout: return kNoLimit;
+    case base::ErrorKind::unavailable: return error.http_status == 500 ? kBroken : kNoLimit;
+    case base::ErrorKind::conflict:
+    case base::ErrorKind::unauthorized: return kRefused;
+    case base::ErrorKind::forbidden:
+      // Where a namespace is being deleted nothing can be created ever again.
+      return error.message.find("being terminated") == std::string::npos ? kRefused : 1;
+    default: return 1;
+  }
 }
 
 std::string cut(std::string message) {
@@ -50,14 +63,21 @@ struct KubeEventRecorder::Impl {
 
   doc::Json build(const doc::Json& object, EventRecord record);
   rt::Task<base::Result<void>> send_once(const EventCorrelator::Decision& decision);
-  rt::Task<void> send(EventCorrelator::Decision decision);
+  rt::Task<void> send(EventCorrelator::Decision decision, base::SteadyPoint since);
+  void report_overflow();
+
+  struct Waiting {
+    doc::Json event;
+    base::SteadyPoint since;
+  };
 
   std::shared_ptr<kube::Client> client;
   const base::Clock& clock;
   base::Logger log;
   EventRecorderOptions options;
   EventCorrelator correlator;
-  std::deque<doc::Json> queued;
+  std::deque<Waiting> queued;
+  std::size_t overflowed = 0;  // since the last report
   bool sending = false;
   std::int64_t last_suffix = 0;
   rt::Notify changed;
@@ -71,6 +91,9 @@ doc::Json KubeEventRecorder::Impl::build(const doc::Json& object, EventRecord re
     // Flux: the daemon's own metadata wins over the object's annotations.
     if (key.starts_with(api::annotation::kEventPrefix)) annotations.try_emplace(key, value);
   }
+  // Whatever the object's annotations say.
+  annotations.erase(std::string(kSeverityAnnotation));
+  if (record.severity == Severity::trace) annotations[std::string(kSeverityAnnotation)] = api::event::kSeverityTrace;
   // client-go names events by the nanosecond; two of one nanosecond must differ.
   const auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
   last_suffix = std::max<std::int64_t>(nanos, last_suffix + 1);
@@ -106,25 +129,28 @@ rt::Task<base::Result<void>> KubeEventRecorder::Impl::send_once(const EventCorre
     const api::ObjectKey key{space, std::string(doc::find_string(*decision.patch, {"metadata", "name"}))};
     kube::PatchOptions patch_options;
     patch_options.field_manager = options.controller;
-    auto patched = co_await client->patch(events_resource(), key, kube::PatchType::merge, *decision.patch,
+    auto patching = client->patch(events_resource(), key, kube::PatchType::merge, *decision.patch,
                                           std::move(patch_options));
+    auto patched = co_await std::move(patching);
     if (patched) co_return base::Result<void>();
     // Events live an hour; then the count starts anew.
     if (patched.error().kind != base::ErrorKind::not_found) co_return base::unexpected(std::move(patched).error());
     correlator.forget(decision.key);
   }
-  auto created = co_await client->create(events_resource(), decision.event, options.controller);
+  auto creating = client->create(events_resource(), decision.event, options.controller);
+  auto created = co_await std::move(creating);
   // An answer that got lost, and a second try.
   if (created || created.error().kind == base::ErrorKind::already_exists) co_return base::Result<void>();
   co_return base::unexpected(std::move(created).error());
 }
 
-rt::Task<void> KubeEventRecorder::Impl::send(EventCorrelator::Decision decision) {
+rt::Task<void> KubeEventRecorder::Impl::send(EventCorrelator::Decision decision, base::SteadyPoint since) {
   base::Duration pause = kFirstPause;
   for (int attempt = 1;; ++attempt) {
-    const auto sent = co_await send_once(decision);
+    auto trying = send_once(decision);
+    const auto sent = co_await std::move(trying);
     if (sent) co_return;
-    if (!may_be_taken_later(sent.error().kind) || attempt == kMaxAttempts) {
+    if (attempt >= attempts_for(sent.error()) || clock.steady() - since > kTooOld) {
       correlator.forget(decision.key);
       log.error("event dropped", sent.error(), {{"reason", doc::find_string(decision.event, {"reason"})}});
       co_return;
@@ -134,6 +160,11 @@ rt::Task<void> KubeEventRecorder::Impl::send(EventCorrelator::Decision decision)
   }
 }
 
+void KubeEventRecorder::Impl::report_overflow() {
+  if (overflowed == 0) return;
+  log.info("events dropped: too many waited for the server", {{"events", std::exchange(overflowed, 0)}});
+}
+
 KubeEventRecorder::KubeEventRecorder(std::shared_ptr<kube::Client> client, const base::Clock& clock, base::Logger log,
                                      EventRecorderOptions options)
     : impl_(std::make_unique<Impl>(std::move(client), clock, std::move(log), std::move(options))) {}
@@ -141,10 +172,10 @@ KubeEventRecorder::~KubeEventRecorder() = default;
 
 void KubeEventRecorder::emit(const doc::Json& object, EventRecord record) {
   if (impl_->queued.size() >= impl_->options.max_queued) {
-    impl_->log.info("event dropped: too many wait", {{"reason", doc::find_string(impl_->queued.front(), {"reason"})}});
+    ++impl_->overflowed;
     impl_->queued.pop_front();
   }
-  impl_->queued.push_back(impl_->build(object, std::move(record)));
+  impl_->queued.push_back({impl_->build(object, std::move(record)), impl_->clock.steady()});
   impl_->changed.notify_all();
 }
 
@@ -152,11 +183,14 @@ rt::Task<void> KubeEventRecorder::run() {
   Impl& self = *impl_;
   for (;;) {
     while (self.queued.empty()) co_await self.changed.wait();
-    auto decision = self.correlator.observe(std::move(self.queued.front()));
+    Impl::Waiting next = std::move(self.queued.front());
     self.queued.pop_front();
+    auto decision = self.correlator.observe(std::move(next.event));
     self.sending = true;
-    co_await self.send(std::move(decision));
+    auto sending = self.send(std::move(decision), next.since);
+    co_await std::move(sending);
     self.sending = false;
+    if (self.queued.empty()) self.report_overflow();
     self.changed.notify_all();
   }
 }

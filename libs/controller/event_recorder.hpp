@@ -1,9 +1,11 @@
 // Says on Kubernetes Events what happened to an object. Runs on the loop.
 //
-// Best effort: emit() returns at once, and what cannot be written is tried
-// again a few times, then logged and dropped. Equal events within ten minutes
-// become one with a count, and a chatty object is limited, as client-go's
-// EventCorrelator does (k8s.io/client-go tools/record/events_cache.go).
+// emit() returns at once; events go out one after the other, in order. Alerts are
+// made from them, so an outage of the server loses none: they wait, up to
+// `max_queued` of them for up to half an hour. What the server refuses is tried
+// again a few times at most, logged and dropped. Equal events within ten minutes
+// become one with a count, and different ones of a chatty object are combined,
+// as client-go's EventCorrelator does (k8s.io/client-go tools/record/events_cache.go).
 #pragma once
 
 #include <memory>
@@ -18,7 +20,10 @@
 
 namespace sluice::controller {
 
-enum class Severity { trace, info, error };  // Event types Normal, Normal and Warning
+// Event types Normal, Normal and Warning. Flux: what is traced is not sent to the
+// notification-controller; an annotation tells it apart here.
+enum class Severity { trace, info, error };
+inline constexpr std::string_view kSeverityAnnotation = "event.toolkit.fluxcd.io/severity";  // "trace"
 
 struct EventRecord {
   Severity severity = Severity::info;
@@ -47,7 +52,7 @@ struct EventRecorderOptions {
 };
 
 // Writes through `client`. run() must be spawned for anything to be sent; when
-// it is cancelled what is queued is dropped.
+// it is cancelled what is queued is dropped. `client` and `clock` outlive it.
 class KubeEventRecorder final : public EventRecorder {
  public:
   KubeEventRecorder(std::shared_ptr<kube::Client> client, const base::Clock& clock, base::Logger log,

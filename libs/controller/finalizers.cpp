@@ -36,14 +36,16 @@ rt::Task<base::Result<doc::Json>> change_finalizer(std::shared_ptr<kube::Client>
     patch["metadata"]["finalizers"] = list;
     kube::PatchOptions options;
     options.field_manager = field_manager;
-    auto answer = co_await client->patch(resource, meta.key(), kube::PatchType::merge, std::move(patch), options);
+    auto asking = client->patch(resource, meta.key(), kube::PatchType::merge, std::move(patch), options);
+    auto answer = co_await std::move(asking);
     if (answer) co_return answer;
     if (answer.error().kind != base::ErrorKind::conflict || attempt == kMaxConflicts) {
       co_return base::unexpected(
           std::move(answer).error().with_context("changing the finalizers of " + meta.key().str()));
     }
     co_await rt::sleep_for(kConflictPause * attempt);
-    auto again = co_await client->get(resource, meta.key());
+    auto asking_again = client->get(resource, meta.key());
+    auto again = co_await std::move(asking_again);
     SLUICE_CO_TRY(object, std::move(again));
   }
 }

@@ -11,8 +11,13 @@ struct FlagSet::Impl {
     app.option_defaults()->always_capture_default();
     app.get_formatter()->column_width(48);
   }
+  // A daemon may give a common flag, or one that is only accepted, a meaning of its own.
+  void make_room(const std::string& name) {
+    if (auto* earlier = app.get_option_no_throw("--" + name)) app.remove_option(earlier);
+  }
   template <class T>
   CLI::Option* option(const std::string& name, T& target, const std::string& help, const char* type) {
+    make_room(name);
     return app.add_option("--" + name, target, help)->type_name(type);
   }
 
@@ -36,6 +41,7 @@ void FlagSet::add(const std::string& name, double& target, const std::string& he
   impl_->option(name, target, help, "float");
 }
 void FlagSet::add(const std::string& name, bool& target, const std::string& help) {
+  impl_->make_room(name);
   // pflag prints a default only where it is not the zero value.
   impl_->app.add_flag("--" + name, target, target ? help + " (default true)" : help);
 }
@@ -49,6 +55,7 @@ void FlagSet::add(const std::string& name, base::Duration& target, const std::st
     if (!parsed) throw CLI::ValidationError("--" + name, parsed.error().message);
     target = *parsed;
   };
+  impl_->make_room(name);
   impl_->app.add_option_function<std::string>("--" + name, take, help)
       ->type_name("duration")
       ->default_str(base::format_duration(target));
@@ -56,6 +63,7 @@ void FlagSet::add(const std::string& name, base::Duration& target, const std::st
 
 void FlagSet::accept_without_effect(const std::string& name, bool is_switch, const std::string& why) {
   const std::string help = "No effect, accepted for compatibility: " + why;
+  impl_->make_room(name);
   if (is_switch) {
     impl_->app.add_flag("--" + name, impl_->ignored_switch, help);
     return;

@@ -21,7 +21,7 @@ class FlagSet {
   FlagSet(const FlagSet&) = delete;
   FlagSet& operator=(const FlagSet&) = delete;
 
-  // `name` without dashes. The target's value is the default, and must outlive parse().
+  // `name` without dashes; one that was added before is replaced. The target's value is the default, and must outlive parse().
   void add(const std::string& name, std::string& target, const std::string& help);
   void add(const std::string& name, bool& target, const std::string& help);
   void add(const std::string& name, int& target, const std::string& help);

@@ -50,7 +50,8 @@ rt::Task<base::Result<bool>> LeaderElector::create_lease() {
   lease["kind"] = "Lease";
   lease["metadata"]["name"] = lease_.name;
   lease["metadata"]["namespace"] = lease_.namespace_;
-  auto created = co_await client_->create(lease_resource(), with_spec(std::move(lease), false), identity_);
+  auto creating = client_->create(lease_resource(), with_spec(std::move(lease), false), lease_.name);
+  auto created = co_await std::move(creating);
   if (created) {
     observed_spec_ = spec_of(*created);
     observed_at_ = clock_.steady();
@@ -62,7 +63,8 @@ rt::Task<base::Result<bool>> LeaderElector::create_lease() {
 
 // True: the lease is ours. False: somebody else holds it, or was faster.
 rt::Task<base::Result<bool>> LeaderElector::try_acquire_or_renew() {
-  auto got = co_await client_->get(lease_resource(), lease_);
+  auto asking = client_->get(lease_resource(), lease_);
+  auto got = co_await std::move(asking);
   if (!got) {
     if (got.error().kind != base::ErrorKind::not_found) co_return base::unexpected(std::move(got).error());
     auto created = co_await create_lease();
@@ -78,7 +80,9 @@ rt::Task<base::Result<bool>> LeaderElector::try_acquire_or_renew() {
   const bool expired = clock_.steady() - observed_at_ >= options_.lease_duration;
   if (!ours && !holder.empty() && !expired) co_return false;
   // The resourceVersion that was read rides along: of two who try, one gets 409.
-  auto updated = co_await client_->update(lease_resource(), with_spec(*std::move(got), !ours), identity_);
+  // The field manager is not the identity, which may be longer than one may be.
+  auto updating = client_->update(lease_resource(), with_spec(*std::move(got), !ours), lease_.name);
+  auto updated = co_await std::move(updating);
   if (!updated) {
     if (updated.error().kind == base::ErrorKind::conflict) co_return false;
     co_return base::unexpected(std::move(updated).error());
@@ -89,10 +93,14 @@ rt::Task<base::Result<bool>> LeaderElector::try_acquire_or_renew() {
 }
 
 rt::Task<void> LeaderElector::acquire() {
+  bool said = false;
   for (;;) {
-    auto got = co_await rt::with_timeout(try_acquire_or_renew(), options_.renew_deadline, "acquiring the lease");
+    auto asking = rt::with_timeout(try_acquire_or_renew(), options_.renew_deadline, "acquiring the lease");
+    auto got = co_await std::move(asking);
     if (got && *got) break;
-    if (!got) log_.info("lease not acquired", {{"lease", lease_.str()}, {"error", got.error().message}});
+    // Once per outage, not at each try.
+    if (!got && !said) log_.info("lease not acquired", {{"lease", lease_.str()}, {"error", got.error().message}});
+    said = !got;
     co_await rt::sleep_for(options_.retry_period);
   }
   leading_ = true;
@@ -105,7 +113,8 @@ rt::Task<void> LeaderElector::keep() {
     co_await rt::sleep_for(options_.retry_period);
     const base::Duration left = options_.renew_deadline - (clock_.steady() - renewed);
     if (left <= base::Duration::zero()) break;
-    auto got = co_await rt::with_timeout(try_acquire_or_renew(), left, "renewing the lease");
+    auto asking = rt::with_timeout(try_acquire_or_renew(), left, "renewing the lease");
+    auto got = co_await std::move(asking);
     if (got && *got) {
       renewed = clock_.steady();
       continue;
@@ -122,7 +131,8 @@ rt::Task<void> LeaderElector::keep() {
 rt::Task<void> LeaderElector::release() {
   if (!leading_) co_return;
   leading_ = false;
-  auto got = co_await client_->get(lease_resource(), lease_);
+  auto asking = client_->get(lease_resource(), lease_);
+  auto got = co_await std::move(asking);
   if (!got || doc::find_string(*got, {"spec", "holderIdentity"}) != identity_) co_return;
   // client-go: an empty holder with a duration of one second may be taken at once.
   const std::string now = base::format_micro_time(clock_.now());
@@ -131,7 +141,8 @@ rt::Task<void> LeaderElector::release() {
   spec["leaseDurationSeconds"] = 1;
   spec["renewTime"] = now;
   spec["acquireTime"] = now;
-  auto updated = co_await client_->update(lease_resource(), *std::move(got), identity_);
+  auto updating = client_->update(lease_resource(), *std::move(got), lease_.name);
+  auto updated = co_await std::move(updating);
   if (!updated) log_.info("lease not released", {{"lease", lease_.str()}, {"error", updated.error().message}});
 }
 

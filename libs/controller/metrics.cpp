@@ -90,7 +90,9 @@ class QueueMetrics final : public QueueObserver {
 };
 
 // The process_* numbers that Prometheus' client libraries have (Linux /proc).
-void write_process_metrics(std::ostream& out) {
+void write_process_metrics(std::ostream& out, std::int64_t started) {
+  out << "# HELP process_start_time_seconds Start time of the process since unix epoch in seconds.\n"
+      << "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds " << started << '\n';
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) == 0) {
     const double cpu = static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
@@ -156,6 +158,8 @@ struct Metrics::Impl {
   Family<Gauge>& leaders{
       gauges("leader_election_master_status", "Whether this process leads: 0 indicates backup, 1 indicates master.")};
 
+  const std::int64_t started =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   std::mutex mutex;
   std::map<std::string, std::string> helps;
   std::map<std::string, std::unique_ptr<QueueMetrics>> queues;
@@ -167,6 +171,12 @@ Metrics::~Metrics() = default;
 
 void Metrics::max_workers(const std::string& controller, std::size_t workers) {
   impl_->workers_max.Add({{"controller", controller}}).Set(static_cast<double>(workers));
+  // Shown from the start, so that the first error is seen as an increase.
+  for (const auto result : {ReconcileResult::success, ReconcileResult::requeue, ReconcileResult::requeue_after,
+                            ReconcileResult::error}) {
+    impl_->reconciles.Add({{"controller", controller}, {"result", to_label(result)}}).Increment(0);
+  }
+  impl_->reconcile_errors.Add({{"controller", controller}}).Increment(0);
 }
 
 void Metrics::worker_started(const std::string& controller) {
@@ -238,7 +248,7 @@ void Metrics::observe(const std::string& name, const std::string& help, const La
 std::string Metrics::text() const {
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, impl_->registry.Collect());
-  write_process_metrics(out);
+  write_process_metrics(out, impl_->started);
   return std::move(out).str();
 }
 

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/digest.hpp"
+
 namespace sluice::controller {
 
 namespace {
@@ -117,6 +119,12 @@ base::Result<void> check_options(const Options& options) {
     }
   }
   return {};
+}
+
+std::string Options::lease_name() const {
+  std::string lease = name + "-leader-election";
+  if (!watch_label_selector.empty()) lease += '-' + base::sha256_hex(watch_label_selector).substr(0, 8);
+  return lease;
 }
 
 bool Options::is_enabled(std::string_view gate, bool fallback) const {

@@ -45,6 +45,9 @@ struct Options {
   std::string runtime_namespace;  // RUNTIME_NAMESPACE, else "flux-system"
   std::string pod_name;           // POD_NAME, else HOSTNAME, else the host's name
 
+  // Flux: "<controller>-leader-election"; shards, told apart by their selector,
+  // each have a lease of their own.
+  std::string lease_name() const;
   // The namespace that watches are limited to; empty: all.
   std::string watched_namespace() const { return watch_all_namespaces ? std::string() : runtime_namespace; }
   bool is_enabled(std::string_view gate, bool fallback) const;

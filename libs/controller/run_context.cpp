@@ -55,7 +55,8 @@ void RunContext::progress(std::string_view message, std::string_view reason) {
 rt::Task<base::Result<void>> RunContext::save() {
   if (!writer_) co_return base::Result<void>();
   apply_progress();
-  auto written = co_await writer_->write(compose(false));
+  auto writing = writer_->write(compose(false));
+  auto written = co_await std::move(writing);
   co_return written;
 }
 

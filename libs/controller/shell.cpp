@@ -73,6 +73,12 @@ void Shell::interrupt(const api::ObjectKey& key) {
   it->second.tasks.cancel();
 }
 
+void Shell::interrupt_all() {
+  std::vector<api::ObjectKey> keys;
+  for (const auto& [key, run] : active_) keys.push_back(key);
+  for (const auto& key : keys) interrupt(key);
+}
+
 rt::Task<NextRun> Shell::run(api::ObjectKey key) {
   const Object object = cache_.find(key);
   if (!object) {
@@ -107,8 +113,9 @@ std::shared_ptr<RunContext> Shell::make_context(Object object) {
 
 rt::Task<NextRun> Shell::run_live(Object object) {
   if (!traits_.finalizer.empty() && !api::read_meta(*object).has_finalizer(traits_.finalizer)) {
-    auto added = co_await change_finalizer(services_.client, traits_.resource, *object, traits_.finalizer,
+    auto adding = change_finalizer(services_.client, traits_.resource, *object, traits_.finalizer,
                                            FinalizerChange::add, traits_.status_manager);
+    auto added = co_await std::move(adding);
     if (!added) {
       if (added.error().kind == base::ErrorKind::not_found) co_return on_change();
       services_.log.error("cannot add the finalizer", added.error(), {{"name", api::key_of(*object).str()}});
@@ -120,7 +127,9 @@ rt::Task<NextRun> Shell::run_live(Object object) {
   auto context = make_context(object);
   if (is_suspended(*object)) {
     context->log.info("reconciliation is suspended");
-    co_return on_change();
+    auto settling = settle_suspended(context);
+    const NextRun next = co_await std::move(settling);
+    co_return next;
   }
   std::optional<StepResult> result;
   std::string unsupported = api::unsupported_message(*object);
@@ -135,8 +144,26 @@ rt::Task<NextRun> Shell::run_live(Object object) {
     error.message = std::move(unsupported);
     result = stall(api::reason::kUnsupportedField, std::move(error));
   }
-  const NextRun next = co_await conclude(context, std::move(result));
+  auto concluding = conclude(context, std::move(result));
+  const NextRun next = co_await std::move(concluding);
   co_return next;
+}
+
+// Suspending an object cuts its run short; what that run has said of its progress
+// must not stand for as long as the object is suspended.
+rt::Task<NextRun> Shell::settle_suspended(std::shared_ptr<RunContext> context) {
+  api::Conditions& conditions = context->conditions;
+  if (conditions.reason(api::condition::kReconciling) != api::reason::kProgressing) co_return on_change();
+  conditions.remove(api::condition::kReconciling);
+  if (conditions.is_unknown(api::condition::kReady)) {
+    conditions.mark_unknown(api::condition::kReady, api::reason::kSuspended, "Suspended while in progress",
+                            context->stamp());
+  }
+  auto writing = write_status(*context, false);
+  auto written = co_await std::move(writing);
+  if (written || written.error().kind == base::ErrorKind::not_found) co_return on_change();
+  context->log.error("cannot write the status", written.error());
+  co_return after_backoff();
 }
 
 // Nothing: the run was cut short by something newer.
@@ -164,7 +191,8 @@ rt::Task<void> Shell::publisher_task(std::shared_ptr<RunContext> context, base::
 
 rt::Task<base::Result<void>> Shell::write_status(RunContext& context, bool settled) {
   if (!context.writer_) co_return base::Result<void>();
-  auto written = co_await context.writer_->write(context.compose(settled));
+  auto writing = context.writer_->write(context.compose(settled));
+  auto written = co_await std::move(writing);
   co_return written;
 }
 
@@ -188,7 +216,8 @@ rt::Task<NextRun> Shell::conclude(std::shared_ptr<RunContext> context, std::opti
       settled = true;
     }
   }
-  auto written = co_await write_status(*context, settled);
+  auto writing = write_status(*context, settled);
+  auto written = co_await std::move(writing);
   if (written) co_return next;
   if (written.error().kind == base::ErrorKind::not_found) co_return on_change();
   context->log.error("cannot write the status", written.error());
@@ -229,11 +258,13 @@ rt::Task<NextRun> Shell::run_deletion(Object object) {
   auto finalized = co_await reconciler_->finalize(*context);
   if (!finalized) {
     auto failure = retry(api::reason::kFailed, std::move(finalized).error().with_context("cleaning up"));
-    const NextRun next = co_await conclude(context, StepResult(std::move(failure)));
+    auto concluding = conclude(context, StepResult(std::move(failure)));
+    const NextRun next = co_await std::move(concluding);
     co_return next;
   }
-  auto removed = co_await change_finalizer(services_.client, traits_.resource, *object, traits_.finalizer,
+  auto removing = change_finalizer(services_.client, traits_.resource, *object, traits_.finalizer,
                                            FinalizerChange::remove, traits_.status_manager);
+  auto removed = co_await std::move(removing);
   if (removed || removed.error().kind == base::ErrorKind::not_found) co_return on_change();
   context->log.error("cannot remove the finalizer", removed.error());
   co_return after_backoff();

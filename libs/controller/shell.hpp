@@ -26,6 +26,7 @@ class Shell {
   rt::Task<NextRun> run(api::ObjectKey key);
   // Cancels what the key's run waits for; no effect where none is on.
   void interrupt(const api::ObjectKey& key);
+  void interrupt_all();
 
  private:
   struct Active {
@@ -36,6 +37,7 @@ class Shell {
 
   std::shared_ptr<RunContext> make_context(Object object);
   rt::Task<NextRun> run_live(Object object);
+  rt::Task<NextRun> settle_suspended(std::shared_ptr<RunContext> context);
   rt::Task<NextRun> run_deletion(Object object);
   rt::Task<std::optional<StepResult>> run_steps(std::shared_ptr<RunContext> context);
   static rt::Task<void> steps_task(Reconciler& reconciler, std::shared_ptr<RunContext> context,

@@ -1,5 +1,6 @@
 #include "controller/status_writer.hpp"
 
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -9,6 +10,14 @@ namespace {
 
 constexpr int kMaxConflicts = 8;
 constexpr auto kConflictPause = std::chrono::milliseconds(20);
+// A moment without the server must not cost a whole run. If a lost answer was a
+// yes, the next try meets a conflict, reads, and finds nothing left to write.
+constexpr std::array<std::chrono::milliseconds, 3> kOutagePauses = {
+    std::chrono::milliseconds(100), std::chrono::milliseconds(400), std::chrono::milliseconds(1500)};
+
+bool is_outage(base::ErrorKind kind) {
+  return kind == base::ErrorKind::unavailable || kind == base::ErrorKind::timeout;
+}
 
 // The writer is free again however the write ends, cancellation included.
 class Turn {
@@ -72,11 +81,13 @@ void StatusWriter::take_in(doc::Json object) {
 rt::Task<base::Result<void>> StatusWriter::write(doc::Json status) {
   while (busy_) co_await idle_.wait();
   const Turn turn(busy_, idle_);
-  auto written = co_await write_alone(std::move(status));
+  auto writing = write_alone(std::move(status));
+  auto written = co_await std::move(writing);
   co_return written;
 }
 
 rt::Task<base::Result<void>> StatusWriter::write_alone(doc::Json status) {
+  std::size_t outages = 0;
   for (int attempt = 0;; ++attempt) {
     doc::Json change = merge_patch_between(known_, status);
     if (change.empty()) co_return base::Result<void>();
@@ -86,12 +97,17 @@ rt::Task<base::Result<void>> StatusWriter::write_alone(doc::Json status) {
     kube::PatchOptions options;
     options.field_manager = field_manager_;
     options.subresource = "status";
-    auto answer = co_await client_->patch(resource_, key_, kube::PatchType::merge, std::move(patch), options);
+    auto asking = client_->patch(resource_, key_, kube::PatchType::merge, std::move(patch), options);
+    auto answer = co_await std::move(asking);
     if (answer) {
       take_in(*std::move(answer));
       co_return base::Result<void>();
     }
-    if (answer.error().kind != base::ErrorKind::conflict || attempt == kMaxConflicts) {
+    if (is_outage(answer.error().kind) && outages < kOutagePauses.size()) {
+      co_await rt::sleep_for(kOutagePauses[outages++]);
+      continue;
+    }
+    if (answer.error().kind != base::ErrorKind::conflict || attempt >= kMaxConflicts) {
       co_return base::unexpected(std::move(answer).error().with_context("writing the status of " + key_.str()));
     }
     co_await rt::sleep_for(kConflictPause * attempt);
@@ -101,7 +117,8 @@ rt::Task<base::Result<void>> StatusWriter::write_alone(doc::Json status) {
 }
 
 rt::Task<base::Result<void>> StatusWriter::refresh() {
-  auto answer = co_await client_->get(resource_, key_);
+  auto asking = client_->get(resource_, key_);
+  auto answer = co_await std::move(asking);
   SLUICE_CO_TRY(doc::Json object, std::move(answer));
   if (api::uid_of(object) != uid_) {
     co_return base::unexpected(base::ErrorKind::not_found, key_.str() + " has been replaced by another object");

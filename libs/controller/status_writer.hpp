@@ -32,7 +32,7 @@ class StatusWriter {
 
   // Makes the object's status equal `status`. `not_found` when the object is
   // gone or has been replaced by another of that name; `conflict` after several
-  // lost races.
+  // lost races. A server that does not answer is asked again for two seconds.
   rt::Task<base::Result<void>> write(doc::Json status);
   // As the server last answered.
   const doc::Json& known() const noexcept { return known_; }

@@ -10,6 +10,15 @@ namespace {
 
 // A watch that lasted this long, or brought a change, was worth opening.
 constexpr base::Duration kUsefulWatch = std::chrono::seconds(10);
+// Of what a server asks for with Retry-After.
+constexpr base::Duration kLongestObeyed = std::chrono::minutes(1);
+// How often a failure that goes on is logged.
+constexpr base::Duration kLogPause = std::chrono::minutes(1);
+// A resource that is not served this many times in a row is not there: a server
+// that starts up denies for a moment what it has.
+constexpr int kAbsent = 4;
+// kubectl's copy of the object inside of the object, as large as the rest of it.
+constexpr const char* kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
 std::optional<std::uint64_t> as_number(std::string_view version) noexcept {
   std::uint64_t number = 0;
@@ -78,6 +87,22 @@ std::optional<base::Duration> WatchCache::staleness() const {
   return clock_.steady() - *last_alive_;
 }
 
+bool WatchCache::is_in_touch() const noexcept {
+  if (!last_error_) return true;
+  switch (last_error_->kind) {
+    case base::ErrorKind::unavailable:
+    case base::ErrorKind::timeout:
+    case base::ErrorKind::rate_limited: return false;
+    default: return true;  // the server answers, though not as we would like
+  }
+}
+
+rt::Task<void> WatchCache::wait_in_touch(base::Duration limit) {
+  if (is_in_touch()) co_return;
+  const bool notified = co_await in_touch_notify_.wait_for(limit);
+  static_cast<void>(notified);
+}
+
 // --- indexes and handlers ---
 
 void WatchCache::add_index(std::string name, IndexFunction keys_of) {
@@ -109,10 +134,10 @@ void WatchCache::reindex(const Object& before, const Object& now) {
 
 WatchCache::HandlerId WatchCache::subscribe(CacheHandlers handlers) {
   const HandlerId id = next_handler_++;
-  const auto added = handlers.added;
-  handlers_.emplace(id, std::move(handlers));
-  if (added) {
-    for (const auto& object : list()) added(object);
+  const auto kept = std::make_shared<const CacheHandlers>(std::move(handlers));
+  handlers_.emplace(id, kept);
+  if (kept->added) {
+    for (const auto& object : list()) kept->added(object);
   }
   return id;
 }
@@ -120,12 +145,15 @@ WatchCache::HandlerId WatchCache::subscribe(CacheHandlers handlers) {
 void WatchCache::unsubscribe(HandlerId id) { handlers_.erase(id); }
 
 void WatchCache::notify(const Object& before, const Object& now) {
-  // A copy: a handler may subscribe or unsubscribe.
-  const auto handlers = handlers_;
-  for (const auto& [id, handler] : handlers) {
-    if (!before && handler.added) handler.added(now);
-    if (before && now && handler.updated) handler.updated(before, now);
-    if (!now && handler.deleted) handler.deleted(before);
+  // A handler may subscribe or unsubscribe, itself or another; so each step
+  // looks for the next one anew, and what is called stays alive meanwhile.
+  HandlerId last = 0;
+  for (auto it = handlers_.begin(); it != handlers_.end(); it = handlers_.upper_bound(last)) {
+    last = it->first;
+    const std::shared_ptr<const CacheHandlers> handler = it->second;
+    if (!before && handler->added) handler->added(now);
+    if (before && now && handler->updated) handler->updated(before, now);
+    if (!now && handler->deleted) handler->deleted(before);
   }
 }
 
@@ -134,6 +162,8 @@ void WatchCache::notify(const Object& before, const Object& now) {
 Object WatchCache::prepare(doc::Json object) const {
   if (const auto metadata = object.find("metadata"); metadata != object.end() && metadata->is_object()) {
     metadata->erase("managedFields");
+    const auto annotations = metadata->find("annotations");
+    if (annotations != metadata->end() && annotations->is_object()) annotations->erase(kLastApplied);
   }
   if (options_.transform) options_.transform(object);
   return std::make_shared<const doc::Json>(std::move(object));
@@ -196,7 +226,25 @@ void WatchCache::enter(State state) { state_ = state; }
 
 void WatchCache::note_alive() {
   last_alive_ = clock_.steady();
+  if (!last_error_) return;
   last_error_.reset();
+  // One broken connection is no news; an outage is, and so is its end.
+  if (failures_ > 1) log_.info("watch restored", {{"failures", failures_}});
+  failures_ = 0;
+  in_touch_notify_.notify_all();
+}
+
+void WatchCache::note_synced() {
+  if (std::exchange(synced_, true)) return;
+  synced_notify_.notify_all();
+}
+
+void WatchCache::note_failure(const base::Error& error, base::Duration pause) {
+  last_error_ = error;
+  const base::SteadyPoint now = clock_.steady();
+  if (++failures_ > 1 && now - logged_at_ < kLogPause) return;
+  logged_at_ = now;
+  log_.info("watch interrupted", {{"error", error.message}, {"retryAfter", base::format_duration(pause)}});
 }
 
 rt::Task<base::Result<void>> WatchCache::list_all() {
@@ -205,14 +253,12 @@ rt::Task<base::Result<void>> WatchCache::list_all() {
   options.label_selector = options_.label_selector;
   options.field_selector = options_.field_selector;
   options.metadata_only = options_.metadata_only;
-  auto listed = co_await client_->list(options_.resource, options);
+  auto listing = client_->list(options_.resource, options);
+  auto listed = co_await std::move(listing);
   SLUICE_CO_TRY(auto all, std::move(listed));
   replace_all(std::move(all));
   note_alive();
-  if (!synced_) {
-    synced_ = true;
-    synced_notify_.notify_all();
-  }
+  note_synced();
   co_return base::Result<void>();
 }
 
@@ -224,13 +270,15 @@ rt::Task<base::Result<void>> WatchCache::watch_once() {
   options.field_selector = options_.field_selector;
   options.metadata_only = options_.metadata_only;
   options.resource_version = resource_version_;
-  options.timeout = options_.watch_timeout;
-  auto opened = co_await client_->watch(options_.resource, options);
+  options.timeout = std::chrono::ceil<std::chrono::seconds>(spread(options_.watch_timeout));
+  auto opening = client_->watch(options_.resource, options);
+  auto opened = co_await std::move(opening);
   SLUICE_CO_TRY(const std::unique_ptr<kube::Watch> watch, std::move(opened));
   enter(State::watching);
   note_alive();
   for (;;) {
-    auto next = co_await rt::with_timeout(watch->next(), options_.silence_limit, "the next event of a watch");
+    auto waiting = rt::with_timeout(watch->next(), options_.silence_limit, "the next event of a watch");
+    auto next = co_await std::move(waiting);
     SLUICE_CO_TRY(auto event, std::move(next));
     if (!event) co_return base::Result<void>();
     note_alive();
@@ -250,8 +298,13 @@ rt::Task<base::Result<void>> WatchCache::watch_once() {
 }
 
 rt::Task<void> WatchCache::run() {
+  const struct Stopped {
+    State& state;
+    ~Stopped() { state = State::stopped; }
+  } stopped{state_};
   base::Duration backoff = options_.min_backoff;
   bool must_list = true;
+  int absences = 0;
   for (;;) {
     if (must_list) enter(State::listing);
     const base::SteadyPoint started = clock_.steady();
@@ -264,6 +317,11 @@ rt::Task<void> WatchCache::run() {
     }
     // Only a list can mend a version that the server no longer knows.
     if (!outcome && outcome.error().kind == base::ErrorKind::gone) must_list = true;
+    const bool absent = !outcome && must_list && outcome.error().kind == base::ErrorKind::not_found;
+    absences = absent ? absences + 1 : 0;
+    // Its definition is not installed, so there are no objects. Whoever waits for the
+    // cache goes on without; what is cached is not dropped on such a word.
+    if (absences >= kAbsent) note_synced();
     // A watch that was of use starts the backoff anew; one that ends or expires
     // at once, however politely, must not make us spin.
     if (changes_seen_ != changes_before || clock_.steady() - started > kUsefulWatch) backoff = options_.min_backoff;
@@ -276,12 +334,18 @@ rt::Task<void> WatchCache::run() {
 
 // How long to wait after a round; says why, where it failed.
 base::Duration WatchCache::pause_after(const base::Result<void>& outcome, base::Duration backoff) {
-  if (outcome) return backoff;
+  if (outcome) return spread(backoff);
   const base::Error& error = outcome.error();
-  last_error_ = error;
-  const base::Duration pause = error.retry_after ? std::max<base::Duration>(backoff, *error.retry_after) : backoff;
-  log_.info("watch interrupted", {{"error", error.message}, {"retryAfter", base::format_duration(pause)}});
+  base::Duration pause = spread(backoff);
+  if (error.retry_after) pause = std::max(pause, std::min<base::Duration>(*error.retry_after, kLongestObeyed));
+  note_failure(error, pause);
   return pause;
+}
+
+// So that all the watches of all daemons do not come back in one moment.
+base::Duration WatchCache::spread(base::Duration pause) {
+  std::uniform_real_distribution<double> share(0.75, 1.25);
+  return std::chrono::duration_cast<base::Duration>(pause * share(random_));
 }
 
 }  // namespace sluice::controller

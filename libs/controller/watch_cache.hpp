@@ -5,7 +5,8 @@
 //      ^          |
 //      +- backoff-+  (errors; exponential, with the objects kept as they are)
 //
-// Readers share the objects and never change them. What the daemon writes
+// Readers share the objects and never change them, nor send them back whole:
+// what only the server and kubectl read is cut off. What the daemon writes
 // itself it hands in with observe_write(), so its next reconcile does not see
 // an older state than it has left ("read your own writes").
 // Facts: "Kubernetes API Concepts", sections "Efficient detection of changes"
@@ -17,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <string_view>
@@ -41,10 +43,11 @@ struct WatchCacheOptions {
   std::string label_selector;
   std::string field_selector;
   bool metadata_only = false;
-  // Cuts an object down to what is needed; metadata.managedFields is gone already.
+  // Cuts an object down to what is needed; metadata.managedFields and kubectl's
+  // copy of the object in its annotations are gone already.
   std::function<void(doc::Json&)> transform;
   base::Duration min_backoff = std::chrono::milliseconds(200);
-  base::Duration max_backoff = std::chrono::seconds(30);
+  base::Duration max_backoff = std::chrono::seconds(15);
   // How long one watch request may live (asked of the server).
   std::chrono::seconds watch_timeout{290};
   // A watch on which neither event nor bookmark came for this long is cut and
@@ -82,7 +85,8 @@ class WatchCache {
   // Lists and watches until it is cancelled. Exactly one at a time.
   rt::Task<void> run();
 
-  // True once the first list is in.
+  // True once the first list is in, or the server has said time and again that it
+  // does not serve the resource: then there are none, and it is asked on.
   bool has_synced() const noexcept { return synced_; }
   // Waits for that; false if it has not come within `limit`.
   rt::Task<bool> wait_synced(base::Duration limit);
@@ -90,6 +94,11 @@ class WatchCache {
   // Time since the server was last known to agree with the cache: zero while a
   // watch is open and alive, nothing before the first list.
   std::optional<base::Duration> staleness() const;
+  // False while the server does not answer: what would be read here may be old,
+  // and nothing could be written.
+  bool is_in_touch() const noexcept;
+  // Waits until it is, or for `limit`.
+  rt::Task<void> wait_in_touch(base::Duration limit);
   // Why it is backing off; nothing while all is well.
   const std::optional<base::Error>& last_error() const noexcept { return last_error_; }
 
@@ -113,8 +122,11 @@ class WatchCache {
   rt::Task<base::Result<void>> watch_once();
   void enter(State state);
   void note_alive();
+  void note_synced();
+  void note_failure(const base::Error& error, base::Duration pause);
   Object prepare(doc::Json object) const;
   base::Duration pause_after(const base::Result<void>& outcome, base::Duration backoff);
+  base::Duration spread(base::Duration pause);
   void store(doc::Json object, bool even_if_older);
   void drop(const api::ObjectKey& key, Object last);
   void replace_all(kube::ObjectList all);
@@ -134,9 +146,14 @@ class WatchCache {
   std::unordered_map<api::ObjectKey, Object> objects_;
   std::uint64_t changes_seen_ = 0;
   std::map<std::string, Index, std::less<>> indexes_;
-  std::map<HandlerId, CacheHandlers> handlers_;
+  std::map<HandlerId, std::shared_ptr<const CacheHandlers>> handlers_;
   HandlerId next_handler_ = 1;
   rt::Notify synced_notify_;
+  // Of the failures since the server was last heard.
+  int failures_ = 0;
+  base::SteadyPoint logged_at_{};
+  rt::Notify in_touch_notify_;
+  std::minstd_rand random_{std::random_device{}()};
 };
 
 // True if `left` is an older version than `right`. Both must be of one resource

@@ -8,6 +8,8 @@ namespace {
 // While a delayed key waits, take() looks at the clock at least this often, so
 // that a wall of suspended time (a paused VM) delays nothing for long.
 constexpr base::Duration kLongestNap = std::chrono::minutes(1);
+// Intervals of centuries parse; the sum with the time of day must not overflow.
+constexpr base::Duration kLongestDelay = std::chrono::hours(24 * 365 * 10);
 }  // namespace
 
 WorkQueue::WorkQueue(const base::Clock& clock, RetryDelay delay, QueueObserver* observer)
@@ -57,6 +59,7 @@ void WorkQueue::plan(const api::ObjectKey& key, base::Duration delay, Lane lane)
   if (shut_down_ || ready_since_.contains(key)) return;  // due already, which is earlier
   // Taken again as soon as its worker is done, which is earlier as well.
   if (const auto working = working_.find(key); working != working_.end() && working->second.again) return;
+  delay = std::min(delay, kLongestDelay);
   const base::SteadyPoint due = clock_.steady() + std::chrono::duration_cast<base::SteadyPoint::duration>(delay);
   const auto [entry, is_new] = delayed_.try_emplace(key, Delayed{due, lane});
   if (!is_new) {
@@ -70,10 +73,18 @@ void WorkQueue::plan(const api::ObjectKey& key, base::Duration delay, Lane lane)
 
 void WorkQueue::make_ready(const api::ObjectKey& key, Lane lane) {
   if (const auto working = working_.find(key); working != working_.end()) {
-    working->second.again = lane;
+    if (working->second.again != Lane::fresh) working->second.again = lane;
     return;
   }
-  if (!ready_since_.try_emplace(key, clock_.steady()).second) return;
+  const auto [entry, is_new] = ready_since_.try_emplace(key, Ready{clock_.steady(), lane});
+  if (!is_new) {
+    // Something new about an object that failed: it need not queue with the failures.
+    if (entry->second.lane == lane || lane == Lane::retry) return;
+    entry->second.lane = lane;
+    std::erase(retries_, key);
+    fresh_.push_back(key);
+    return;
+  }
   (lane == Lane::fresh ? fresh_ : retries_).push_back(key);
   if (observer_ != nullptr) observer_->added();
   report_depth();
@@ -102,7 +113,7 @@ std::optional<api::ObjectKey> WorkQueue::try_take() {
   const base::SteadyPoint now = clock_.steady();
   const auto since = ready_since_.extract(key);
   working_.emplace(key, Working{now, std::nullopt});
-  if (observer_ != nullptr) observer_->waited(now - since.mapped());
+  if (observer_ != nullptr) observer_->waited(now - since.mapped().since);
   report_depth();
   return key;
 }

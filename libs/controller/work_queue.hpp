@@ -65,6 +65,7 @@ class WorkQueue {
 
   // Ends all take(); what waits is dropped.
   void shut_down();
+  bool is_shut_down() const noexcept { return shut_down_; }
 
   std::size_t ready() const noexcept { return fresh_.size() + retries_.size(); }
   std::size_t delayed() const noexcept { return delayed_.size(); }
@@ -89,7 +90,11 @@ class WorkQueue {
   QueueObserver* observer_;
   std::deque<api::ObjectKey> fresh_;
   std::deque<api::ObjectKey> retries_;
-  std::unordered_map<api::ObjectKey, base::SteadyPoint> ready_since_;  // keys in either lane
+  struct Ready {
+    base::SteadyPoint since;
+    Lane lane;
+  };
+  std::unordered_map<api::ObjectKey, Ready> ready_since_;  // keys in either lane
   std::unordered_map<api::ObjectKey, Delayed> delayed_;
   std::set<std::pair<base::SteadyPoint, api::ObjectKey>> due_order_;
   struct Working {

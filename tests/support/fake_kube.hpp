@@ -54,6 +54,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   void fail_next(const std::string& verb, base::Error error, int times = 1) {
     for (int i = 0; i < times; ++i) faults_[verb].push_back(error);
   }
+  void clear_faults() { faults_.clear(); }
   std::size_t count(const std::string& verb, const std::string& plural = {}) const {
     std::size_t n = 0;
     for (const auto& request : requests) n += request.verb == verb && (plural.empty() || request.plural == plural);
@@ -122,13 +123,15 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
 
   // --- kube::Client ---
   rt::Task<base::Result<doc::Json>> get(kube::Resource resource, api::ObjectKey key) override {
-    auto started = co_await begin(made("get", resource.plural, key, doc::Json(), std::string(), std::string()));
+    auto starting = begin(made("get", resource.plural, key, doc::Json(), std::string(), std::string()));
+    auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     co_return existing(resource, key);
   }
   rt::Task<base::Result<kube::ObjectList>> list(kube::Resource resource, kube::ListOptions options) override {
     const api::ObjectKey scope{options.namespace_, ""};
-    auto started = co_await begin(made("list", resource.plural, scope, doc::Json(), std::string(), std::string()));
+    auto starting = begin(made("list", resource.plural, scope, doc::Json(), std::string(), std::string()));
+    auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     kube::ObjectList found;
     found.resource_version = std::to_string(version_);
@@ -144,7 +147,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     doc::Json body = doc::Json::object();
     body["resourceVersion"] = options.resource_version;
     const api::ObjectKey scope{options.namespace_, ""};
-    auto started = co_await begin(made("watch", resource.plural, scope, body, std::string(), std::string()));
+    auto starting = begin(made("watch", resource.plural, scope, body, std::string(), std::string()));
+    auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     auto opened = std::make_unique<FakeWatch>(shared_from_this(), resource.plural, options.namespace_);
     // What happened between the list and now.
@@ -155,7 +159,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   }
   rt::Task<base::Result<doc::Json>> create(kube::Resource resource, doc::Json object, std::string manager) override {
     const api::ObjectKey key = api::key_of(object);
-    auto started = co_await begin(made("create", resource.plural, key, object, manager, std::string()));
+    auto starting = begin(made("create", resource.plural, key, object, manager, std::string()));
+    auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     if (!this->object(resource, key).is_null()) {
       co_return base::unexpected(base::ErrorKind::already_exists, key.str() + " already exists");
@@ -165,7 +170,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   }
   rt::Task<base::Result<doc::Json>> update(kube::Resource resource, doc::Json object, std::string manager) override {
     const api::ObjectKey key = api::key_of(object);
-    auto started = co_await begin(made("update", resource.plural, key, object, manager, std::string()));
+    auto starting = begin(made("update", resource.plural, key, object, manager, std::string()));
+    auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     SLUICE_CO_TRY(const doc::Json old, existing(resource, key));
     SLUICE_CO_CHECK(check_version(old, object));
@@ -175,7 +181,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   rt::Task<base::Result<doc::Json>> apply(kube::Resource resource, doc::Json object,
                                           kube::ApplyOptions options) override {
     const api::ObjectKey key = api::key_of(object);
-    auto started = co_await begin(made("apply", resource.plural, key, object, options.field_manager, std::string()));
+    auto starting = begin(made("apply", resource.plural, key, object, options.field_manager, std::string()));
+    auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     doc::Json merged = this->object(resource, key);
     if (merged.is_null()) merged = doc::Json::object();
@@ -186,8 +193,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   }
   rt::Task<base::Result<doc::Json>> patch(kube::Resource resource, api::ObjectKey key, kube::PatchType, doc::Json patch,
                                           kube::PatchOptions options) override {
-    auto started =
-        co_await begin(made("patch", resource.plural, key, patch, options.field_manager, options.subresource));
+    auto starting = begin(made("patch", resource.plural, key, patch, options.field_manager, options.subresource));
+    auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     SLUICE_CO_TRY(doc::Json object, existing(resource, key));
     SLUICE_CO_CHECK(check_version(object, patch));
@@ -204,7 +211,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     co_return gone ? object : this->object(resource, key);
   }
   rt::Task<base::Result<void>> remove(kube::Resource resource, api::ObjectKey key, kube::DeleteOptions) override {
-    auto started = co_await begin(made("delete", resource.plural, key, doc::Json(), std::string(), std::string()));
+    auto starting = begin(made("delete", resource.plural, key, doc::Json(), std::string(), std::string()));
+    auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     auto found = existing(resource, key);
     if (!found) co_return base::unexpected(std::move(found).error());
@@ -212,7 +220,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     co_return base::Result<void>();
   }
   rt::Task<base::Result<doc::Json>> raw_get(std::string path) override {
-    auto started = co_await begin(made("get", path, api::ObjectKey(), doc::Json(), std::string(), std::string()));
+    auto starting = begin(made("get", path, api::ObjectKey(), doc::Json(), std::string(), std::string()));
+    auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     co_return base::unexpected(base::ErrorKind::not_found, path);
   }

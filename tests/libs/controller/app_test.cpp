@@ -110,6 +110,42 @@ TEST_CASE("losing the lease ends the app with an error") {
   CHECK_FALSE(h.result->has_value());
 }
 
+namespace {
+// Waits for what never comes.
+class WaitForever final : public controller::Reconciler {
+ public:
+  const controller::KindTraits& traits() const override { return kind; }
+  rt::Task<controller::StepResult> reconcile(controller::RunContext&) override {
+    waiting = true;
+    co_await rt::sleep_for(1h);
+    co_return controller::Done{};
+  }
+  controller::KindTraits kind{kFoos, "", "foo-controller", {}, true};
+  bool waiting = false;
+};
+}  // namespace
+
+TEST_CASE("told to stop, runs that wait are cut long before the grace is over, with the lease still held") {
+  AppHarness h;
+  const sluice::kube::Resource leases{"coordination.k8s.io", "v1", "Lease", "leases", true};
+  h.options.leader_election.enabled = true;
+  h.options.graceful_shutdown = 200ms;
+  h.kube->put(kFoos, make_foo("a"));
+  auto waiter = std::make_shared<WaitForever>();
+  h.app = std::make_unique<controller::App>(*h.runtime, h.options, base::Logger::discard(), h.kube);
+  h.app->add(waiter);
+  h.runtime->spawn("app", run_until_end(*h.app, h.result));
+  until(*h.runtime, [&] { return waiter->waiting; });
+  const auto started = std::chrono::steady_clock::now();
+  h.runtime->shutdown(1min);
+  settle(*h.runtime, 20ms);
+  CHECK_FALSE(h.kube->all(leases).at(0)["spec"]["holderIdentity"] == "");
+  until(*h.runtime, [&] { return h.result.has_value(); });
+  CHECK(h.result->has_value());
+  CHECK(std::chrono::steady_clock::now() - started >= 50ms);
+  CHECK(h.kube->all(leases).at(0)["spec"]["holderIdentity"] == "");
+}
+
 TEST_CASE("a daemon limited to its namespace lists and watches only that") {
   AppHarness h;
   h.options.watch_all_namespaces = false;
@@ -151,7 +187,7 @@ TEST_CASE("readiness says which cache is missing, and health and metrics are ser
   until(*h.runtime, [&] { return ask(h.app->health_port(), "/readyz").status == 200; });
   const auto metrics = ask(h.app->metrics_port(), "/metrics");
   CHECK(metrics.status == 200);
-  CHECK(metrics.body.find("workqueue_depth{controller=\"Foo\",name=\"Foo\"} 0") != std::string::npos);
+  CHECK(metrics.body.find("workqueue_depth{controller=\"foo\",name=\"foo\"} 0") != std::string::npos);
   CHECK(ask(h.app->metrics_port(), "/other").status == 404);
   h.runtime->shutdown(5s);
   until(*h.runtime, [&] { return h.result.has_value(); });

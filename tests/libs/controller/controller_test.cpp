@@ -335,11 +335,50 @@ TEST_CASE("a status that cannot be written is tried again with backoff") {
   h.kube->before = [&](const FakeKube::Request& request) {
     if (request.subresource != "status" || armed) return;
     armed = true;
-    h.kube->fail_next("patch", failure("etcd leader changed"), 2);
+    h.kube->fail_next("patch", make_error(ErrorKind::forbidden, "not yet"), 2);
   };
   h.start();
   until(*h.runtime, [&] { return h.is_ready(); });
   CHECK(h.reconciler->finished >= 2);
+}
+
+TEST_CASE("a moment without the server while the status is written costs no second run") {
+  ControllerHarness h;
+  h.reconciler->kind.finalizer.clear();
+  h.kube->put(kFoos, make_foo("a"));
+  h.kube->fail_next("patch", failure("connection refused"));
+  h.start();
+  until(*h.runtime, [&] { return h.is_ready(); });
+  CHECK(h.reconciler->finished == 1);
+  CHECK(h.kube->count("patch") == 2);
+}
+
+TEST_CASE("no run begins while the server does not answer, and all that fell due do when it is back") {
+  ControllerHarness h;
+  h.start();
+  until(*h.runtime, [&] { return h.cache->state() == controller::WatchCache::State::watching; });
+  h.kube->fail_next("watch", failure("connection refused"), 1000);
+  h.kube->cut_watches(kFoos, failure("connection reset"));
+  until(*h.runtime, [&] { return !h.cache->is_in_touch(); });
+  h.kube->put(kFoos, make_foo("a"));
+  h.subject->enqueue(foo_key("a"));
+  settle(*h.runtime, 30ms);
+  CHECK(h.reconciler->finished == 0);
+  h.kube->clear_faults();
+  until(*h.runtime, [&] { return h.is_ready(); });
+}
+
+TEST_CASE("suspending an object during its run leaves no progress standing on it") {
+  ControllerHarness h;
+  bool waiting = false;
+  h.reconciler->first = [&](FooRun& run) { return wait_long(run, waiting, 1h); };
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  until(*h.runtime, [&] { return h.conditions().is_true("Reconciling"); });
+  h.edit("a", [](Json& foo) { foo["spec"]["suspend"] = true; });
+  until(*h.runtime, [&] { return !h.conditions().has("Reconciling"); });
+  CHECK(h.conditions().is_unknown("Ready"));
+  CHECK(h.conditions().reason("Ready") == "Suspended");
 }
 
 TEST_CASE("an object that vanishes during its run ends quietly") {

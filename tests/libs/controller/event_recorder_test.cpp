@@ -96,7 +96,7 @@ TEST_CASE("a counted event that has expired on the server is created anew") {
 TEST_CASE("an event is tried again while the server is away, and dropped when it is refused") {
   RecorderHarness h;
   h.start();
-  h.kube->fail_next("create", make_error(ErrorKind::forbidden, "events are forbidden"));
+  h.kube->fail_next("create", make_error(ErrorKind::forbidden, "namespace apps is being terminated"));
   h.emit("refused");
   h.emit("accepted");
   until(*h.runtime, [&] { return h.stored().size() == 1; });
@@ -104,6 +104,55 @@ TEST_CASE("an event is tried again while the server is away, and dropped when it
   h.kube->fail_next("create", make_error(ErrorKind::unavailable, "connection refused"));
   h.emit("late");
   until(*h.runtime, [&] { return h.stored().size() == 2; });
+}
+
+TEST_CASE("an outage of any length within reason loses no event, and they keep their order") {
+  RecorderHarness h;
+  h.start();
+  h.kube->fail_next("create", make_error(ErrorKind::unavailable, "connection refused"));
+  h.emit("first");
+  h.emit("second");
+  h.clock.advance(29min);
+  until(*h.runtime, [&] { return h.stored().size() == 2; });
+  CHECK(h.stored()[0]["message"] == "first");
+  CHECK(h.stored()[1]["message"] == "second");
+  CHECK(h.stored()[0]["lastTimestamp"] == "1970-02-11T16:00:00Z");  // when it happened, not when it was sent
+}
+
+TEST_CASE("an event that is too old to be news is given up") {
+  RecorderHarness h;
+  h.kube->fail_next("create", make_error(ErrorKind::unavailable, "connection refused"));
+  h.emit("old");
+  h.clock.advance(31min);
+  h.emit("new");
+  h.start();
+  until(*h.runtime, [&] { return h.stored().size() == 1; });
+  CHECK(h.stored()[0]["message"] == "new");
+}
+
+TEST_CASE("what is traced can be told from news, whatever the object says") {
+  RecorderHarness h;
+  h.foo["metadata"]["annotations"] = {{"event.toolkit.fluxcd.io/severity", "trace"}};
+  h.start();
+  h.emit("news");
+  h.emit("trace", {}, Severity::trace);
+  until(*h.runtime, [&] { return h.stored().size() == 2; });
+  CHECK_FALSE(h.stored()[0]["metadata"].contains("annotations"));
+  CHECK(h.stored()[1]["metadata"]["annotations"] == Json{{"event.toolkit.fluxcd.io/severity", "trace"}});
+  CHECK(h.stored()[1]["type"] == "Normal");
+}
+
+TEST_CASE("a repeated event carries the annotations of its latest time only") {
+  sluice::base::ManualClock clock{sluice::base::TimePoint(1000h)};
+  EventCorrelator correlator(clock);
+  auto first = event("m");
+  first["metadata"]["annotations"] = {{"revision", "1"}, {"token", "t"}};
+  correlator.observe(first);
+  auto second = event("m");
+  second["metadata"]["annotations"] = {{"revision", "2"}};
+  const auto decision = correlator.observe(second);
+  REQUIRE(decision.patch);
+  CHECK((*decision.patch)["metadata"]["annotations"] == Json{{"revision", "2"}, {"token", nullptr}});
 }
 
 TEST_CASE("emitting never blocks: of what cannot be sent the oldest is dropped") {
@@ -116,29 +165,30 @@ TEST_CASE("emitting never blocks: of what cannot be sent the oldest is dropped")
   CHECK(messages == std::set<std::string>{"message 6", "message 7", "message 8", "message 9"});
 }
 
-TEST_CASE("a message longer than the server takes is cut between characters") {
+TEST_CASE("a message beyond all bounds is cut between characters") {
   RecorderHarness h;
   h.start();
   std::string text = "x";
-  while (text.size() < 2000) text += "\xc3\xa4";
+  while (text.size() < 20000) text += "\xc3\xa4";
   h.emit(text);
   until(*h.runtime, [&] { return h.stored().size() == 1; });
   const auto stored = h.stored()[0]["message"].get<std::string>();
-  CHECK(stored.size() <= 1024);
+  CHECK(stored.size() <= 16 * 1024);
+  CHECK(stored.size() > 16 * 1024 - 8);
   CHECK(stored.substr(stored.size() - 5) == "\xc3\xa4...");
 }
 
-TEST_CASE("after ten different messages for one reason, the rest are combined") {
+TEST_CASE("from the tenth different message for one reason on they are combined") {
   sluice::base::ManualClock clock{sluice::base::TimePoint(1000h)};
   EventCorrelator correlator(clock);
-  for (int i = 0; i < 10; ++i) CHECK_FALSE(correlator.observe(event("m" + std::to_string(i))).patch);
+  for (int i = 0; i < 9; ++i) CHECK_FALSE(correlator.observe(event("m" + std::to_string(i))).patch);
+  const auto tenth = correlator.observe(event("m9"));
+  CHECK_FALSE(tenth.patch);
+  CHECK(tenth.event["message"] == "(combined from similar events): m9");
   const auto eleventh = correlator.observe(event("m10"));
-  CHECK_FALSE(eleventh.patch);
-  CHECK(eleventh.event["message"] == "(combined from similar events): m10");
-  const auto twelfth = correlator.observe(event("m11"));
-  REQUIRE(twelfth.patch);
-  CHECK((*twelfth.patch)["count"] == 2);
-  CHECK((*twelfth.patch)["message"] == "(combined from similar events): m11");
+  REQUIRE(eleventh.patch);
+  CHECK((*eleventh.patch)["count"] == 2);
+  CHECK((*eleventh.patch)["message"] == "(combined from similar events): m10");
 }
 
 TEST_CASE("the memory of events is bounded") {

@@ -93,3 +93,21 @@ TEST_CASE("help names each flag, its default, and what has no effect") {
   REQUIRE(qps != std::string::npos);
   CHECK(help.find("No effect", qps) < help.find("--kube-api-burst"));
 }
+
+TEST_CASE("a daemon may give a flag that is only accepted a meaning of its own") {
+  Options options = sluice::controller::default_options("foo-controller");
+  FlagSet flags("foo-controller", "Tests flags");
+  sluice::controller::add_common_flags(flags, options);
+  std::string events;
+  flags.add("events-addr", events, "Where events are received.");
+  REQUIRE(flags.parse({"--events-addr=:9090"}));
+  CHECK(events == ":9090");
+  CHECK(flags.help().find("Where events are received.") != std::string::npos);
+}
+
+TEST_CASE("shards have leases of their own, named as upstream names them") {
+  Options options = sluice::controller::default_options("foo");
+  CHECK(options.lease_name() == "foo-leader-election");
+  options.watch_label_selector = "bar";
+  CHECK(options.lease_name() == "foo-leader-election-fcde2b2e");
+}

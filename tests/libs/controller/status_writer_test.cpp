@@ -70,6 +70,22 @@ TEST_CASE("a storm of conflicts ends as a conflict, not in a loop") {
   CHECK(h.kube->count("patch") == 9);
 }
 
+TEST_CASE("a write whose answer was lost is found done") {
+  WriterHarness h;
+  bool lost = false;
+  h.kube->before = [&](const FakeKube::Request& request) {
+    if (request.verb != "patch" || std::exchange(lost, true)) return;
+    auto foo = make_foo("a");
+    foo["status"] = request.body["status"];
+    h.kube->put(kFoos, foo);
+    h.kube->fail_next("patch", make_error(ErrorKind::unavailable, "connection reset"));
+  };
+  REQUIRE(h.write({{"phase", "up"}}));
+  CHECK(h.stored() == Json{{"phase", "up"}});
+  CHECK(h.kube->count("patch") == 2);  // the second met a conflict
+  CHECK(h.kube->count("get") == 1);
+}
+
 TEST_CASE("the status of an object that has been replaced is left alone") {
   WriterHarness h;
   h.kube->erase(kFoos, foo_key("a"));
@@ -82,7 +98,8 @@ TEST_CASE("the status of an object that has been replaced is left alone") {
 
 namespace {
 sluice::rt::Task<void> write_from(StatusWriter& writer, Json status, int& finished) {
-  const auto written = co_await writer.write(std::move(status));
+  auto writing = writer.write(std::move(status));
+  const auto written = co_await std::move(writing);
   if (written) ++finished;
 }
 }  // namespace

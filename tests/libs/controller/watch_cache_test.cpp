@@ -182,14 +182,55 @@ TEST_CASE("indexes follow the objects") {
   CHECK(h.cache->by_index("nonsense", "1").empty());
 }
 
+TEST_CASE("a handler may unsubscribe another while a change is told") {
+  CacheHarness h;
+  h.start();
+  int told = 0;
+  CacheHandlers second;
+  WatchCache::HandlerId id = 0;
+  CacheHandlers first;
+  first.added = [&](const Object&) { h.cache->unsubscribe(id); };
+  second.added = [&](const Object&) { ++told; };
+  h.cache->subscribe(first);
+  id = h.cache->subscribe(second);
+  h.kube->put(kFoos, make_foo("a"));
+  until(*h.runtime, [&] { return h.cache->size() == 1; });
+  CHECK(told == 0);
+}
+
+TEST_CASE("who waits for a resource that is not served goes on without it, and learns of it when it is") {
+  CacheHarness h;
+  h.kube->put(kFoos, make_foo("a"));
+  h.kube->fail_next("list", make_error(ErrorKind::not_found, "the server could not find the resource"), 5);
+  h.runtime->spawn("cache", h.cache->run());
+  until(*h.runtime, [&] { return h.cache->has_synced(); });
+  CHECK(h.kube->count("list") == 4);
+  CHECK(h.cache->size() == 0);
+  CHECK(h.cache->is_in_touch());
+  until(*h.runtime, [&] { return h.cache->size() == 1; });
+}
+
+TEST_CASE("a list that is denied keeps what is cached") {
+  CacheHarness h;
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  h.kube->fail_next("list", make_error(ErrorKind::not_found, "the server could not find the resource"), 6);
+  h.kube->cut_watches(kFoos, make_error(ErrorKind::gone, "expired"));
+  until(*h.runtime, [&] { return h.kube->count("list") == 6; });
+  CHECK(h.cache->size() == 1);
+  CHECK(h.seen == std::vector<std::string>{"+a"});
+}
+
 TEST_CASE("managedFields are dropped and objects are cut down as told") {
   CacheHarness h([](auto& options) { options.transform = [](sluice::doc::Json& object) { object.erase("spec"); }; });
   auto foo = make_foo("a");
   foo["metadata"]["managedFields"] = {{{"manager", "kubectl"}}};
+  foo["metadata"]["annotations"] = {{"kubectl.kubernetes.io/last-applied-configuration", "{}"}, {"kept", "x"}};
   h.kube->put(kFoos, foo);
   h.start();
   const auto cached = h.cache->find(foo_key("a"));
   CHECK_FALSE((*cached)["metadata"].contains("managedFields"));
+  CHECK((*cached)["metadata"]["annotations"] == sluice::doc::Json{{"kept", "x"}});
   CHECK_FALSE(cached->contains("spec"));
 }
 

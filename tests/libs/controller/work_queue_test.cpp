@@ -100,6 +100,29 @@ TEST_CASE("failing keys neither starve fresh ones nor are starved by them") {
   CHECK(first_ten == "ggggbggggb");
 }
 
+TEST_CASE("something new about a key that waits for its retry takes it to the fresh ones") {
+  Queue q;
+  for (int i = 0; i < 3; ++i) q.queue.add_failed(key("bad" + std::to_string(i)));
+  q.clock.advance(1s);
+  q.queue.add(key("good0"));
+  CHECK(q.next() == "good0");  // and with that the failed ones are due
+  q.queue.add(key("good1"));
+  q.queue.add(key("bad2"));
+  CHECK(q.next() == "good1");
+  CHECK(q.next() == "bad2");
+  CHECK(q.next() == "bad0");
+  CHECK(q.next() == "bad1");
+  CHECK(q.next().empty());
+}
+
+TEST_CASE("a delay beyond all reason does not overflow") {
+  Queue q;
+  q.clock.advance(std::chrono::hours(24 * 365));
+  q.queue.add_after(key("a"), sluice::base::Duration::max());
+  CHECK(q.next().empty());
+  CHECK(q.queue.delayed() == 1);
+}
+
 TEST_CASE("a discarded key is gone with all its plans") {
   Queue q;
   q.queue.add(key("a"));

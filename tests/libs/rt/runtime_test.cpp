@@ -45,6 +45,17 @@ rt::Task<void> time_out(rt::Runtime& runtime, Result<int>* slow, Result<int>* qu
   runtime.shutdown(1s);
 }
 
+rt::Task<void> time_out_much_later(bool* returned, bool* unwound) {
+  struct Mark {
+    bool* flag;
+    ~Mark() { *flag = true; }
+  } mark{unwound};
+  auto waiting = rt::with_timeout(slow_answer(), 1h, "the answer");
+  const auto answer = co_await std::move(waiting);
+  *returned = true;
+  static_cast<void>(answer);
+}
+
 rt::Task<void> wait_for_notify(rt::Notify& notify, int* woken) {
   co_await notify.wait();
   ++*woken;
@@ -130,6 +141,17 @@ TEST_CASE("with_timeout gives the answer, or an error that says what took too lo
   CHECK(slow.error().message == "the answer did not finish within 5ms");
   REQUIRE(quick);
   CHECK(*quick == 2);
+}
+
+TEST_CASE("cancelling the one who waits with a timeout unwinds it") {
+  rt::Runtime runtime;
+  bool returned = false;
+  bool unwound = false;
+  runtime.spawn("wait", time_out_much_later(&returned, &unwound));
+  runtime.post([&runtime] { runtime.shutdown(2ms); });
+  runtime.run();
+  CHECK(unwound);
+  CHECK_FALSE(returned);
 }
 
 TEST_CASE("notify_all wakes every waiter once, and wait_for ends at its limit") {
