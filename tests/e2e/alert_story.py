@@ -33,19 +33,19 @@ class Alerts(Story):
     def test_slack_is_told_of_a_commit_and_of_a_failure_once_each(self):
         self.alert()
         repository, source, app = self.ready_app({"a.yaml": config_map("a", key="1")})
-        first = self.once("Kustomization/app", repository.head(), "Reconciliation finished")
+        first = self.once("kustomization/app.", repository.head(), "Reconciliation finished")
         self.assertEqual(first.body["attachments"][0]["color"], "good")
         self.assertEqual(first.body["username"], "kustomize-controller")
-        self.once("GitRepository/app", "stored artifact")
+        self.once("gitrepository/app.", "stored artifact")
         self.push(repository, source, {"b.yaml": "broken: [\n"})
         self.fails(app, "BuildFailed", "b.yaml")
-        failure = self.once("Kustomization/app", "b.yaml")
+        failure = self.once("kustomization/app.", "b.yaml")
         self.assertEqual(failure.body["attachments"][0]["color"], "danger")
         time.sleep(3)  # the failure goes on, and is retried each second
         self.assertEqual(len(self.messages("b.yaml")), 1)
         commit = self.push(repository, source, {"b.yaml": None})
         self.stand.await_ready(app, commit)
-        self.once("Kustomization/app", commit, "Reconciliation finished")
+        self.once("kustomization/app.", commit, "Reconciliation finished")
 
     def test_an_applied_object_is_named(self):
         self.alert()
@@ -100,7 +100,7 @@ class Alerts(Story):
         self.alert("down", down)
         self.alert("up", self.path)
         repository, source, app = self.ready_app({"a.yaml": config_map("a")})
-        self.once("Kustomization/app", repository.head(), "Reconciliation finished")
+        self.once("kustomization/app.", repository.head(), "Reconciliation finished")
         self.assertEqual(self.sink.received(down), [])
         self.soon("it was tried", lambda: self.sink.attempts[down] >= 1)
         self.sink.heal(down)
