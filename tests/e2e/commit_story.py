@@ -107,8 +107,8 @@ class WhatToCheckOut(Story):
             self.repo.tag(version)
         self.repo.commit({"a.yaml": config_map("a", key="side")}, branch="side")
 
-    def revision(self, name, **ref):
-        source = self.stand.git_repository(self.namespace, name, self.repo, ref=ref)
+    def revision(self, source_name, **ref):
+        source = self.stand.git_repository(self.namespace, source_name, self.repo, ref=ref)
         return self.stand.await_ready(source)["status"]["artifact"]["revision"]
 
     def commit_of(self, tag):
@@ -118,7 +118,7 @@ class WhatToCheckOut(Story):
         self.assertEqual(self.revision("branch", branch="side"), f"side@sha1:{self.repo.head('side')}")
         self.assertEqual(self.revision("tag", tag="v1.0.0"), f"v1.0.0@sha1:{self.commit_of('v1.0.0')}")
         self.assertEqual(self.revision("semver", semver=">=1.0.0 <2.0.0"), f"v1.2.0@sha1:{self.commit_of('v1.2.0')}")
-        self.assertEqual(self.revision("name", name="refs/heads/side"), f"refs/heads/side@sha1:{self.repo.head('side')}")
+        self.assertEqual(self.revision("full-name", name="refs/heads/side"), f"refs/heads/side@sha1:{self.repo.head('side')}")
         self.assertEqual(self.revision("commit", branch="main", commit=self.first), f"main@sha1:{self.first}")
 
     def test_a_new_tag_in_the_range_is_followed(self):
