@@ -80,6 +80,7 @@ class Receiver:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # who is killed does not take leave
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
@@ -240,6 +241,7 @@ def story_repetition(c):
     until("the repetition after the interval arrived", lambda: len(sink.taken) == 2)
     ids = {request["headers"]["Idempotency-Key"] for request in sink.taken}
     assert len(ids) == 2
+    time.sleep(1.1)  # times in the API are whole seconds
     c.apply(alert("late", "p"))
     c.await_ready("alert", "late")
     time.sleep(2)
@@ -256,8 +258,12 @@ def story_kill(c):
     time.sleep(1.1)
     stop, kills = threading.Event(), [0]
 
-    def killer():
-        while not stop.wait(random.uniform(0.05, 0.6)):
+    def killer():  # always while it is sending
+        while not stop.is_set():
+            before, deadline = len(sink.taken), time.monotonic() + 10
+            while len(sink.taken) == before and time.monotonic() < deadline and not stop.wait(0.002):
+                pass
+            stop.wait(random.uniform(0, 0.5))
             c.stop(signal.SIGKILL)
             kills[0] += 1
             c.start()
@@ -384,7 +390,7 @@ def run_story(story, binary):
         try:
             story(c)
         except BaseException:
-            print(c.log()[-4000:], file=sys.stderr)
+            print(c.log()[-40000:], file=sys.stderr)
             raise
         finally:
             if c.daemon:
