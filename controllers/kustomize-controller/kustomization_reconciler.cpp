@@ -200,6 +200,9 @@ rt::Task<StepResult> KustomizationReconciler::check_dependencies(Run& run) {
 
 rt::Task<StepResult> KustomizationReconciler::read_variables(Run& run) {
   if (!run.spec().post_build) co_return kContinue;
+  if (!run.spec().post_build->substitute_from.empty()) {
+    services_.sources->watch_configs(common_.watch_configs_label_selector);
+  }
   rt::Task<Result<api::StringMap>> task =
       kustomize_controller::read_variables(run.context.client, *run.spec().post_build, run.owner.namespace_);
   auto variables = co_await std::move(task);
