@@ -126,7 +126,12 @@ controller::Steps<Run> KustomizationReconciler::steps() {
 rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
   const api::CrossNamespaceSourceReference ref = run.spec().source_ref;
   const api::ObjectKey key = api::resolve(ref, run.owner.namespace_);
-  run.context.progress("Reconciliation in progress");
+  constexpr std::string_view text = "Reconciliation in progress";
+  // What has taken the place of a cancelled wait is this run: no failure any more.
+  if (run.context.conditions.reason(api::condition::kReady) == api::reason::kHealthCheckCanceled) {
+    run.context.conditions.mark_unknown(api::condition::kReady, api::reason::kProgressing, text, run.context.stamp());
+  }
+  run.context.progress(text);
   unserved_.erase(run.owner.key());
   const bool is_external = ref.kind == api::kind::kExternalArtifact;
   std::string denied;
