@@ -97,6 +97,7 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   controller::StepFailure failed(Run& run, std::string_view reason, base::Error error);
   void wake_for_artifact(const std::string& source, const std::string& digest);
   void wake_for_definitions();
+  void wake_for_config(const std::string& config);
   void wake_for_drift(const api::ObjectKey& owner, const api::ObjectId& id);
 
   ReconcilerServices services_;
