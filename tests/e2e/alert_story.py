@@ -43,7 +43,7 @@ class Alerts(Story):
         failure = self.once("kustomization/app.", "b.yaml")
         self.assertEqual(failure.body["attachments"][0]["color"], "danger")
         time.sleep(3)  # the failure goes on, and is retried each second
-        self.assertEqual(len(self.messages("b.yaml")), 1)
+        self.assertEqual([slack_text(m.body) for m in self.messages("b.yaml")], [slack_text(failure.body)])
         commit = self.push(repository, source, {"a.yaml": config_map("a", key="2"), "b.yaml": None})
         self.stand.await_ready(app, commit)
         self.once("kustomization/app.", commit, f"ConfigMap/{self.namespace}/a configured")
