@@ -19,7 +19,8 @@ class Alerts(Story):
 
     def once(self, *fragments, within=20):
         """Exactly one message holds all of these."""
-        self.soon(f"a message with {fragments}", lambda: self.messages(*fragments), within)
+        self.soon(f"a message with {fragments}", lambda: self.messages(*fragments), within,
+                  Ref("kustomize.toolkit.fluxcd.io/v1", "Kustomization", self.namespace, "app"))
         time.sleep(0.7)
         found = self.messages(*fragments)
         self.assertEqual(len(found), 1, [slack_text(m.body) for m in found])
@@ -33,7 +34,7 @@ class Alerts(Story):
     def test_slack_is_told_of_a_commit_and_of_a_failure_once_each(self):
         self.alert()
         repository, source, app = self.ready_app({"a.yaml": config_map("a", key="1")})
-        first = self.once("kustomization/app.", repository.head(), "Reconciliation finished")
+        first = self.once("kustomization/app.", repository.head(), f"ConfigMap/{self.namespace}/a created")
         self.assertEqual(first.body["attachments"][0]["color"], "good")
         self.assertEqual(first.body["username"], "kustomize-controller")
         self.once("gitrepository/app.", "stored artifact")
@@ -42,16 +43,10 @@ class Alerts(Story):
         failure = self.once("kustomization/app.", "b.yaml")
         self.assertEqual(failure.body["attachments"][0]["color"], "danger")
         time.sleep(3)  # the failure goes on, and is retried each second
-        self.assertEqual(len(self.messages("b.yaml")), 1)
-        commit = self.push(repository, source, {"b.yaml": None})
+        self.assertEqual([slack_text(m.body) for m in self.messages("b.yaml")], [slack_text(failure.body)])
+        commit = self.push(repository, source, {"a.yaml": config_map("a", key="2"), "b.yaml": None})
         self.stand.await_ready(app, commit)
-        self.once("kustomization/app.", commit, "Reconciliation finished")
-
-    def test_an_applied_object_is_named(self):
-        self.alert()
-        repository, source, app = self.ready_app({"a.yaml": config_map("a", key="1")})
-        commit = self.push(repository, source, {"a.yaml": config_map("a", key="2")})
-        self.once(f"ConfigMap/{self.namespace}/a configured", commit)
+        self.once("kustomization/app.", commit, f"ConfigMap/{self.namespace}/a configured")
 
     def test_generic_and_hmac(self):
         self.secret("sign", token="s3cret")
@@ -100,7 +95,7 @@ class Alerts(Story):
         self.alert("down", down)
         self.alert("up", self.path)
         repository, source, app = self.ready_app({"a.yaml": config_map("a")})
-        self.once("kustomization/app.", repository.head(), "Reconciliation finished")
+        self.once("kustomization/app.", repository.head(), f"ConfigMap/{self.namespace}/a created")
         self.assertEqual(self.sink.received(down), [])
         self.soon("it was tried", lambda: self.sink.attempts[down] >= 1)
         self.sink.heal(down)

@@ -7,7 +7,6 @@ import time
 from story import Story, config_map
 from support.cluster import Ref
 from support.daemons import NAMES
-from support.webhook_sink import slack_text
 
 APPS = 50
 
@@ -24,7 +23,7 @@ class Rollout(Story):
         print(f"          seed of the kills: {seed}", flush=True)
         dice = random.Random(seed)
         path = f"/{self.namespace}"
-        self.stand.alert(self.namespace, "chat", [Ref("", "Kustomization", "", "*")], path)
+        self.stand.alert(self.namespace, "hook", [Ref("", "Kustomization", "", "*")], path, type="generic")
         repository = self.repository(self.files("1"))
         source = self.stand.git_repository(self.namespace, "fleet", repository, interval="2s")
         apps = [self.stand.kustomization(self.namespace, f"app-{i:02d}", source, path=f"./apps/{i:02d}") for i in range(APPS)]
@@ -53,21 +52,19 @@ class Rollout(Story):
         self.assertEqual(found, {f"a-{i:02d}": "3" for i in range(APPS)})
 
     def check_alerts(self, path, last):
-        """One message per app for the last commit; for every other thing that was told, never a second."""
+        """One message per app for the last commit; and of nothing else that was told, a second."""
         def finished():
-            told = collections.Counter()
-            for message in self.stand.sink.received(path):
-                text = slack_text(message.body)
-                if "Reconciliation finished" in text and last in text:
-                    told[re.search(r"app-\d\d", text).group()] += 1
-            return told
+            return collections.Counter(body["involvedObject"]["name"] for body in self.bodies(path)
+                                       if body["reason"] == "ReconciliationSucceeded" and last in str(body["metadata"]))
         self.soon("every app's last commit is told", lambda: len(finished()) == APPS, 60)
         time.sleep(3)
-        twice = {name: count for name, count in finished().items() if count != 1}
-        self.assertEqual(twice, {})
-        texts = collections.Counter(re.sub(r"in [\d.]+m?s", "in a while", slack_text(m.body))
-                                    for m in self.stand.sink.received(path))
-        self.assertEqual({text: count for text, count in texts.items() if count > 1}, {})
+        self.assertEqual({name: count for name, count in finished().items() if count != 1}, {})
+        told = collections.Counter((body["involvedObject"]["name"], re.sub(r"in [\d.]+[µm]?s", "in a while", body["message"]),
+                                    str(body["metadata"])) for body in self.bodies(path))
+        self.assertEqual({thing: count for thing, count in told.items() if count > 1}, {})
+
+    def bodies(self, path):
+        return [message.body for message in self.stand.sink.received(path)]
 
 
 class Outages(Story):
@@ -99,7 +96,7 @@ class Outages(Story):
 
     def test_an_alert_of_what_happened_while_it_was_dead_is_sent_once(self):
         path = f"/{self.namespace}"
-        self.stand.alert(self.namespace, "chat", [Ref("", "Kustomization", "", "*")], path)
+        self.stand.alert(self.namespace, "hook", [Ref("", "Kustomization", "", "*")], path, type="generic")
         repository, source, app = self.ready_app({"a.yaml": config_map("a", key="1")})
         self.soon("the first is told", lambda: self.told(path, repository.head()))
         daemon = self.stand.daemons["notification-controller"]
@@ -115,7 +112,7 @@ class Outages(Story):
 
     def told(self, path, commit):
         return [m for m in self.stand.sink.received(path)
-                if commit in slack_text(m.body) and "Reconciliation finished" in slack_text(m.body)]
+                if m.body["reason"] == "ReconciliationSucceeded" and commit in str(m.body["metadata"])]
 
     def test_artifacts_survive_a_restart_of_the_source_controller(self):
         repository, source, app = self.ready_app({"a.yaml": config_map("a")})

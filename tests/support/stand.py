@@ -12,7 +12,7 @@ import shutil
 import tempfile
 
 from support import daemons
-from support.cluster import Cluster, Ref
+from support.cluster import Cluster, KubectlError, Ref
 from support.conditions import complaints, condition, is_ready
 from support.control_plane import ControlPlane
 from support.daemons import NAMESPACE, NAMES, ROOT, Daemon
@@ -192,7 +192,16 @@ class Stand:
     def describe(self, ref):
         logs = [f"--- log of {name}: last lines about {ref}, then last of all\n{_about(daemon, ref)}"
                 for name, daemon in self.daemons.items()]
-        return "\n".join([f"--- {ref}", self.cluster.yaml(ref), *logs])
+        return "\n".join([f"--- {ref}", self.cluster.yaml(ref), f"--- Events about {ref}", self._events(ref), *logs])
+
+    def _events(self, ref):
+        try:
+            found = self.cluster.events(ref)
+        except (KubectlError, OSError) as error:
+            return f"({error})"
+        return "\n".join(f"{e['metadata']['creationTimestamp']} {e.get('type')} {e.get('reason')} x{e.get('count', 1)} "
+                         f"{e.get('source', {}).get('component') or e.get('reportingComponent')}: {e.get('message', '')[:300]} "
+                         f"{e['metadata'].get('annotations', {})}" for e in found)
 
 
 class Senseless(Exception):
