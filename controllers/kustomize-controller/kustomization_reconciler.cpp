@@ -1,4 +1,4 @@
-#include "kustomize-controller/kustomization_reconciler.hpp"
+#include "kustomization_reconciler.hpp"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "api/names.hpp"
 #include "apply/health.hpp"
-#include "kustomize-controller/dependencies.hpp"
+#include "dependencies.hpp"
 
 namespace sluice::kustomize_controller {
 

@@ -33,11 +33,11 @@
 #include "controller/options.hpp"
 #include "controller/reconciler.hpp"
 #include "kube/rest_mapper.hpp"
-#include "kustomize-controller/drift_pacer.hpp"
-#include "kustomize-controller/options.hpp"
-#include "kustomize-controller/render.hpp"
-#include "kustomize-controller/run.hpp"
-#include "kustomize-controller/sources.hpp"
+#include "drift_pacer.hpp"
+#include "options.hpp"
+#include "render.hpp"
+#include "run.hpp"
+#include "sources.hpp"
 
 namespace sluice::kustomize_controller {
 

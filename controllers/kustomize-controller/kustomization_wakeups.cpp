@@ -2,8 +2,8 @@
 #include <utility>
 
 #include "api/names.hpp"
-#include "kustomize-controller/dependencies.hpp"
-#include "kustomize-controller/kustomization_reconciler.hpp"
+#include "dependencies.hpp"
+#include "kustomization_reconciler.hpp"
 
 namespace sluice::kustomize_controller {
 

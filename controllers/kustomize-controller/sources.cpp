@@ -1,4 +1,4 @@
-#include "kustomize-controller/sources.hpp"
+#include "sources.hpp"
 
 #include <utility>
 
