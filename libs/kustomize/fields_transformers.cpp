@@ -42,8 +42,8 @@ class ImageSetter {
   static Result<ImageSetter> make(const ImageSpec& spec) {
     ImageSetter setter(spec);
     // The name is a regular expression in kustomize, by accident or not.
-    SLUICE_TRY(setter.pattern_,
-               Pattern::compile("(?:" + spec.name + ")(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?"));
+    SLUICE_TRY(setter.pattern_, Pattern::compile_partial(
+                                    "^" + spec.name + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$"));
     return setter;
   }
 
@@ -226,7 +226,7 @@ Result<void> add_value(ResourceSet& set, const std::string& value, const Json& t
   for (const Json& target : targets) {
     SelectorSpec spec;
     if (const Json* selector = doc::find(target, {"selector"}); selector != nullptr) {
-      SLUICE_TRY(spec, parse_selector(*selector, "selector"));
+      SLUICE_TRY(spec, parse_selector(*selector, "selector", Strictness::config));
     }
     const std::string path(doc::find_string(target, {"fieldPath"}));
     if (path.empty()) return base::unexpected(ErrorKind::invalid, "targets: fieldPath is needed");

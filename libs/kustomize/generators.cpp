@@ -36,6 +36,7 @@ Result<void> read_env_file(std::string_view text, const std::string& file, Pairs
     while (!line.empty() && is_space(line[0])) line.remove_prefix(1);
     if (line.empty() || line[0] == '#') continue;
     const std::size_t equals = line.find('=');
+    if (equals == 0) continue;  // kustomize takes a line without a key for an empty one
     pairs.emplace_back(line.substr(0, equals), equals == std::string_view::npos ? "" : line.substr(equals + 1));
   }
   return {};

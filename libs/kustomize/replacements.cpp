@@ -76,8 +76,7 @@ Result<Json> source_value(const ResourceSet& set, const ReplacementSpec& spec) {
   auto value = lookup_field(resource->value, split_field_path(path));
   if (!value)
     return unexpected(std::move(value).error().with_context(fmt::format("source {}, {}", resource->describe(), path)));
-  if (*value == nullptr || (*value)->is_null() || ((*value)->is_structured() && (*value)->empty()) ||
-      ((*value)->is_string() && (*value)->get_ref<const std::string&>().empty())) {
+  if (*value == nullptr || (*value)->is_null() || ((*value)->is_structured() && (*value)->empty())) {
     return unexpected(ErrorKind::not_found, fmt::format("source {} has no field {}", resource->describe(), path));
   }
   if (source.options.delimiter.empty()) return **value;
@@ -126,10 +125,16 @@ MakeMissing shape_of(const Json& value, bool create) {
 // Where a path goes on behind a string that holds JSON or YAML, the value is
 // written into that text. False if this is no such path.
 Result<bool> write_into_text(Json& object, const FieldPath& path, const Json& value, MakeMissing make) {
-  Json* holder = &object;
-  std::size_t step = 0;
-  while (step < path.size() && holder->is_object() && holder->contains(path[step])) holder = &(*holder)[path[step++]];
-  if (!holder->is_string() || step == path.size()) return false;
+  Json* holder = nullptr;
+  std::size_t step = 1;
+  for (; step < path.size(); ++step) {
+    const FieldPath start(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(step));
+    const auto found = lookup_field(object, start);
+    if (!found || *found == nullptr || (*found)->is_structured()) continue;
+    holder = const_cast<Json*>(*found);  // of `object`, which may be changed
+    break;
+  }
+  if (holder == nullptr || !holder->is_string()) return false;
   const std::string text = holder->get<std::string>();
   auto inner = doc::parse_yaml(text);
   if (!inner || !inner->is_structured()) return false;
@@ -216,7 +221,7 @@ Result<std::vector<ReplacementSpec>> load_replacements(std::vector<ReplacementSp
     SLUICE_TRY(const Json value, folder.load_yaml(spec.path));
     // One replacement or a list of them.
     for (const Json& entry : value.is_array() ? value : Json::array({value})) {
-      auto parsed = parse_replacement(entry, "");
+      auto parsed = parse_replacement(entry, "", Strictness::config);
       if (!parsed) return unexpected(std::move(parsed).error().with_context(folder.path_of(spec.path)));
       loaded.push_back(*std::move(parsed));
     }

@@ -31,6 +31,14 @@ void Resource::remember_id() {
   past.push_back({now.name, std::string(now.effective_ns()), now.gvk.kind});
 }
 
+void Resource::settle_empty_nulls() {
+  for (const doc::EmptyNull& null : empty_nulls) {
+    if (!null.in_flow || !value.contains(null.place)) continue;
+    if (doc::Json& found = value.at(null.place); found.is_null()) found = "";
+  }
+  empty_nulls.clear();
+}
+
 std::string Resource::describe() const {
   std::string text(kind());
   if (!ns().empty()) text.append("/").append(ns());
