@@ -129,7 +129,7 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
     co_await std::move(remembering);
     co_return Attempt{};
   }
-  if (delivery.attempts == 0 && !delivery.marked_pending) report(delivery, error.message);
+  if (!delivery.marked_pending) report(delivery, error.message);
   note_trouble(provider, error.message);
   Attempt attempt{Outcome::failed, std::nullopt, false};
   if (error.retry_after) attempt.retry_after = *error.retry_after;
