@@ -122,8 +122,9 @@ rt::Task<void> watch_by_name(Waiting& waiting, Waited& waited) {
     waiting.changes->notify_all();
     return false;
   };
-  auto followed =
-      co_await follow_object(waiting.services.client, *waited.resource, waited.target.id.key(), std::move(seen));
+  auto following =
+      follow_object(waiting.services.client, *waited.resource, waited.target.id.key(), std::move(seen));
+  auto followed = co_await std::move(following);
   if (followed) co_return;
   // Told at the timeout: what forbids reading may be granted meanwhile, but not to this wait.
   set_state(waited, Health::failed, std::move(followed).error().message);
