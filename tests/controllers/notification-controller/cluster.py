@@ -53,6 +53,7 @@ class Receiver:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = 65536  # the answer in one segment: the second of two would wait 40 ms for an acknowledgement
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -275,8 +276,8 @@ def story_kill(c):
     thread = threading.Thread(target=killer)
     thread.start()
     try:
-        for batch in range(20):
-            c.emit(*[c.event(f"app-{i}", f"news {batch * 10 + i}") for i in range(10)])
+        for first in range(0, 200, 5):
+            c.emit(*[c.event(f"app-{n % 10}", f"news {n}") for n in range(first, first + 5)])
         until("all 200 arrived", lambda: len(set(sink.messages())) == 200, 120)
     finally:
         stop.set()
