@@ -176,6 +176,7 @@ def story_types(c):
     bot.answer = lambda request: (200, b'{"ok":true}')
     c.start()
     c.emit(c.event("old", "history"))
+    time.sleep(1.1)  # times in the API are whole seconds
     c.apply(secret("key", token="k3y"), secret("hook", address=hook.url + "/services/T/B/xyz"),
             secret("bot", token="xoxb-1\n"),
             provider("generic", generic), provider("signed", signed, "generic-hmac", secretRef={"name": "key"}),
