@@ -1,4 +1,4 @@
-#include "kustomize-controller/dependencies.hpp"
+#include "dependencies.hpp"
 
 #include "api/conditions.hpp"
 #include "api/names.hpp"

@@ -1,4 +1,4 @@
-#include "kustomize-controller/drift_pacer.hpp"
+#include "drift_pacer.hpp"
 
 #include <algorithm>
 

@@ -5,7 +5,7 @@
 
 #include "api/names.hpp"
 #include "apply/object_watch.hpp"
-#include "kustomize-controller/kustomization_reconciler.hpp"
+#include "kustomization_reconciler.hpp"
 
 namespace sluice::kustomize_controller {
 

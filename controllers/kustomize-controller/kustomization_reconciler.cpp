@@ -1,4 +1,4 @@
-#include "kustomize-controller/kustomization_reconciler.hpp"
+#include "kustomization_reconciler.hpp"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "api/names.hpp"
 #include "apply/health.hpp"
-#include "kustomize-controller/dependencies.hpp"
+#include "dependencies.hpp"
 
 namespace sluice::kustomize_controller {
 
@@ -126,7 +126,12 @@ controller::Steps<Run> KustomizationReconciler::steps() {
 rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
   const api::CrossNamespaceSourceReference ref = run.spec().source_ref;
   const api::ObjectKey key = api::resolve(ref, run.owner.namespace_);
-  run.context.progress("Reconciliation in progress");
+  constexpr std::string_view text = "Reconciliation in progress";
+  // What has taken the place of a cancelled wait is this run: no failure any more.
+  if (run.context.conditions.reason(api::condition::kReady) == api::reason::kHealthCheckCanceled) {
+    run.context.conditions.mark_unknown(api::condition::kReady, api::reason::kProgressing, text, run.context.stamp());
+  }
+  run.context.progress(text);
   unserved_.erase(run.owner.key());
   const bool is_external = ref.kind == api::kind::kExternalArtifact;
   std::string denied;
@@ -200,6 +205,9 @@ rt::Task<StepResult> KustomizationReconciler::check_dependencies(Run& run) {
 
 rt::Task<StepResult> KustomizationReconciler::read_variables(Run& run) {
   if (!run.spec().post_build) co_return kContinue;
+  if (!run.spec().post_build->substitute_from.empty()) {
+    services_.sources->watch_configs(common_.watch_configs_label_selector);
+  }
   rt::Task<Result<api::StringMap>> task =
       kustomize_controller::read_variables(run.context.client, *run.spec().post_build, run.owner.namespace_);
   auto variables = co_await std::move(task);

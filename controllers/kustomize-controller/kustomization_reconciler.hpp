@@ -33,11 +33,11 @@
 #include "controller/options.hpp"
 #include "controller/reconciler.hpp"
 #include "kube/rest_mapper.hpp"
-#include "kustomize-controller/drift_pacer.hpp"
-#include "kustomize-controller/options.hpp"
-#include "kustomize-controller/render.hpp"
-#include "kustomize-controller/run.hpp"
-#include "kustomize-controller/sources.hpp"
+#include "drift_pacer.hpp"
+#include "options.hpp"
+#include "render.hpp"
+#include "run.hpp"
+#include "sources.hpp"
 
 namespace sluice::kustomize_controller {
 
@@ -97,6 +97,7 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   controller::StepFailure failed(Run& run, std::string_view reason, base::Error error);
   void wake_for_artifact(const std::string& source, const std::string& digest);
   void wake_for_definitions();
+  void wake_for_config(const std::string& config);
   void wake_for_drift(const api::ObjectKey& owner, const api::ObjectId& id);
 
   ReconcilerServices services_;

@@ -2,8 +2,8 @@
 #include <utility>
 
 #include "api/names.hpp"
-#include "kustomize-controller/dependencies.hpp"
-#include "kustomize-controller/kustomization_reconciler.hpp"
+#include "dependencies.hpp"
+#include "kustomization_reconciler.hpp"
 
 namespace sluice::kustomize_controller {
 
@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* kBySource = "source";
 constexpr const char* kByDependency = "dependsOn";
+constexpr const char* kByConfig = "substituteFrom";
 
 std::vector<std::string> source_of(const doc::Json& object) {
   std::string space(doc::find_string(object, {"spec", "sourceRef", "namespace"}));
@@ -31,6 +32,22 @@ std::vector<std::string> dependencies_of(const doc::Json& object) {
   return names;
 }
 
+std::vector<std::string> configs_of(const doc::Json& object) {
+  std::vector<std::string> names;
+  const auto* list = doc::find(object, {"spec", "postBuild", "substituteFrom"});
+  if (list == nullptr || !list->is_array()) return names;
+  for (const auto& ref : *list) {
+    const api::ObjectKey key{std::string(api::namespace_of(object)), std::string(doc::find_string(ref, {"name"}))};
+    names.push_back(source_id(std::string(doc::find_string(ref, {"kind"})), key));
+  }
+  return names;
+}
+
+bool is_suspended(const doc::Json& object) {
+  const auto* suspend = doc::find(object, {"spec", "suspend"});
+  return suspend != nullptr && suspend->is_boolean() && suspend->get<bool>();
+}
+
 }  // namespace
 
 void KustomizationReconciler::attach(controller::Controller& controller) {
@@ -38,6 +55,7 @@ void KustomizationReconciler::attach(controller::Controller& controller) {
   controller::WatchCache& cache = controller.cache();
   cache.add_index(kBySource, source_of);
   cache.add_index(kByDependency, dependencies_of);
+  cache.add_index(kByConfig, configs_of);
   controller.watch(cache, [&cache](const controller::Object& before, const controller::Object& now) {
     std::vector<api::ObjectKey> keys;
     if (!before || !now || !matters_to_dependents(*before, *now)) return keys;
@@ -52,6 +70,9 @@ void KustomizationReconciler::attach(controller::Controller& controller) {
   };
   services_.sources->on_definitions = [weak] {
     if (const auto self = weak.lock()) self->wake_for_definitions();
+  };
+  services_.sources->on_config = [weak](const std::string& config) {
+    if (const auto self = weak.lock()) self->wake_for_config(config);
   };
   services_.live->on_drift = [weak](const api::ObjectKey& owner, const api::ObjectId& id) {
     if (const auto self = weak.lock()) self->wake_for_drift(owner, id);
@@ -71,9 +92,15 @@ void KustomizationReconciler::wake_for_definitions() {
   for (const api::ObjectKey& key : unserved_) controller_->enqueue(key);
 }
 
+void KustomizationReconciler::wake_for_config(const std::string& config) {
+  for (const auto& object : controller_->cache().by_index(kByConfig, config)) {
+    controller_->supersede(api::key_of(*object));
+  }
+}
+
 void KustomizationReconciler::wake_for_drift(const api::ObjectKey& owner, const api::ObjectId& id) {
   const auto object = controller_->cache().find(owner);
-  if (!object || api::is_being_deleted(*object)) return;
+  if (!object || api::is_being_deleted(*object) || is_suspended(*object)) return;
   services_.metrics.count("sluice_kustomize_drift_total", "Objects found changed or deleted by somebody else.",
                           {{"kind", id.kind}});
   const base::Duration delay = pacer_.seen(owner, services_.clock.steady());

@@ -4,8 +4,8 @@
 
 #include "api/names.hpp"
 #include "controller/app.hpp"
-#include "kustomize-controller/kustomization_reconciler.hpp"
-#include "kustomize-controller/options.hpp"
+#include "kustomization_reconciler.hpp"
+#include "options.hpp"
 
 namespace {
 

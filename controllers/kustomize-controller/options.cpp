@@ -1,4 +1,4 @@
-#include "kustomize-controller/options.hpp"
+#include "options.hpp"
 
 namespace sluice::kustomize_controller {
 

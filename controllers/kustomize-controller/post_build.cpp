@@ -1,4 +1,4 @@
-#include "kustomize-controller/post_build.hpp"
+#include "post_build.hpp"
 
 #include <algorithm>
 #include <utility>

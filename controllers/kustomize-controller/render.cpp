@@ -1,4 +1,4 @@
-#include "kustomize-controller/render.hpp"
+#include "render.hpp"
 
 #include <fmt/format.h>
 

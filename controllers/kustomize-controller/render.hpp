@@ -21,7 +21,7 @@
 #include "base/file_view.hpp"
 #include "base/result.hpp"
 #include "doc/json.hpp"
-#include "kustomize-controller/post_build.hpp"
+#include "post_build.hpp"
 
 namespace sluice::kustomize_controller {
 

@@ -14,7 +14,7 @@
 #include "base/clock.hpp"
 #include "controller/run_context.hpp"
 #include "kube/client.hpp"
-#include "kustomize-controller/render.hpp"
+#include "render.hpp"
 
 namespace sluice::kustomize_controller {
 

@@ -1,4 +1,4 @@
-#include "kustomize-controller/sources.hpp"
+#include "sources.hpp"
 
 #include <utility>
 
@@ -98,6 +98,34 @@ void Sources::watch_kind(const kube::Resource& resource) {
   };
   cache->subscribe(std::move(handlers));
   services_.runtime.spawn("sources " + resource.plural, run_cache(cache), rt::AtShutdown::cancel);
+}
+
+void Sources::watch_configs(const std::string& label_selector) {
+  if (!configs_.empty()) return;
+  for (const kube::Resource& resource : {kube::Resource{"", "v1", "ConfigMap", "configmaps", true},
+                                         kube::Resource{"", "v1", "Secret", "secrets", true}}) {
+    controller::WatchCacheOptions options;
+    options.resource = resource;
+    options.namespace_ = services_.namespace_;
+    options.label_selector = label_selector;
+    options.metadata_only = true;
+    options.transform = cut_definition;
+    auto cache =
+        std::make_shared<controller::WatchCache>(services_.client, services_.clock, services_.log, std::move(options));
+    configs_[resource.kind] = cache;
+    auto tell = [weak = weak_from_this(), kind = resource.kind](const Object& object) {
+      const auto self = weak.lock();
+      // What is there from the start was read, or will be, by the runs at the start.
+      if (!self || !self->on_config || !self->configs_[kind]->has_synced()) return;
+      self->on_config(source_id(kind, api::key_of(*object)));
+    };
+    controller::CacheHandlers handlers;
+    handlers.added = tell;
+    handlers.updated = [tell](const Object&, const Object& now) { tell(now); };
+    handlers.deleted = tell;
+    cache->subscribe(std::move(handlers));
+    services_.runtime.spawn("configs " + resource.plural, run_cache(cache), rt::AtShutdown::cancel);
+  }
 }
 
 rt::Task<Result<Object>> Sources::read(kube::Resource resource, api::ObjectKey key) {

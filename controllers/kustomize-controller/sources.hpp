@@ -34,7 +34,7 @@ struct SourceServices {
   std::string namespace_;  // that watches are limited to; "": all
 };
 
-// "GitRepository/flux-system/apps": how sources are told apart here.
+// "GitRepository/flux-system/apps": how sources and configuration are told apart here.
 std::string source_id(const std::string& kind, const api::ObjectKey& key);
 
 class Sources : public std::enable_shared_from_this<Sources> {
@@ -46,8 +46,13 @@ class Sources : public std::enable_shared_from_this<Sources> {
   // A CustomResourceDefinition came or changed: what was not served may be now.
   std::function<void()> on_definitions;
 
+  // A ConfigMap or Secret with the label for it came, changed or went.
+  std::function<void(const std::string& id)> on_config;
+
   // Starts looking out for definitions.
   void start();
+  // Starts watching ConfigMaps and Secrets with matching labels; cheap when done before.
+  void watch_configs(const std::string& label_selector);
   // The source. `not_found` where it is not there, with reason "NoKindMatch"
   // where its kind is not served.
   rt::Task<base::Result<controller::Object>> find(api::CrossNamespaceSourceReference ref, api::ObjectKey key);
@@ -60,6 +65,7 @@ class Sources : public std::enable_shared_from_this<Sources> {
   SourceServices services_;
   std::map<std::string, std::shared_ptr<controller::WatchCache>> kinds_;
   std::shared_ptr<controller::WatchCache> definitions_;
+  std::map<std::string, std::shared_ptr<controller::WatchCache>> configs_;
 };
 
 }  // namespace sluice::kustomize_controller

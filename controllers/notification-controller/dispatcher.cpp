@@ -28,13 +28,14 @@ std::optional<base::TimePoint> in_force_since(const api::Alert& alert) {
 }  // namespace
 
 Dispatcher::Dispatcher(controller::Services services, controller::WatchCache& alerts,
-                       controller::WatchCache& providers, Sources& sources, Courier& courier,
+                       controller::WatchCache& providers, Sources& sources, Courier& courier, Journal& journal,
                        DispatcherOptions options)
     : services_(std::move(services)),
       alerts_(alerts),
       providers_(providers),
       sources_(sources),
       courier_(courier),
+      journal_(journal),
       options_(std::move(options)),
       labels_([&sources](const InvolvedObject& object) { return sources.labels_of(object); }) {}
 
@@ -150,8 +151,34 @@ void Dispatcher::object_appeared(const InvolvedObject& object) {
   }
 }
 
+// What the Event says, or what this process or the last one knows beyond that.
+std::optional<DeliveryMark> Dispatcher::mark_of(const doc::Json& event, std::string_view alert_uid) const {
+  auto written = read_mark(event, alert_uid);
+  const DeliveryMark* noted = journal_.find(api::uid_of(event), alert_uid);
+  if (noted == nullptr) return written;
+  const bool is_newer = !written || written->state == DeliveryState::none || noted->last > written->last ||
+                        (noted->last == written->last && noted->count > written->count);
+  return is_newer ? *noted : written;
+}
+
+// The last process was killed before it could write to the Event.
+void Dispatcher::make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what) {
+  const DeliveryMark* noted = journal_.find(what.event_uid, rule.uid);
+  if (noted == nullptr || taken_.contains(taken_key(what, rule.uid))) return;
+  const DeliveryMark mark = *noted;
+  const bool is_missing = mark_of(event, rule.uid) == mark && read_mark(event, rule.uid) != mark;
+  journal_.forget(what.event_uid, rule.uid);  // it is in the file until the next start
+  if (!is_missing) return;
+  Delivery delivery;
+  delivery.alert = rule.key;
+  delivery.alert_uid = rule.uid;
+  delivery.occurrence = what;
+  taken_.insert(taken_key(what, rule.uid));
+  tasks_.spawn(services_.runtime.context(), write_late_mark(std::move(delivery), mark));
+}
+
 void Dispatcher::take_in_mark(const AlertRule& rule, const doc::Json& event) {
-  const auto mark = read_mark(event, rule.uid);
+  const auto mark = mark_of(event, rule.uid);
   if (!mark || mark->state == DeliveryState::none) return;
   base::TimePoint& last = last_alike_[alike_key(rule.uid, mark->digest)];
   last = std::max(last, mark->last);
@@ -167,13 +194,15 @@ bool Dispatcher::is_for_others(const AlertRule& rule, const Occurrence& what) co
 void Dispatcher::consider(const AlertRule& rule, const doc::Json& event, const Occurrence& what) {
   if (taken_.contains(taken_key(what, rule.uid))) return;
   JudgeInput input;
-  input.mark = read_mark(event, rule.uid);
+  input.mark = mark_of(event, rule.uid);
   input.since = rule.since;
   input.now = services_.clock.now();
   input.window = options_.rate_limit_interval;
   const auto alike = last_alike_.find(alike_key(rule.uid, what.digest));
   if (alike != last_alike_.end()) input.last_alike = alike->second;
-  if (judge(what, input) != Verdict::due) return;
+  const Verdict verdict = judge(what, input);
+  if (verdict == Verdict::covered) make_up_for_mark(rule, event, what);
+  if (verdict != Verdict::due) return;
   if (!rule.wants(what, labels_) || is_for_others(rule, what)) return;
   Delivery delivery;
   delivery.alert = rule.key;

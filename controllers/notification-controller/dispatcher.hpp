@@ -20,6 +20,7 @@
 #include "controller/app.hpp"
 #include "courier.hpp"
 #include "delivery_mark.hpp"
+#include "journal.hpp"
 #include "outbox.hpp"
 #include "sources.hpp"
 
@@ -35,7 +36,7 @@ class Dispatcher {
  public:
   // All outlive this.
   Dispatcher(controller::Services services, controller::WatchCache& alerts, controller::WatchCache& providers,
-             Sources& sources, Courier& courier, DispatcherOptions options);
+             Sources& sources, Courier& courier, Journal& journal, DispatcherOptions options);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
@@ -68,7 +69,10 @@ class Dispatcher {
   void scan(const AlertRule& rule, std::string_view kind);
   void event_changed(const doc::Json& event);
   void object_appeared(const InvolvedObject& object);
+  std::optional<DeliveryMark> mark_of(const doc::Json& event, std::string_view alert_uid) const;
   void take_in_mark(const AlertRule& rule, const doc::Json& event);
+  void make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
+  rt::Task<void> write_late_mark(Delivery delivery, DeliveryMark mark);
   void consider(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
   bool is_for_others(const AlertRule& rule, const Occurrence& what) const;
   void enqueue(const AlertRule& rule, Delivery delivery);
@@ -79,6 +83,7 @@ class Dispatcher {
   rt::Task<Attempt> attempt(api::ObjectKey outbox, Delivery delivery);
   rt::Task<Attempt> conclude(api::ObjectKey provider, Delivery delivery, base::Result<void> sent);
   rt::Task<void> remember(Delivery delivery, DeliveryState state);
+  rt::Task<void> write_until_written(Delivery delivery, DeliveryMark mark);
   rt::Task<bool> write_mark(Delivery delivery, DeliveryMark mark);
   void note_trouble(const api::ObjectKey& provider, std::string message);
   void report(const Delivery& delivery, const std::string& message);
@@ -89,6 +94,7 @@ class Dispatcher {
   controller::WatchCache& providers_;
   Sources& sources_;
   Courier& courier_;
+  Journal& journal_;
   DispatcherOptions options_;
   LabelLookup labels_;
   std::map<api::ObjectKey, Rule> rules_;

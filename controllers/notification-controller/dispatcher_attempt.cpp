@@ -129,7 +129,7 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
     co_await std::move(remembering);
     co_return Attempt{};
   }
-  if (delivery.attempts == 0 && !delivery.marked_pending) report(delivery, error.message);
+  if (!delivery.marked_pending) report(delivery, error.message);
   note_trouble(provider, error.message);
   Attempt attempt{Outcome::failed, std::nullopt, false};
   if (error.retry_after) attempt.retry_after = *error.retry_after;
@@ -152,6 +152,21 @@ rt::Task<void> Dispatcher::remember(Delivery delivery, DeliveryState state) {
   mark.count = delivery.occurrence.count;
   mark.last = delivery.occurrence.last;
   mark.digest = delivery.occurrence.digest;
+  journal_.note(delivery.occurrence.event_uid, delivery.alert_uid, mark);
+  rt::Task<void> writing = write_until_written(delivery, std::move(mark));
+  co_await std::move(writing);
+  journal_.forget(delivery.occurrence.event_uid, delivery.alert_uid);
+  release(delivery);
+}
+
+// Of a delivery of the last process, which the journal tells of.
+rt::Task<void> Dispatcher::write_late_mark(Delivery delivery, DeliveryMark mark) {
+  rt::Task<void> writing = write_until_written(delivery, std::move(mark));
+  co_await std::move(writing);
+  release(delivery);
+}
+
+rt::Task<void> Dispatcher::write_until_written(Delivery delivery, DeliveryMark mark) {
   base::Duration pause = kFirstMarkPause;
   int tries_at_end = 0;
   for (;;) {
@@ -162,7 +177,6 @@ rt::Task<void> Dispatcher::remember(Delivery delivery, DeliveryState state) {
     co_await rt::sleep_for(pause);
     pause = std::min(pause * 2, kLongestMarkPause);
   }
-  release(delivery);
 }
 
 // True when there is nothing more to write.

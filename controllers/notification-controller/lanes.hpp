@@ -25,8 +25,7 @@ struct Delivery {
   std::string alert_uid;
   Occurrence occurrence;
   std::string id;  // see delivery_id
-  bool marked_pending = false;
-  int attempts = 0;
+  bool marked_pending = false;  // its Event says that it was tried in vain
 };
 
 class Lanes {

@@ -8,6 +8,7 @@
 #include "controller/app.hpp"
 #include "courier.hpp"
 #include "dispatcher.hpp"
+#include "journal.hpp"
 #include "provider_reconciler.hpp"
 #include "sources.hpp"
 
@@ -17,10 +18,13 @@ using namespace sluice;
 
 struct OwnOptions {
   base::Duration rate_limit_interval = std::chrono::minutes(5);
+  std::string delivery_journal = "/tmp/notification-controller.journal";
 };
 
 void add_flags(controller::FlagSet& flags, OwnOptions& own) {
   flags.add("rate-limit-interval", own.rate_limit_interval, "Time in which the same news is not sent again.");
+  flags.add("delivery-journal", own.delivery_journal,
+            "File that narrows what a kill leaves in doubt; it may be lost. Empty for none.");
   flags.accept_without_effect("receiverAddr", false, "Receivers are not implemented yet.");
   flags.accept_without_effect("export-http-path-metrics", true, "there is no event server.");
 }
@@ -36,6 +40,7 @@ struct Daemon : std::enable_shared_from_this<Daemon> {
   controller::WatchCache& alerts;
   controller::WatchCache& providers;
   notification::HttpCourier courier;
+  notification::Journal journal;
   notification::Sources sources;
   notification::Dispatcher dispatcher;
 };
@@ -59,6 +64,7 @@ Daemon::Daemon(controller::App& app, const OwnOptions& own)
     : alerts(cache_of(app, api::kind::kAlert, "alerts")),
       providers(cache_of(app, api::kind::kProvider, "providers")),
       courier(app.runtime(), app.client()),
+      journal(own.delivery_journal, app.log()),
       sources(
           app.runtime(), app.log(),
           [&app](controller::WatchCacheOptions options) -> controller::WatchCache& {
@@ -67,7 +73,7 @@ Daemon::Daemon(controller::App& app, const OwnOptions& own)
           [&app](std::string group, std::string kind) {
             return app.mapper().resource_for_group_kind(std::move(group), std::move(kind));
           }),
-      dispatcher(app.services(), alerts, providers, sources, courier, dispatcher_options(app, own)) {}
+      dispatcher(app.services(), alerts, providers, sources, courier, journal, dispatcher_options(app, own)) {}
 
 void Daemon::start(controller::App& app) {
   const bool own_namespace_only = app.options().no_cross_namespace_refs;

@@ -76,7 +76,6 @@ rt::Task<void> Outbox::run() {
     const Attempt attempt = co_await std::move(task);
     if (attempt.outcome == Outcome::failed) {
       Delivery& head = lanes_.head(lane);
-      head.attempts += 1;
       head.marked_pending = head.marked_pending || attempt.marked_pending;
       lanes_.fail(lane, clock_.steady(), attempt.retry_after);
     } else {

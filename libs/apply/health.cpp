@@ -131,7 +131,7 @@ rt::Task<void> watch_by_name(Waiting& waiting, Waited& waited) {
 }
 
 rt::Task<void> resolve(Waiting& waiting, Waited& waited) {
-  const HealthTarget& target = waited.target;
+  HealthTarget& target = waited.target;
   Result<kube::Resource> found = base::unexpected(ErrorKind::internal, "");
   if (target.version.empty()) {
     found = co_await waiting.services.mapper->resource_for_group_kind(target.id.group, target.id.kind);
@@ -144,6 +144,8 @@ rt::Task<void> resolve(Waiting& waiting, Waited& waited) {
     co_return;
   }
   waited.resource = *std::move(found);
+  if (!waited.resource->namespaced) target.id.namespace_.clear();
+  if (waited.resource->namespaced && target.id.namespace_.empty()) target.id.namespace_ = waiting.owner.namespace_;
   LiveObjects& live = *waiting.services.live;
   live.watch(*waited.resource);
   const bool current = co_await live.wait_current(*waited.resource, kWatchStart);

@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <limits>
+#include <optional>
 
 namespace sluice::base {
 namespace {
@@ -75,6 +76,62 @@ constexpr std::array<Unit, 8> kUnits{{{"ns", 1},
                                       {"s", 1'000'000'000},
                                       {"m", 60'000'000'000},
                                       {"h", 3'600'000'000'000}}};
+
+constexpr std::uint64_t kMaxNanos = 1ULL << 63U;
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// Takes the digits at the front of `rest`. False if the number is over kMaxNanos.
+bool take_number(std::string_view& rest, std::uint64_t& value) {
+  for (value = 0; !rest.empty() && is_digit(rest.front()); rest.remove_prefix(1)) {
+    const auto digit = static_cast<unsigned>(rest.front() - '0');
+    if (value > (kMaxNanos - digit) / 10) return false;
+    value = value * 10 + digit;
+  }
+  return true;
+}
+
+// Takes the digits after the point as a numerator and its power of ten. What a
+// 64-bit numerator cannot hold is dropped, as Go does.
+void take_fraction(std::string_view& rest, std::uint64_t& numerator, double& scale) {
+  numerator = 0;
+  scale = 1;
+  for (bool full = false; !rest.empty() && is_digit(rest.front()); rest.remove_prefix(1)) {
+    const auto digit = static_cast<unsigned>(rest.front() - '0');
+    full = full || numerator > (kMaxNanos - 1) / 10 || numerator * 10 + digit > kMaxNanos;
+    if (full) continue;
+    numerator = numerator * 10 + digit;
+    scale *= 10;
+  }
+}
+
+// Takes one number with its unit, "1.5h", and gives its nanoseconds; what is
+// below one is cut off.
+std::optional<std::uint64_t> take_part(std::string_view& rest) {
+  const std::size_t before = rest.size();
+  std::uint64_t whole = 0;
+  if (!take_number(rest, whole)) return std::nullopt;
+  std::size_t digits = before - rest.size();
+  std::uint64_t numerator = 0;
+  double scale = 1;
+  if (rest.starts_with('.')) {
+    rest.remove_prefix(1);
+    const std::size_t after_point = rest.size();
+    take_fraction(rest, numerator, scale);
+    digits += after_point - rest.size();
+  }
+  if (digits == 0) return std::nullopt;
+  const auto unit = std::find_if(kUnits.begin(), kUnits.end(),
+                                 [rest](const Unit& candidate) { return rest.starts_with(candidate.name); });
+  if (unit == kUnits.end()) return std::nullopt;
+  rest.remove_prefix(unit->name.size());
+  const auto nanos = static_cast<std::uint64_t>(unit->nanos);
+  if (whole > kMaxNanos / nanos) return std::nullopt;
+  // The same floating-point steps as Go takes, so that they round alike.
+  const auto below = static_cast<std::uint64_t>(static_cast<double>(numerator) * (static_cast<double>(nanos) / scale));
+  const std::uint64_t sum = whole * nanos + below;
+  return sum > kMaxNanos ? std::nullopt : std::optional<std::uint64_t>(sum);
+}
 
 // "1.50" -> "1.5", "2.000" -> "2"
 std::string trim_fraction(std::string digits) {
@@ -149,46 +206,20 @@ Result<TimePoint> parse_time(std::string_view text) {
 
 Result<Duration> parse_duration(std::string_view text) {
   std::string_view rest = text;
-  bool negative = false;
-  if (!rest.empty() && (rest.front() == '-' || rest.front() == '+')) {
-    negative = rest.front() == '-';
-    rest.remove_prefix(1);
-  }
+  const bool negative = rest.starts_with('-');
+  if (negative || rest.starts_with('+')) rest.remove_prefix(1);
   if (rest == "0") return Duration{0};
   if (rest.empty()) return bad_duration(text);
-  long double total = 0;
-  std::int64_t exact = 0;
+  std::uint64_t total = 0;  // of nanoseconds
   while (!rest.empty()) {
-    std::size_t digits = 0;
-    std::int64_t whole = 0;
-    while (digits < rest.size() && rest[digits] >= '0' && rest[digits] <= '9') {
-      if (whole > (std::numeric_limits<std::int64_t>::max() - 9) / 10) return bad_duration(text);
-      whole = whole * 10 + (rest[digits++] - '0');
-    }
-    std::size_t used = digits;
-    long double fraction = 0;
-    if (used < rest.size() && rest[used] == '.') {
-      long double scale = 0.1L;
-      for (++used; used < rest.size() && rest[used] >= '0' && rest[used] <= '9'; ++used, ++digits, scale /= 10) {
-        fraction += scale * static_cast<long double>(rest[used] - '0');
-      }
-    }
-    if (digits == 0) return bad_duration(text);
-    rest.remove_prefix(used);
-    const Unit* unit = nullptr;
-    for (const Unit& candidate : kUnits) {
-      if (rest.substr(0, candidate.name.size()) == candidate.name) {
-        unit = &candidate;
-        break;
-      }
-    }
-    if (unit == nullptr) return bad_duration(text);
-    rest.remove_prefix(unit->name.size());
-    total += (static_cast<long double>(whole) + fraction) * static_cast<long double>(unit->nanos);
-    if (total > static_cast<long double>(std::numeric_limits<std::int64_t>::max())) return bad_duration(text);
-    exact += whole * unit->nanos + static_cast<std::int64_t>(fraction * static_cast<long double>(unit->nanos) + 0.5L);
+    const auto part = take_part(rest);
+    if (!part || *part > kMaxNanos - total) return bad_duration(text);
+    total += *part;
   }
-  return Duration{negative ? -exact : exact};
+  // As in Go, only a negative duration reaches the 2^63rd nanosecond.
+  if (negative) return Duration{static_cast<std::int64_t>(0 - total)};
+  if (total == kMaxNanos) return bad_duration(text);
+  return Duration{static_cast<std::int64_t>(total)};
 }
 
 std::string format_duration(Duration duration) {

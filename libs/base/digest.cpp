@@ -3,6 +3,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 
 namespace sluice::base {
@@ -52,6 +54,16 @@ std::string to_hex(const unsigned char* bytes, std::size_t size) {
 }
 
 constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr unsigned char kNoDigit = 0xFF;
+
+constexpr std::array<unsigned char, 256> kBase64Values = [] {
+  std::array<unsigned char, 256> values{};
+  values.fill(kNoDigit);
+  for (std::size_t i = 0; i < kBase64.size(); ++i) {
+    values[static_cast<unsigned char>(kBase64[i])] = static_cast<unsigned char>(i);
+  }
+  return values;
+}();
 
 }  // namespace
 
@@ -155,11 +167,11 @@ Result<std::string> base64_decode(std::string_view text) {
       ++padding;
       continue;
     }
-    const std::size_t value = kBase64.find(c);
-    if (value == std::string_view::npos || padding > 0) {
+    const unsigned value = kBase64Values[static_cast<unsigned char>(c)];
+    if (value == kNoDigit || padding > 0) {
       return unexpected(ErrorKind::invalid, "not base64: unexpected character");
     }
-    group = (group << 6U) | static_cast<unsigned>(value);
+    group = (group << 6U) | value;
     if (++digits % 4 == 0) {
       out.push_back(static_cast<char>(group >> 16U & 0xFFU));
       out.push_back(static_cast<char>(group >> 8U & 0xFFU));

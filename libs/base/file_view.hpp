@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,27 +46,46 @@ Result<std::string> join_path(std::string_view base, std::string_view relative);
 std::unique_ptr<FileView> make_memory_view(std::map<std::string, std::string, std::less<>> files);
 
 // Files below a folder of this machine. Symbolic links are followed only while
-// they stay below it. `max_file_size` in bytes bounds one read.
+// they stay below it, and nobody who changes the tree meanwhile can lead a read
+// out of it; an absolute link is taken to leave it. `max_file_size` in bytes
+// bounds one read. Blocks; safe from several threads.
 Result<std::unique_ptr<FileView>> make_disk_view(const std::string& root, std::uint64_t max_file_size = 64U << 20U);
 
+// A whole tree by its content: "path" -> sha256 hex for a file, "path/" -> ""
+// for a folder (those that hold files may be left out).
+using DigestMap = std::map<std::string, std::string, std::less<>>;
+
+// Reads and hashes all there is. Blocks. `io`, `too_large` (a million entries,
+// or 64 levels), `cancelled`. What cannot be read for another reason has its
+// record (see RecordingView) in place of a digest.
+Result<DigestMap> digest_tree(const FileView& view, std::stop_token stop = {});
+
 // Passes on to another view and remembers what was asked and answered, so that
-// a caller can prove that a result still stands.
+// a caller can prove that a result still stands. For one thread.
 class RecordingView final : public FileView {
  public:
+  // What was asked -> what was answered. "path": it was read, "path/": listed,
+  // "path//": its type was asked for. The answer is the sha256 hex of bytes or
+  // listing, "file" or "directory", "-" for "nothing is there", or "!" and the
+  // kind of another error. Questions about paths that no tree can have
+  // ("..", "/x") are not recorded.
+  using Records = std::map<std::string, std::string, std::less<>>;
+
   explicit RecordingView(const FileView& inner) : inner_(inner) {}
   Result<std::string> read(std::string_view path) const override;
   Result<std::vector<DirEntry>> list(std::string_view path) const override;
   Result<FileType> type(std::string_view path) const override;
 
-  // Path -> sha256 hex of what was read there ("-" for "nothing is there");
-  // a listing is recorded under its path with a trailing '/'.
-  const std::map<std::string, std::string, std::less<>>& records() const { return records_; }
-  // True if `view` would answer every recorded question as before.
-  static bool still_holds(const std::map<std::string, std::string, std::less<>>& records, const FileView& view);
+  const Records& records() const { return records_; }
+  // True if `view` would answer every recorded question as before. Reads every
+  // file again. After an I/O error nothing holds: nobody knows what is there.
+  static bool still_holds(const Records& records, const FileView& view);
+  // The same without a look at any file.
+  static bool still_holds(const Records& records, const DigestMap& tree);
 
  private:
   const FileView& inner_;
-  mutable std::map<std::string, std::string, std::less<>> records_;
+  mutable Records records_;
 };
 
 }  // namespace sluice::base

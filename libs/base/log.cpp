@@ -1,8 +1,10 @@
 #include "base/log.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
@@ -42,9 +44,26 @@ void append_fields(std::string& line, const std::vector<LogField>& fields, bool 
   }
 }
 
+constexpr int kPatienceMs = 1000;
+
+// On a console too a line is one line, and moves no cursor.
+std::string plain(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
+  }
+  return out;
+}
+
 void write_whole(int fd, std::string_view line) {
   while (!line.empty()) {
     const ssize_t written = ::write(fd, line.data(), line.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      // Somebody made the terminal or pipe that we share non-blocking. Half a line is worse than a wait.
+      pollfd writable{fd, POLLOUT, 0};
+      if (::poll(&writable, 1, kPatienceMs) > 0 || errno == EINTR) continue;
+    }
     if (written <= 0) return;  // nowhere left to complain to
     line.remove_prefix(static_cast<std::size_t>(written));
   }
@@ -106,7 +125,7 @@ void Logger::write(LogLevel level, std::string_view message, const std::vector<L
   stamp.erase(stamp.size() - 4, 3);  // milliseconds are enough for a log
   std::string line;
   if (sink_->console) {
-    line = fmt::format("{} {:5} {}", stamp, level_name(level), message);
+    line = fmt::format("{} {:5} {}", stamp, level_name(level), plain(message));
   } else {
     line = fmt::format(R"({{"level":"{}","ts":"{}","msg":{})", level_name(level), stamp, json_string(message));
   }

@@ -153,7 +153,12 @@ class Printer {
       out_ += text;
       if (complex) out_.append("\n").append(indent, ' ');
       out_ += ':';
-      member(child, indent);
+      if (complex && child.is_structured() && !child.empty()) {
+        out_ += ' ';
+        value(child, indent + 2);
+      } else {
+        member(child, indent);
+      }
     };
     const std::string* last = nullptr;
     bool in_order = true;

@@ -5,7 +5,10 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <array>
+#include <charconv>
 #include <istream>
+#include <optional>
 #include <streambuf>
 #include <unordered_map>
 
@@ -48,6 +51,117 @@ std::string key_text(const Json& key) {
   return key.dump();
 }
 
+void append_utf8(std::string& out, std::uint32_t c) {
+  if (c < 0x80) {
+    out += static_cast<char>(c);
+  } else if (c < 0x800) {
+    out += static_cast<char>(0xC0U | (c >> 6U));
+    out += static_cast<char>(0x80U | (c & 0x3FU));
+  } else if (c < 0x10000) {
+    out += static_cast<char>(0xE0U | (c >> 12U));
+    out += static_cast<char>(0x80U | ((c >> 6U) & 0x3FU));
+    out += static_cast<char>(0x80U | (c & 0x3FU));
+  } else {
+    out += static_cast<char>(0xF0U | (c >> 18U));
+    out += static_cast<char>(0x80U | ((c >> 12U) & 0x3FU));
+    out += static_cast<char>(0x80U | ((c >> 6U) & 0x3FU));
+    out += static_cast<char>(0x80U | (c & 0x3FU));
+  }
+}
+
+// Reads a quoted scalar of several lines anew: yaml-cpp folds line breaks at
+// its ends in another way than the specification has it. Nothing if `text`
+// does not start with such a scalar.
+class QuotedLines {
+ public:
+  explicit QuotedLines(std::string_view text) : text_(text) {}
+
+  std::optional<std::string> read() {
+    if (text_.empty() || (text_[0] != '"' && text_[0] != '\'')) return std::nullopt;
+    const char quote = text_[0];
+    bool several_lines = false;
+    for (at_ = 1; at_ < text_.size();) {
+      const char c = text_[at_];
+      if (c == quote && quote == '\'' && next() == '\'') {
+        take_white();
+        out_ += '\'';
+        at_ += 2;
+      } else if (c == quote) {
+        take_white();
+        return several_lines ? std::optional(std::move(out_)) : std::nullopt;
+      } else if (c == '\n') {
+        several_lines = true;
+        fold();
+      } else if (c == ' ' || c == '\t') {
+        white_ += c;
+        ++at_;
+      } else if (c == '\\' && quote == '"') {
+        take_white();
+        if (!escape()) return std::nullopt;
+      } else {
+        take_white();
+        out_ += c;
+        ++at_;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  char next() const { return at_ + 1 < text_.size() ? text_[at_ + 1] : '\0'; }
+  void take_white() {
+    out_ += white_;
+    white_.clear();
+  }
+  void skip_white() {
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
+  }
+  // Blank lines are line breaks; a single break is a space.
+  void fold(bool escaped = false) {
+    white_.clear();
+    ++at_;
+    std::size_t blank_lines = 0;
+    for (skip_white(); at_ < text_.size() && text_[at_] == '\n'; skip_white()) {
+      ++blank_lines;
+      ++at_;
+    }
+    if (blank_lines > 0) {
+      out_.append(blank_lines, '\n');
+    } else if (!escaped) {
+      out_ += ' ';
+    }
+  }
+  bool escape() {
+    const char c = next();
+    if (c == '\n') {
+      ++at_;
+      fold(true);
+      return true;
+    }
+    static constexpr std::string_view kNames = "0abt\tnvfre \"/\\N_LP";
+    static constexpr std::array<std::uint32_t, 18> kValues{0,  7,  8,   9,   9,    10,   11,    12,    13,
+                                                           27, 32, '"', '/', '\\', 0x85, 0xA0, 0x2028, 0x2029};
+    at_ += 2;
+    if (const std::size_t name = kNames.find(c); name != std::string_view::npos) {
+      append_utf8(out_, kValues[name]);
+      return true;
+    }
+    const std::size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+    if (digits == 0 || at_ + digits > text_.size()) return false;
+    std::uint32_t value = 0;
+    const auto [stop, error] = std::from_chars(text_.data() + at_, text_.data() + at_ + digits, value, 16);
+    if (error != std::errc() || stop != text_.data() + at_ + digits) return false;
+    append_utf8(out_, value);
+    at_ += digits;
+    return true;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::string out_;
+  std::string white_;  // behind what was taken; dropped at the end of a line
+};
+
 class Builder final : public YAML::EventHandler {
  public:
   Builder(const YamlReading& reading, std::string_view text)
@@ -88,6 +202,11 @@ class Builder final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     count(mark, value.size() / kBytesPerNode);
+    if (tag == "!" && mark.pos >= 0 && static_cast<std::size_t>(mark.pos) < text_.size()) {
+      if (auto text = QuotedLines(text_.substr(static_cast<std::size_t>(mark.pos))).read()) {
+        return add(mark, anchor, Json(*std::move(text)));
+      }
+    }
     const bool as_text = tag == "?" && reading_.as_kustomize && annotation_next();
     add(mark, anchor, as_text ? Json(value) : scalar(mark, tag, value));
   }

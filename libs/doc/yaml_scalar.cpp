@@ -231,14 +231,14 @@ std::string format_float(double value) {
   if (std::isnan(value)) return ".nan";
   if (std::isinf(value)) return value > 0 ? ".inf" : "-.inf";
   // Go's 'g' with the shortest precision: scientific for exponents < -4 or
-  // >= 21, and at least two exponent digits.
+  // >= 6, whatever the number of digits, with at least two exponent digits.
   std::array<char, 64> buffer{};
   const auto [end, error] =
       std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::scientific);
   if (error != std::errc()) return "0";
   const std::string scientific(buffer.data(), end);
   const int exponent = std::atoi(scientific.c_str() + scientific.find('e') + 1);
-  if (exponent < -4 || exponent >= 21) return scientific;
+  if (exponent < -4 || exponent >= 6) return scientific;
   const auto fixed = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed);
   return std::string(buffer.data(), fixed.ptr);
 }

@@ -1,3 +1,2 @@
-// The one place where Beast's and Asio's TLS implementations are compiled.
-#include <boost/asio/ssl/impl/src.hpp>
+// The one place where Beast's implementation is compiled.
 #include <boost/beast/src.hpp>

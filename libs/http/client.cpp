@@ -1,17 +1,22 @@
 #include "http/client.hpp"
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdlib>
 #include <deque>
+#include <optional>
 
 #include "base/clock.hpp"
 #include "http/detail/connection.hpp"
+#include "http/detail/proxy.hpp"
 #include "http/detail/slots.hpp"
-#include "http/detail/tls.hpp"
 
 namespace sluice::http {
 namespace {
 
 using detail::Connection;
 using detail::Slots;
+using detail::Wire;
 
 struct Idle {
   std::unique_ptr<Connection> connection;
@@ -35,84 +40,143 @@ class StreamOnConnection final : public ResponseStream {
   Response head_;
 };
 
-class PooledClient final : public Client {
+class PooledClient final : public Client, public std::enable_shared_from_this<PooledClient> {
  public:
-  PooledClient(Url url, ClientOptions options, std::shared_ptr<boost::asio::ssl::context> context)
-      : url_(std::move(url)),
+  PooledClient(rt::Runtime& runtime, detail::Route route, ClientOptions options)
+      : route_(std::move(route)),
         options_(std::move(options)),
-        context_(std::move(context)),
         slots_(std::make_shared<Slots>(options_.max_connections)),
-        stream_slots_(std::make_shared<Slots>(options_.max_streams)) {}
+        stream_slots_(std::make_shared<Slots>(options_.max_streams)),
+        reaper_(runtime.context()) {}
 
   rt::Task<base::Result<Response>> send(Request request) override {
+    auto wire = to_wire(std::move(request));
+    if (!wire) co_return base::unexpected(std::move(wire).error());
     const Slots::Lease lease = co_await slots_->acquire();
-    std::unique_ptr<Connection> kept = take_idle();
-    if (kept) {
-      Request copy = request;  // for the second attempt
-      auto first = co_await kept->exchange(std::move(copy), options_.request_timeout, options_.max_body);
-      if (first.reusable) keep(std::move(kept));
-      // RFC 9110, 9.2.2 would have only idempotent methods retried. Nothing of an
-      // answer on a kept connection means that the server closed it while idle.
-      if (first.response || !first.nothing_came) co_return std::move(first.response);
+    std::uint64_t epoch = epoch_;
+    if (std::unique_ptr<Connection> kept = take_idle()) {
+      auto first = co_await kept->exchange(*wire, options_.request_timeout, options_.max_body);
+      if (first.reusable) keep(std::move(kept), epoch);
+      // Nothing of an answer on a kept connection means, nearly always, that the
+      // server closed it while it was idle; but it may have died at its work.
+      const bool again = first.nothing_sent || (first.nothing_came && wire->replayable);
+      if (first.response || !again) co_return std::move(first.response);
     }
-    auto fresh = co_await detail::connect(url_, options_.tls, context_, options_.connect_timeout, options_.user_agent);
+    epoch = epoch_;
+    auto connecting = detail::connect(route_, options_.connect_timeout);
+    auto fresh = co_await std::move(connecting);
     if (!fresh) co_return base::unexpected(std::move(fresh).error());
-    auto exchange = co_await (*fresh)->exchange(std::move(request), options_.request_timeout, options_.max_body);
-    if (exchange.reusable) keep(*std::move(fresh));
+    auto exchange = co_await (*fresh)->exchange(*wire, options_.request_timeout, options_.max_body);
+    if (exchange.reusable) keep(*std::move(fresh), epoch);
     co_return std::move(exchange.response);
   }
 
   rt::Task<base::Result<std::unique_ptr<ResponseStream>>> open(Request request) override {
+    auto wire = to_wire(std::move(request));
+    if (!wire) co_return base::unexpected(std::move(wire).error());
     Slots::Lease lease = co_await stream_slots_->acquire();
-    auto fresh = co_await detail::connect(url_, options_.tls, context_, options_.connect_timeout, options_.user_agent);
+    auto connecting = detail::connect(route_, options_.connect_timeout);
+    auto fresh = co_await std::move(connecting);
     if (!fresh) co_return base::unexpected(std::move(fresh).error());
-    auto head = co_await (*fresh)->open(std::move(request), options_.request_timeout);
+    auto head = co_await (*fresh)->open(*wire, options_.request_timeout);
     if (!head) co_return base::unexpected(std::move(head).error());
     co_return std::make_unique<StreamOnConnection>(*std::move(fresh), *std::move(head), std::move(lease));
   }
 
   base::Result<void> update_tls(TlsOptions tls) override {
-    if (url_.scheme == "https") {
-      SLUICE_TRY(context_, detail::make_client_context(tls));
+    if (route_.url.scheme == "https") {
+      SLUICE_TRY(route_.context, detail::make_client_context(tls));
+      route_.server_name = tls.server_name;
+      ++epoch_;  // what is under way now is not kept
       idle_.clear();
     }
     options_.tls = std::move(tls);
     return {};
   }
 
-  const Url& url() const override { return url_; }
+  const Url& url() const override { return route_.url; }
 
  private:
-  std::unique_ptr<Connection> take_idle() {
-    const auto oldest = base::system_clock().steady() - options_.idle_timeout;
-    while (!idle_.empty() && idle_.front().since < oldest) idle_.pop_front();
-    if (idle_.empty()) return nullptr;
-    auto connection = std::move(idle_.back().connection);  // the warmest one
-    idle_.pop_back();
-    return connection;
-  }
-  void keep(std::unique_ptr<Connection> connection) {
-    idle_.push_back({std::move(connection), base::system_clock().steady()});
+  base::Result<Wire> to_wire(Request request) const {
+    const bool absolute = route_.proxy && route_.url.scheme == "http";
+    if (absolute && !route_.proxy->userinfo.empty()) {
+      request.headers.set("Proxy-Authorization", detail::proxy_authorization(*route_.proxy));
+    }
+    return detail::serialize(std::move(request), route_.url, options_.user_agent, absolute);
   }
 
-  Url url_;
+  std::unique_ptr<Connection> take_idle() {
+    while (!idle_.empty()) {
+      auto connection = std::move(idle_.back().connection);  // the warmest one
+      idle_.pop_back();
+      if (connection->is_quiet()) return connection;
+    }
+    return nullptr;
+  }
+
+  void keep(std::unique_ptr<Connection> connection, std::uint64_t epoch) {
+    if (epoch != epoch_) return;
+    idle_.push_back({std::move(connection), base::system_clock().steady()});
+    if (!reaping_) reap_later();
+  }
+
+  // Closes what has been idle for too long, when it has, and not at the next request.
+  void reap_later() {
+    reaping_ = true;
+    reaper_.expires_at(idle_.front().since + options_.idle_timeout);
+    reaper_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+      const auto self = std::static_pointer_cast<PooledClient>(weak.lock());
+      if (ec || !self) return;
+      self->reaping_ = false;
+      const auto oldest = base::system_clock().steady() - self->options_.idle_timeout;
+      while (!self->idle_.empty() && self->idle_.front().since <= oldest) self->idle_.pop_front();
+      if (!self->idle_.empty()) self->reap_later();
+    });
+  }
+
+  detail::Route route_;
   ClientOptions options_;
-  std::shared_ptr<boost::asio::ssl::context> context_;
   std::shared_ptr<Slots> slots_;
   std::shared_ptr<Slots> stream_slots_;
   std::deque<Idle> idle_;  // longest unused first
+  boost::asio::steady_timer reaper_;
+  bool reaping_ = false;
+  std::uint64_t epoch_ = 0;  // of TLS options
 };
 
 }  // namespace
 
-base::Result<std::shared_ptr<Client>> Client::create(rt::Runtime&, const std::string& url, ClientOptions options) {
-  SLUICE_TRY(Url parsed, Url::parse(url));
-  std::shared_ptr<boost::asio::ssl::context> context;
-  if (parsed.scheme == "https") {
-    SLUICE_TRY(context, detail::make_client_context(options.tls));
+base::Result<std::shared_ptr<Client>> Client::create(rt::Runtime& runtime, const std::string& url,
+                                                     ClientOptions options) {
+  detail::Route route;
+  SLUICE_TRY(route.url, Url::parse(url));
+  if (!options.proxy.empty()) {
+    auto proxy = Url::parse(options.proxy);
+    if (!proxy) return base::unexpected(std::move(proxy).error().with_context("proxy"));
+    if (proxy->scheme != "http") {
+      return base::unexpected(base::ErrorKind::unsupported, "proxy " + proxy->origin() + ": only http:// is supported");
+    }
+    route.proxy = *std::move(proxy);
   }
-  return std::shared_ptr<Client>(
-      std::make_shared<PooledClient>(std::move(parsed), std::move(options), std::move(context)));
+  if (route.url.scheme == "https") {
+    SLUICE_TRY(route.context, detail::make_client_context(options.tls));
+    route.server_name = options.tls.server_name;
+  }
+  return std::shared_ptr<Client>(std::make_shared<PooledClient>(runtime, std::move(route), std::move(options)));
+}
+
+std::string proxy_from_environment(const Url& url) {
+  const auto read = [](const char* upper, const char* lower) {
+    const char* value = std::getenv(lower);
+    if (value == nullptr || *value == '\0') value = std::getenv(upper);
+    return std::string(value == nullptr ? "" : value);
+  };
+  detail::ProxyEnvironment environment;
+  environment.https = read("HTTPS_PROXY", "https_proxy");
+  environment.http = read("HTTP_PROXY", "http_proxy");
+  environment.all = read("ALL_PROXY", "all_proxy");
+  environment.none = read("NO_PROXY", "no_proxy");
+  return detail::choose_proxy(url, environment);
 }
 
 }  // namespace sluice::http

@@ -38,11 +38,18 @@ struct TlsOptions {
   bool insecure_skip_verify = false;
 };
 
+// The proxy for a URL by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY (either
+// case), or "". NO_PROXY as Go reads it: "*", names with all below them,
+// addresses, CIDR blocks, each with an optional port. This machine itself is
+// never proxied.
+std::string proxy_from_environment(const Url& url);
+
 struct ClientOptions {
   TlsOptions tls;
+  std::string proxy;  // "http://[user:password@]host:port"; empty: none
   std::size_t max_connections = 32;  // of requests with a body read whole; streams have their own
   std::size_t max_streams = 64;
-  std::chrono::milliseconds connect_timeout{10'000};
+  std::chrono::milliseconds connect_timeout{10'000};  // look-up, connect and TLS handshake together
   std::chrono::milliseconds request_timeout{30'000};  // from sending to the end of the body; not for streams
   std::chrono::milliseconds idle_timeout{60'000};     // a kept connection is closed after that
   std::uint64_t max_body = 256ULL << 20U;
@@ -64,15 +71,18 @@ class ResponseStream {
 
 class Client {
  public:
-  // `invalid` if `url` or a PEM in `options` does not parse.
+  // `invalid` if `url`, the proxy's or a PEM in `options` does not parse.
   static base::Result<std::shared_ptr<Client>> create(rt::Runtime& runtime, const std::string& url,
                                                       ClientOptions options = {});
   virtual ~Client() = default;
 
-  // The whole answer, whatever its status is. A kept connection that the server
-  // closed meanwhile is retried once on a new one if nothing of the answer came.
-  // Errors: `unavailable` (refused, reset, name unknown), `untrusted` (TLS),
-  // `timeout`, `too_large`.
+  // The whole answer, whatever its status is. If a kept connection ends without
+  // an answer, the request is sent once more, on a new one, unless the server may
+  // have done what it asks for: it must be idempotent (see Request::replayable),
+  // or nothing of it must have been sent.
+  // Errors: `invalid` (a header or target that would break out of its line),
+  // `unavailable` (refused, reset, name unknown), `untrusted` (the server's
+  // certificate), `unauthorized` (ours), `timeout`, `too_large`.
   virtual rt::Task<base::Result<Response>> send(Request request) = 0;
   // The answer's head at once, its body in pieces, on a connection of its own.
   virtual rt::Task<base::Result<std::unique_ptr<ResponseStream>>> open(Request request) = 0;

@@ -27,8 +27,12 @@ class Headers {
 struct Request {
   std::string method = "GET";
   std::string target = "/";  // path and query, percent-encoded
-  Headers headers;
+  Headers headers;  // several of one name are all sent
   std::string body;
+  // That it may be sent again when a kept connection ended without an answer,
+  // although its method is not idempotent: sending it twice has the effect of
+  // sending it once. GET, HEAD, PUT, DELETE and OPTIONS always are.
+  bool replayable = false;
 };
 
 struct Response {

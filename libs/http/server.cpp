@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -14,7 +15,11 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
+#include <algorithm>
 #include <charconv>
+#include <utility>
+
+#include "http/detail/wire.hpp"
 
 namespace sluice::http {
 
@@ -29,15 +34,35 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kPiece = 64U << 10U;
 
 // A file descriptor that closes itself.
-struct File {
-  int fd;
-  explicit File(const std::string& path) : fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {}
+class File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
   ~File() {
-    if (fd >= 0) ::close(fd);
+    if (fd_ >= 0) ::close(fd_);
   }
+  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   File(const File&) = delete;
   File& operator=(const File&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
 };
+
+// Blocks. Opens what `body` promises; `not_found`, or `io` if the file does not
+// have that many bytes, or is no plain file (opening a FIFO would wait for a writer).
+base::Result<File> open_file(const FileBody& body) {
+  File file(::open(body.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat status {};
+  if (file.fd() < 0 || ::fstat(file.fd(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return base::unexpected(base::ErrorKind::not_found, "no such file");
+  }
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (body.offset > size || size - body.offset < body.length) {
+    return base::unexpected(base::ErrorKind::io, "the file is shorter than it was");
+  }
+  return file;
+}
 
 struct Shared {
   rt::Runtime& runtime;
@@ -66,7 +91,15 @@ Request from_beast(beast::http::request<Body>&& message) {
 
 template <class Message>
 void set_headers(Message& message, const Reply& reply) {
-  for (const auto& [name, value] : reply.headers.all()) message.set(name, value);
+  for (const auto& [name, value] : reply.headers.all()) message.insert(name, value);
+}
+
+// A value from outside must not begin a header of its own.
+bool has_sound_headers(const Reply& reply) {
+  const auto& fields = reply.headers.all();
+  return std::all_of(fields.begin(), fields.end(), [](const auto& field) {
+    return detail::is_token(field.first) && detail::is_field_value(field.second);
+  });
 }
 
 // Sends a string body; false if the connection is of no more use.
@@ -90,10 +123,12 @@ rt::Task<bool> send_text(beast::tcp_stream& stream, const Shared& shared, Reply 
 rt::Task<bool> send_file(beast::tcp_stream& stream, const Shared& shared, Reply reply, bool head_only,
                          bool keep_alive) {
   const FileBody body = std::get<FileBody>(reply.body);
-  const File file(body.path);
-  if (file.fd < 0) {
-    Reply missing{404, {}, std::string("not found\n")};
-    const bool sent = co_await send_text(stream, shared, std::move(missing), head_only, keep_alive);
+  auto opening = rt::run_blocking(shared.runtime, [body](std::stop_token) { return open_file(body); });
+  const auto file = co_await std::move(opening);
+  if (!file) {
+    const bool missing = file.error().kind == base::ErrorKind::not_found;
+    Reply refusal{missing ? 404 : 500, {}, std::string(missing ? "not found\n" : "internal error\n")};
+    const bool sent = co_await send_text(stream, shared, std::move(refusal), head_only, keep_alive);
     co_return sent;
   }
   beast::http::response<beast::http::empty_body> head;
@@ -110,14 +145,20 @@ rt::Task<bool> send_file(beast::tcp_stream& stream, const Shared& shared, Reply 
   while (!head_only && done < body.length) {
     const auto offset = static_cast<off_t>(body.offset + done);
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, body.length - done));
-    const int fd = file.fd;
+    const int fd = file->fd();
     const std::string piece = co_await rt::run_blocking(shared.runtime, [fd, offset, want](std::stop_token) {
       std::string bytes(want, '\0');
       const ssize_t got = ::pread(fd, bytes.data(), want, offset);
       bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
       return bytes;
     });
-    if (piece.empty()) co_return false;  // cut short under us: closing tells the client
+    if (piece.empty()) {
+      // Cut short under us. An orderly end could pass for the whole, so there is none.
+      error_code ignored;
+      stream.socket().set_option(asio::socket_base::linger(true, 0), ignored);
+      stream.close();
+      co_return false;
+    }
     stream.expires_after(shared.options.write_timeout);
     const auto sent = co_await asio::async_write(stream, asio::buffer(piece), kTuple);
     if (std::get<0>(sent)) co_return false;
@@ -152,6 +193,7 @@ rt::Task<void> serve(tcp::socket socket, std::shared_ptr<Shared> shared) {
     Request request = from_beast(parser.release());
     const bool head_only = request.method == "HEAD";
     Reply reply = co_await shared->handler(std::move(request));
+    if (!has_sound_headers(reply)) reply = Reply{500, {}, std::string("internal error\n")};
     const bool is_file = std::holds_alternative<FileBody>(reply.body);
     bool sent = false;
     if (is_file) {

@@ -15,7 +15,9 @@
 
 namespace sluice::http {
 
-// A file sent from disk in pieces, from `offset`, `length` bytes.
+// A file sent from disk in pieces, from `offset`, `length` bytes. A file that is
+// missing is answered 404, one that has fewer bytes 500; if it shrinks while it
+// is sent, the connection is reset.
 struct FileBody {
   std::string path;
   std::uint64_t offset = 0;

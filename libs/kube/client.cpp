@@ -7,8 +7,12 @@
 #include "http/client.hpp"
 #include "kube/detail/credentials.hpp"
 #include "kube/detail/paths.hpp"
+#include "kube/detail/retry.hpp"
 #include "kube/detail/status.hpp"
 #include "kube/detail/watch_stream.hpp"
+
+// g++ 12 inlines one half of Asio's frame allocator and then misses the other (GCC bug 109224).
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
 namespace sluice::kube {
 
@@ -18,11 +22,10 @@ using doc::Json;
 
 namespace {
 
-constexpr int kMaxAttempts = 10;
-constexpr std::chrono::seconds kMaxRetryTime{30};
-constexpr std::chrono::seconds kDefaultRetryAfter{1};
 constexpr std::chrono::seconds kWatchSlack{30};   // after which a watch that should have ended is dead
 constexpr std::size_t kParseOnPool = 64U << 10U;  // larger answers are parsed off the loop
+
+constexpr std::size_t kMaxRefusal = 256U << 10U;  // of the body of a refused watch that is read
 
 constexpr const char* kJson = "application/json";
 constexpr const char* kMetadataList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
@@ -54,18 +57,51 @@ const char* content_type(PatchType type) {
   return kJson;
 }
 
-bool should_wait_and_retry(const http::Response& response) {
-  // 503 without Retry-After is an outage, which callers back off from by their own rules.
-  return response.status == 429 || (response.status == 503 && response.headers.contains("Retry-After"));
+// A namespaced object without a namespace cannot exist, so it is not there to
+// be read or deleted. Writing one is `invalid` (detail::object_path).
+bool cannot_exist(const Resource& resource, const api::ObjectKey& key) {
+  return resource.namespaced && key.namespace_.empty();
+}
+base::Unexpected not_there(const Resource& resource, const api::ObjectKey& key) {
+  return base::unexpected(ErrorKind::not_found,
+                          fmt::format("{} '{}' is namespaced and has no namespace", resource.kind, key.name));
+}
+
+http::Headers identity_of(const Impersonation& who) {
+  http::Headers identity;
+  if (who.user.empty()) return identity;
+  identity.add("Impersonate-User", who.user);
+  for (const std::string& group : who.groups) identity.add("Impersonate-Group", group);
+  if (!who.uid.empty()) identity.add("Impersonate-Uid", who.uid);
+  for (const auto& [key, values] : who.extra) {
+    for (const std::string& value : values) identity.add("Impersonate-Extra-" + detail::percent_encode(key), value);
+  }
+  return identity;
+}
+
+// What a stream says that was refused: enough of it for a Status.
+rt::Task<std::string> read_refusal(http::ResponseStream& stream) {
+  std::string body;
+  while (body.size() < kMaxRefusal) {
+    auto piece = co_await stream.read_some(std::chrono::seconds(10));
+    if (!piece || piece->empty()) break;
+    body += *piece;
+  }
+  co_return body;
 }
 
 class ApiClient final : public Client {
  public:
-  ApiClient(std::shared_ptr<Transport> transport, http::Headers identity)
-      : transport_(std::move(transport)), identity_(std::move(identity)) {}
+  // Without `who` it speaks as itself.
+  ApiClient(std::shared_ptr<Transport> transport, std::optional<Impersonation> who)
+      : transport_(std::move(transport)),
+        identity_(who ? identity_of(*who) : http::Headers{}),
+        is_nobody_(who && who->user.empty()) {}
 
   rt::Task<Result<Json>> get(Resource resource, api::ObjectKey key) override {
-    Call request{"get", "GET", detail::resource_path(resource, key.namespace_, key.name), kJson, {}, {}};
+    if (cannot_exist(resource, key)) co_return not_there(resource, key);
+    SLUICE_CO_TRY(std::string path, detail::object_path(resource, key.namespace_, key.name));
+    Call request{"get", "GET", std::move(path), kJson, {}, {}};
     auto answer = co_await call(std::move(request));
     co_return answer;
   }
@@ -86,75 +122,65 @@ class ApiClient final : public Client {
                         {"fieldSelector", options.field_selector},
                         {"resourceVersion", options.resource_version},
                         {"timeoutSeconds", std::to_string(options.timeout.count())}};
-    Call request{"watch",
-                 "GET",
-                 detail::with_query(detail::resource_path(resource, options.namespace_, {}), query),
-                 options.metadata_only ? kMetadata : kJson,
-                 {},
-                 {}};
-    for (bool retried = false;; retried = true) {
-      http::Request message = to_request(request);
-      auto authorized = co_await transport_->credentials.authorize(message, *transport_->http);
-      if (!authorized) co_return base::unexpected(std::move(authorized).error());
-      const auto started = std::chrono::steady_clock::now();
-      auto stream = co_await transport_->http->open(std::move(message));
-      if (!stream) co_return base::unexpected(std::move(stream).error());
-      count(request.verb, (*stream)->status(), started);
-      if ((*stream)->status() == 200) co_return detail::make_watch(*std::move(stream), options.timeout + kWatchSlack);
-      http::Response refused{(*stream)->status(), (*stream)->headers(), {}};
-      auto body = co_await (*stream)->read_some(std::chrono::seconds(10));
-      if (body) refused.body = *std::move(body);
-      if (refused.status == 401 && !retried && transport_->credentials.expire()) continue;
-      co_return base::unexpected(detail::error_of(refused, "watch of " + resource.plural));
-    }
+    SLUICE_CO_TRY(std::string path, detail::collection_path(resource, options.namespace_));
+    Call request{"watch", "GET", detail::with_query(std::move(path), query), kJson, {}, {}};
+    if (options.metadata_only) request.accept = kMetadata;
+    auto watch = co_await open_watch(std::move(request), options.timeout + kWatchSlack);
+    co_return watch;
   }
 
   rt::Task<Result<Json>> create(Resource resource, Json object, std::string field_manager) override {
-    const std::string target = detail::with_query(detail::resource_path(resource, api::namespace_of(object), {}),
-                                                  {{"fieldManager", field_manager}});
-    Call request{"create", "POST", target, kJson, kJson, doc::print_json(object)};
+    if (resource.namespaced && api::namespace_of(object).empty()) {
+      co_return base::unexpected(ErrorKind::invalid, fmt::format("{} '{}' is namespaced and has no namespace",
+                                                                 resource.kind, api::name_of(object)));
+    }
+    SLUICE_CO_TRY(std::string path, detail::collection_path(resource, api::namespace_of(object)));
+    std::string target = detail::with_query(std::move(path), {{"fieldManager", field_manager}});
+    Call request{"create", "POST", std::move(target), kJson, kJson, doc::print_json(object)};
     auto answer = co_await call(std::move(request));
     co_return answer;
   }
 
   rt::Task<Result<Json>> update(Resource resource, Json object, std::string field_manager) override {
-    const std::string target =
-        detail::with_query(detail::resource_path(resource, api::namespace_of(object), api::name_of(object)),
-                           {{"fieldManager", field_manager}});
-    Call request{"update", "PUT", target, kJson, kJson, doc::print_json(object)};
+    SLUICE_CO_TRY(std::string path,
+                  detail::object_path(resource, api::namespace_of(object), api::name_of(object)));
+    std::string target = detail::with_query(std::move(path), {{"fieldManager", field_manager}});
+    Call request{"update", "PUT", std::move(target), kJson, kJson, doc::print_json(object)};
     auto answer = co_await call(std::move(request));
     co_return answer;
   }
 
   rt::Task<Result<Json>> apply(Resource resource, Json object, ApplyOptions options) override {
-    const std::string target =
-        detail::with_query(detail::resource_path(resource, api::namespace_of(object), api::name_of(object)),
-                           {{"fieldManager", options.field_manager},
-                            {"force", options.force ? "true" : "false"},
-                            {"dryRun", options.dry_run ? "All" : ""}});
+    SLUICE_CO_TRY(std::string path,
+                  detail::object_path(resource, api::namespace_of(object), api::name_of(object)));
+    std::string target = detail::with_query(std::move(path), {{"fieldManager", options.field_manager},
+                                                              {"force", options.force ? "true" : "false"},
+                                                              {"dryRun", options.dry_run ? "All" : ""}});
     // JSON is YAML; the media type is the one that names server-side apply.
-    Call request{"apply", "PATCH", target, kJson, "application/apply-patch+yaml", doc::print_json(object)};
+    Call request{"apply", "PATCH", std::move(target), kJson, "application/apply-patch+yaml", doc::print_json(object)};
     auto answer = co_await call(std::move(request));
     co_return answer;
   }
 
   rt::Task<Result<Json>> patch(Resource resource, api::ObjectKey key, PatchType type, Json patch,
                                PatchOptions options) override {
-    const std::string target =
-        detail::with_query(detail::resource_path(resource, key.namespace_, key.name, options.subresource),
-                           {{"fieldManager", options.field_manager}, {"dryRun", options.dry_run ? "All" : ""}});
-    Call request{"patch", "PATCH", target, kJson, content_type(type), doc::print_json(patch)};
+    SLUICE_CO_TRY(std::string path,
+                  detail::object_path(resource, key.namespace_, key.name, options.subresource));
+    std::string target = detail::with_query(
+        std::move(path), {{"fieldManager", options.field_manager}, {"dryRun", options.dry_run ? "All" : ""}});
+    Call request{"patch", "PATCH", std::move(target), kJson, content_type(type), doc::print_json(patch)};
     auto answer = co_await call(std::move(request));
     co_return answer;
   }
 
   rt::Task<Result<void>> remove(Resource resource, api::ObjectKey key, DeleteOptions options) override {
+    if (cannot_exist(resource, key)) co_return not_there(resource, key);
+    SLUICE_CO_TRY(std::string path, detail::object_path(resource, key.namespace_, key.name));
     Json body{{"apiVersion", "v1"}, {"kind", "DeleteOptions"}, {"propagationPolicy", options.propagation}};
     if (!options.uid.empty()) body["preconditions"]["uid"] = options.uid;
     if (!options.resource_version.empty()) body["preconditions"]["resourceVersion"] = options.resource_version;
     if (options.dry_run) body["dryRun"] = Json::array({"All"});
-    Call request{"delete", "DELETE", detail::resource_path(resource, key.namespace_, key.name),
-                 kJson,    kJson,    doc::print_json(body)};
+    Call request{"delete", "DELETE", std::move(path), kJson, kJson, doc::print_json(body)};
     auto answer = co_await call(std::move(request));
     if (!answer) co_return base::unexpected(std::move(answer).error());
     co_return Result<void>();
@@ -171,10 +197,11 @@ class ApiClient final : public Client {
   }
 
   std::shared_ptr<Client> impersonate(std::string user, std::vector<std::string> groups) override {
-    http::Headers identity;
-    identity.set("Impersonate-User", std::move(user));
-    for (std::string& group : groups) identity.add("Impersonate-Group", std::move(group));
-    return std::make_shared<ApiClient>(transport_, std::move(identity));
+    return impersonate_as({std::move(user), {}, std::move(groups), {}});
+  }
+
+  std::shared_ptr<Client> impersonate_as(Impersonation who) override {
+    return std::make_shared<ApiClient>(transport_, std::move(who));
   }
 
   void on_request(RequestCounter counter) override { transport_->counter = std::move(counter); }
@@ -185,6 +212,8 @@ class ApiClient final : public Client {
     message.method = request.method;
     message.target = request.target;
     message.body = request.body;
+    // Applying the same twice is applying it once.
+    message.replayable = request.verb == "apply";
     message.headers.set("Accept", request.accept);
     if (!request.content_type.empty()) message.headers.set("Content-Type", request.content_type);
     for (const auto& [name, value] : identity_.all()) message.headers.add(name, value);
@@ -195,11 +224,16 @@ class ApiClient final : public Client {
     if (transport_->counter) transport_->counter(verb, status, std::chrono::steady_clock::now() - started);
   }
 
+  Result<void> check_identity() const {
+    if (!is_nobody_) return {};
+    return base::unexpected(ErrorKind::invalid, "impersonation names no user; refused to act with our own rights");
+  }
+
   // Sends, honours Retry-After, renews credentials once on 401, and parses.
   rt::Task<Result<Json>> call(Call request) {
-    const auto give_up = std::chrono::steady_clock::now() + kMaxRetryTime;
-    bool renewed = false;
-    for (int attempt = 1;; ++attempt) {
+    SLUICE_CO_CHECK(check_identity());
+    detail::Retries retries(std::chrono::steady_clock::now());
+    for (bool renewed = false;;) {
       http::Request message = to_request(request);
       auto authorized = co_await transport_->credentials.authorize(message, *transport_->http);
       if (!authorized) co_return base::unexpected(std::move(authorized).error());
@@ -211,44 +245,75 @@ class ApiClient final : public Client {
         auto parsed = co_await parse(*std::move(response));
         co_return parsed;
       }
-      if (response->status == 401 && !renewed && transport_->credentials.expire()) {
+      if (response->status == 401 && !renewed && transport_->credentials.expire(*authorized)) {
         renewed = true;
         continue;
       }
       base::Error error = detail::error_of(*response, request.method + " " + request.target);
-      const auto wait = error.retry_after.value_or(kDefaultRetryAfter);
-      const bool time_left = std::chrono::steady_clock::now() + wait < give_up;
-      if (!should_wait_and_retry(*response) || attempt >= kMaxAttempts || !time_left) {
-        co_return base::unexpected(std::move(error));
+      const auto wait = retries.wait_after(*response, error, std::chrono::steady_clock::now());
+      if (!wait) co_return base::unexpected(std::move(error));
+      co_await rt::sleep_for(*wait);
+    }
+  }
+
+  // The same for a watch, whose answer is a stream.
+  rt::Task<Result<std::unique_ptr<Watch>>> open_watch(Call request, std::chrono::nanoseconds idle) {
+    SLUICE_CO_CHECK(check_identity());
+    detail::Retries retries(std::chrono::steady_clock::now());
+    for (bool renewed = false;;) {
+      http::Request message = to_request(request);
+      auto authorized = co_await transport_->credentials.authorize(message, *transport_->http);
+      if (!authorized) co_return base::unexpected(std::move(authorized).error());
+      const auto started = std::chrono::steady_clock::now();
+      auto stream = co_await transport_->http->open(std::move(message));
+      count(request.verb, stream ? (*stream)->status() : 0, started);
+      if (!stream) co_return base::unexpected(std::move(stream).error());
+      if ((*stream)->status() == 200) co_return detail::make_watch(*std::move(stream), idle);
+      http::Response refused{(*stream)->status(), (*stream)->headers(), {}};
+      std::string body = co_await read_refusal(**stream);
+      stream->reset();
+      refused.body = std::move(body);
+      if (refused.status == 401 && !renewed && transport_->credentials.expire(*authorized)) {
+        renewed = true;
+        continue;
       }
-      co_await rt::sleep_for(wait);
+      base::Error error = detail::error_of(refused, request.method + " " + request.target);
+      const auto wait = retries.wait_after(refused, error, std::chrono::steady_clock::now());
+      if (!wait) co_return base::unexpected(std::move(error));
+      co_await rt::sleep_for(*wait);
     }
   }
 
   rt::Task<Result<Json>> parse(http::Response response) {
     if (response.body.size() < kParseOnPool) co_return doc::parse_json(response.body);
     auto body = std::make_shared<std::string>(std::move(response.body));
-    auto parsed =
-        co_await rt::run_blocking(transport_->runtime, [body](std::stop_token) { return doc::parse_json(*body); });
+    auto work = [body](std::stop_token) { return doc::parse_json(*body); };
+    rt::Task<Result<Json>> parsing = rt::run_blocking(transport_->runtime, std::move(work));
+    auto parsed = co_await std::move(parsing);
     co_return parsed;
   }
 
   rt::Task<Result<ObjectList>> list_pages(Resource resource, ListOptions options, bool paged) {
     ObjectList all;
     std::string next;
+    SLUICE_CO_TRY(const std::string path, detail::collection_path(resource, options.namespace_));
     do {
       detail::Query query{{"labelSelector", options.label_selector},
                           {"fieldSelector", options.field_selector},
                           {"limit", paged && options.page_size > 0 ? std::to_string(options.page_size) : ""},
                           {"continue", next},
                           {"resourceVersion", next.empty() ? options.resource_version : ""}};
-      const std::string target = detail::with_query(detail::resource_path(resource, options.namespace_, {}), query);
-      Call request{"list", "GET", target, options.metadata_only ? kMetadataList : kJson, {}, {}};
+      Call request{"list", "GET", detail::with_query(path, query), kJson, {}, {}};
+      if (options.metadata_only) request.accept = kMetadataList;
       auto page = co_await call(std::move(request));
       if (!page) co_return base::unexpected(std::move(page).error());
       const auto items = page->find("items");
       if (items != page->end() && items->is_array()) {
         for (Json& item : *items) {
+          if (!item.is_object()) {
+            co_return base::unexpected(ErrorKind::unavailable,
+                                       fmt::format("list of {}: an item is no object", resource.plural));
+          }
           // The items of a typed list do not repeat what they are.
           if (!options.metadata_only) {
             item["apiVersion"] = resource.api_version();
@@ -265,9 +330,14 @@ class ApiClient final : public Client {
 
   std::shared_ptr<Transport> transport_;
   http::Headers identity_;
+  bool is_nobody_;
 };
 
 }  // namespace
+
+std::shared_ptr<Client> Client::impersonate_as(Impersonation who) {
+  return impersonate(std::move(who.user), std::move(who.groups));
+}
 
 Result<std::shared_ptr<Client>> Client::create(rt::Runtime& runtime, Config config) {
   http::ClientOptions options;
@@ -277,11 +347,16 @@ Result<std::shared_ptr<Client>> Client::create(rt::Runtime& runtime, Config conf
   options.tls.insecure_skip_verify = config.insecure_skip_tls_verify;
   options.tls.certificate_pem = config.client_certificate_pem;
   options.tls.key_pem = config.client_key_pem;
+  options.proxy = config.proxy_url;
+  if (const auto url = http::Url::parse(config.server); url && options.proxy.empty()) {
+    options.proxy = http::proxy_from_environment(*url);
+  }
+  std::optional<Impersonation> who = config.impersonate;
   auto client = http::Client::create(runtime, config.server, std::move(options));
   if (!client) return base::unexpected(std::move(client).error().with_context("kubeconfig"));
   auto transport = std::make_shared<Transport>(
       Transport{runtime, *std::move(client), detail::Credentials(runtime, std::move(config)), {}});
-  return std::shared_ptr<Client>(std::make_shared<ApiClient>(std::move(transport), http::Headers{}));
+  return std::shared_ptr<Client>(std::make_shared<ApiClient>(std::move(transport), std::move(who)));
 }
 
 }  // namespace sluice::kube

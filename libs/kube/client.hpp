@@ -72,7 +72,8 @@ class Watch {
   virtual ~Watch() = default;
   // The next event; no value when the server ended the watch in the ordinary
   // way. `gone`: the resourceVersion has expired, list again. `unavailable`:
-  // the connection broke, or nothing came for longer than the timeout asked for.
+  // the connection broke, within an event or between two, or nothing came for
+  // longer than the timeout asked for.
   virtual rt::Task<base::Result<std::optional<WatchEvent>>> next() = 0;
 };
 
@@ -117,8 +118,11 @@ class Client {
   virtual rt::Task<base::Result<doc::Json>> raw_get(std::string path) = 0;
 
   // The same server and connections, speaking as somebody else
-  // ("Authentication: User impersonation").
+  // ("Authentication: User impersonation"). Without a user every request of the
+  // new client is refused as `invalid`: it would run with our own rights.
   virtual std::shared_ptr<Client> impersonate(std::string user, std::vector<std::string> groups) = 0;
+  // The same with UID and extra fields; a fake may know users and groups only.
+  virtual std::shared_ptr<Client> impersonate_as(Impersonation who);
   virtual void on_request(RequestCounter counter) = 0;
 };
 

@@ -142,8 +142,8 @@ Json to_list(const Elements& elements) {
 
 }  // namespace
 
-KeyedLists::KeyedLists(const Texts& keys, const MergeElement& merge_element)
-    : keys_(keys.empty() ? Texts{""} : keys), merge_element_(merge_element) {}
+KeyedLists::KeyedLists(const Texts& keys, MergeElement merge_element)
+    : keys_(keys.empty() ? Texts{""} : keys), merge_element_(std::move(merge_element)) {}
 
 std::size_t KeyedLists::cost(const Json& dest, const Json* patch) const {
   const std::size_t size = dest.size() + (patch != nullptr && patch != &dest ? patch->size() : 0);

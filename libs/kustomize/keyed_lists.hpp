@@ -23,7 +23,7 @@ using MergeElement =
 class KeyedLists {
  public:
   // No keys: a list of plain values.
-  KeyedLists(const std::vector<std::string>& keys, const MergeElement& merge_element);
+  KeyedLists(const std::vector<std::string>& keys, MergeElement merge_element);
 
   // Comparisons of elements that a merge may need.
   std::size_t cost(const doc::Json& dest, const doc::Json* patch) const;
@@ -43,7 +43,7 @@ class KeyedLists {
   base::Result<void> append_rest(Elements& items, const Elements& dest) const;
 
   Texts keys_;
-  const MergeElement& merge_element_;
+  MergeElement merge_element_;
 };
 
 }  // namespace sluice::kustomize

@@ -36,6 +36,23 @@ Result<void> check_object(const Json& value) {
   return {};
 }
 
+// kustomize cuts a file at lines that start with "---", behind which it allows
+// nothing but a comment.
+Result<void> check_separators(std::string_view text) {
+  int line = 1;
+  std::size_t counted = 0;
+  for (std::size_t at = text.find("\n---"); at != std::string_view::npos; at = text.find("\n---", at + 1)) {
+    const std::size_t end = text.find('\n', at + 1);
+    if (end == std::string_view::npos) break;
+    std::string_view rest = text.substr(at + 4, end - at - 4);
+    while (!rest.empty() && (rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r')) rest.remove_prefix(1);
+    if (rest.empty() || rest[0] == '#') continue;
+    for (; counted <= at; ++counted) line += text[counted] == '\n';
+    return unexpected(ErrorKind::invalid, fmt::format("line {}: text behind a document separator", line));
+  }
+  return {};
+}
+
 doc::YamlReading config_reading(const Limits& limits) {
   doc::YamlReading reading;
   reading.limits = limits.yaml;
@@ -183,6 +200,7 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file) 
   reading.limits = budget_.limits.yaml;
   reading.as_kustomize = true;
   reading.note_lines = options_.provenance;
+  if (auto checked = check_separators(text); !checked) return at_line(std::move(checked).error(), file, 0);
   auto documents = doc::parse_yaml_stream(text, reading);
   if (!documents) return at_line(std::move(documents).error(), file, 0);
   Resources resources;
@@ -209,6 +227,7 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file) 
     resource->empty_nulls = std::move((*documents)[i].empty_nulls);
     resource->file = file;
     resource->line = line;
+    resource->read_notes();
     if (options_.provenance) {
       resource->provenance = std::make_shared<Provenance>(resource->value, file, (*documents)[i].lines);
     }

@@ -116,6 +116,7 @@ Result<Transform> merge_patch(const Context& context) {
   SLUICE_CHECK(fields.finish());
   if (!text.empty()) paths.push_back(text.find('\n') == std::string::npos ? text + "\n" : text);
   LoadedPatch all;
+  all.by_id_only = true;
   for (const std::string& path : paths) {
     SLUICE_TRY(LoadedPatch loaded, load_merge_patch(path, context.folder));
     for (auto& merge : loaded.merges) all.merges.push_back(std::move(merge));

@@ -5,6 +5,7 @@
 
 #include "doc/yaml_scalar.hpp"
 #include "kustomize/field_path.hpp"
+#include "kustomize/go_json.hpp"
 #include "kustomize/selector.hpp"
 #include "kustomize/transformers.hpp"
 
@@ -141,11 +142,17 @@ Result<bool> write_into_text(Json& object, const FieldPath& path, const Json& va
   const FieldPath rest(path.begin() + static_cast<std::ptrdiff_t>(step), path.end());
   auto found = match_fields(*inner, rest, make);
   if (!found || found->empty()) return false;
-  for (const FoundField& field : *found) SLUICE_CHECK(write_field(field, value, {}));
   const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (text[first] == '{' || text[first] == '[') {
-    const bool pretty = text.find('\n') != std::string::npos && text.find("  ") != std::string::npos;
-    *holder = inner->dump(pretty ? 2 : -1, ' ', false, Json::error_handler_t::replace);
+  const bool is_json = text[first] == '{' || text[first] == '[';
+  for (const FoundField& field : *found) {
+    // A value that is no text of the field's type can't be written there; kustomize leaves it then.
+    const bool fits = field.created || field.value->is_string() || field.value->is_structured() ||
+                      doc::resolve_plain_scalar(scalar_text(value)).type() == field.value->type();
+    if (!fits && is_json) return true;
+    SLUICE_CHECK(write_field(field, value, {}));
+  }
+  if (is_json) {
+    *holder = go_json(*inner, text.find('\n') != std::string::npos && text.find("  ") != std::string::npos);
   } else {
     std::string printed = doc::print_yaml(*inner);
     while (printed.ends_with('\n')) printed.pop_back();

@@ -51,6 +51,9 @@ struct Resource {
   // The past ids with the group and version of today, oldest first.
   std::vector<ResId> past_ids() const;
   void remember_id();
+  // kustomize keeps its notes on an object in annotations, and so reads them
+  // from what it is given.
+  void read_notes();
   // kustomize prints a null without text in flow style as an empty string.
   void settle_empty_nulls();
 
@@ -58,6 +61,8 @@ struct Resource {
   std::string describe() const;
 };
 
+// Takes kustomize's notes out of the annotations.
+void drop_notes(doc::Json& annotations);
 // Text of a scalar as YAML has it; "" for a list or map.
 std::string scalar_text(const doc::Json& value);
 // metadata.labels or metadata.annotations as text; what is no scalar is left out.

@@ -1,4 +1,5 @@
 #include "cluster/cluster.hpp"
+#include "support/temp_folder.hpp"
 
 using sluice::base::ErrorKind;
 using sluice::test::Cluster;
@@ -167,4 +168,51 @@ TEST_CASE("a server whose certificate is signed by another CA is not trusted, an
   auto refused = cluster.run((*guest)->raw_get("/api"));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().kind == ErrorKind::unauthorized);
+}
+
+TEST_CASE("the server sees whom we impersonate: user, UID, every group and every extra field") {
+  Cluster cluster;
+  kube::Impersonation who;
+  who.user = "system:serviceaccount:apps:robot";
+  who.uid = "1234";
+  who.groups = {"system:serviceaccounts", "system:serviceaccounts:apps", "system:authenticated"};
+  who.extra = {{"example.com/scopes", {"read", "write"}}};
+  const auto robot = cluster.client->impersonate_as(who);
+  const kube::Resource reviews{"authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", false};
+  const sluice::doc::Json question{{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "SelfSubjectReview"}};
+  const auto review = cluster.run(robot->create(reviews, question, "test"));
+  if (!review) FAIL(review.error().message);
+  const sluice::doc::Json seen = review->at("status").at("userInfo");
+  CHECK(seen.at("username") == who.user);
+  CHECK(seen.at("uid") == who.uid);
+  CHECK(seen.at("groups") == who.groups);
+  CHECK(seen.at("extra").at("example.com/scopes") == sluice::doc::Json{"read", "write"});
+}
+
+TEST_CASE("a token file that is replaced is read again when the server refuses the old token") {
+  Cluster cluster;
+  const sluice::test::TempFolder folder;
+  auto config = kube::load_config({});
+  REQUIRE(config);
+  const std::string good = config->token;
+  REQUIRE_FALSE(good.empty());
+  folder.write("token", "stale");
+  config->token_file = (folder.path() / "token").string();
+  auto client = kube::Client::create(cluster.runtime, *config);
+  REQUIRE(client);
+  CHECK(cluster.run((*client)->raw_get("/api")).error().kind == ErrorKind::unauthorized);
+  folder.write("token", good + "\n");
+  CHECK(cluster.run((*client)->raw_get("/api")));
+}
+
+TEST_CASE("a name from an inventory that leads elsewhere deletes nothing") {
+  Cluster cluster;
+  const auto maps = cluster.resource("v1", "ConfigMap");
+  REQUIRE(cluster.run(cluster.client->create(maps, cluster.config_map("a", "1"), "test")));
+  for (const char* name : {"", ".", "..", "../configmaps", "a/../a"}) {
+    const auto refused = cluster.run(cluster.client->remove(maps, {cluster.namespace_, name}, {}));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == ErrorKind::invalid);
+  }
+  CHECK(cluster.run(cluster.client->get(maps, {cluster.namespace_, "a"})));
 }

@@ -1,218 +1,245 @@
 #include "http/detail/connection.hpp"
 
 #include <fmt/format.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
-#include <boost/system/system_error.hpp>
-#include <optional>
+#include <boost/beast/http/error.hpp>
+#include <cstring>
+
+#include "base/clock.hpp"
+#include "http/detail/proxy.hpp"
+
+// g++ 12 inlines one half of Asio's frame allocator and then misses the other (GCC bug 109224).
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
 namespace sluice::http::detail {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace ssl = asio::ssl;
 using base::ErrorKind;
+using base::Result;
 using boost::system::error_code;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t kPiece = 16U << 10U;
+constexpr std::size_t kPiece = 16U << 10U;  // a TLS record
+constexpr std::size_t kMaxHead = 128U << 10U;
 
-base::Error failure(const Url& url, std::string_view doing, const error_code& ec) {
-  base::Error error;
-  error.kind = ec == beast::error::timeout ? ErrorKind::timeout : ErrorKind::unavailable;
-  if (ec == beast::http::error::body_limit || ec == beast::http::error::header_limit) error.kind = ErrorKind::too_large;
-  std::string why = ec.message();
-  if (ec == beast::error::timeout) why = "timed out";
-  if (ec == beast::http::error::end_of_stream || ec == asio::error::eof || ec == ssl::error::stream_truncated) {
-    why = "the server closed the connection";
-  }
-  error.message = fmt::format("{} {}: {}", doing, url.origin(), why);
-  return error;
+base::SteadyPoint after(std::chrono::nanoseconds duration) {
+  const auto now = base::system_clock().steady();
+  return duration >= base::SteadyPoint::max() - now ? base::SteadyPoint::max() : now + duration;
 }
 
-beast::http::request<beast::http::string_body> to_beast(Request request, const Url& url, const std::string& agent) {
-  beast::http::request<beast::http::string_body> message;
-  message.version(11);
-  message.method_string(request.method);
-  message.target(request.target);
-  const bool default_port = url.port == (url.scheme == "https" ? "443" : "80");
-  const std::string host = url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]";
-  message.set(beast::http::field::host, default_port ? host : host + ":" + url.port);
-  message.set(beast::http::field::user_agent, agent);
-  for (const auto& [name, value] : request.headers.all()) message.set(name, value);
-  message.body() = std::move(request.body);
-  message.prepare_payload();
-  return message;
+base::Unexpected closed_by_server() {
+  return base::unexpected(ErrorKind::unavailable, "the server closed the connection");
 }
 
-template <class Message>
-Response head_of(const Message& message) {
-  Response response;
-  response.status = static_cast<int>(message.result_int());
-  for (const auto& field : message) response.headers.add(std::string(field.name_string()), std::string(field.value()));
-  return response;
-}
-
-// Throws if this coroutine was cancelled: as_tuple would pass that on as an error code.
-rt::Task<void> unwind_if_cancelled() {
-  const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
-  if (state.cancelled() != asio::cancellation_type::none) {
-    throw boost::system::system_error(asio::error::operation_aborted);
-  }
-}
-
-template <class Stream>
-class StreamConnection final : public Connection {
- public:
-  // `keep` holds what the stream refers to (its TLS context).
-  StreamConnection(Stream stream, Url url, std::string agent, std::shared_ptr<void> keep)
-      : keep_(std::move(keep)), stream_(std::move(stream)), url_(std::move(url)), agent_(std::move(agent)) {}
-
-  rt::Task<Exchange> exchange(Request request, std::chrono::milliseconds timeout, std::uint64_t max_body) override {
-    const bool head_only = request.method == "HEAD";
-    const auto message = to_beast(std::move(request), url_, agent_);
-    beast::get_lowest_layer(stream_).expires_after(timeout);
-    const auto sent = co_await beast::http::async_write(stream_, message, kTuple);
-    co_await unwind_if_cancelled();
-    if (const error_code ec = std::get<0>(sent)) {
-      co_return Exchange{base::unexpected(failure(url_, "sending to", ec)), false, ec != beast::error::timeout};
-    }
-    beast::http::response_parser<beast::http::string_body> parser;
-    parser.body_limit(max_body);
-    parser.skip(head_only);
-    const auto got = co_await beast::http::async_read(stream_, buffer_, parser, kTuple);
-    co_await unwind_if_cancelled();
-    if (const error_code ec = std::get<0>(got)) {
-      const bool nothing = !parser.got_some() && ec != beast::error::timeout;
-      co_return Exchange{base::unexpected(failure(url_, "reading from", ec)), false, nothing};
-    }
-    beast::get_lowest_layer(stream_).expires_never();
-    auto& answer = parser.get();
-    Response response = head_of(answer);
-    response.body = std::move(answer.body());
-    co_return Exchange{std::move(response), parser.keep_alive(), false};
-  }
-
-  rt::Task<base::Result<Response>> open(Request request, std::chrono::milliseconds timeout) override {
-    const auto message = to_beast(std::move(request), url_, agent_);
-    beast::get_lowest_layer(stream_).expires_after(timeout);
-    const auto sent = co_await beast::http::async_write(stream_, message, kTuple);
-    co_await unwind_if_cancelled();
-    if (const error_code ec = std::get<0>(sent)) co_return base::unexpected(failure(url_, "sending to", ec));
-    parser_.emplace();
-    parser_->body_limit(boost::none);
-    const auto got = co_await beast::http::async_read_header(stream_, buffer_, *parser_, kTuple);
-    co_await unwind_if_cancelled();
-    if (const error_code ec = std::get<0>(got)) co_return base::unexpected(failure(url_, "reading from", ec));
-    co_return head_of(parser_->get());
-  }
-
-  rt::Task<base::Result<std::string>> read_some(std::chrono::nanoseconds idle) override {
-    std::string piece(kPiece, '\0');
-    while (!parser_->is_done()) {
-      auto& body = parser_->get().body();
-      body.data = piece.data();
-      body.size = piece.size();
-      beast::get_lowest_layer(stream_).expires_after(
-          std::chrono::duration_cast<std::chrono::steady_clock::duration>(idle));
-      const auto got = co_await beast::http::async_read_some(stream_, buffer_, *parser_, kTuple);
-      co_await unwind_if_cancelled();
-      const error_code ec = std::get<0>(got);
-      const std::size_t filled = piece.size() - parser_->get().body().size;
-      if (ec && ec != beast::http::error::need_buffer) co_return base::unexpected(failure(url_, "reading from", ec));
-      if (filled == 0) continue;
-      piece.resize(filled);
-      co_return piece;
-    }
-    co_return std::string();
-  }
-
-  void close() noexcept override { beast::get_lowest_layer(stream_).close(); }
-
- private:
-  std::shared_ptr<void> keep_;
-  Stream stream_;
-  Url url_;
-  std::string agent_;
-  beast::flat_buffer buffer_;
-  std::optional<beast::http::response_parser<beast::http::buffer_body>> parser_;
-};
-
-// Sets what the certificate must be issued to. OpenSSL compares it as RFC 9525
-// asks and reports a mismatch as such; a name is also sent as SNI, an address is not.
-void expect_peer(SSL* session, const std::string& name) {
-  error_code ec;
-  static_cast<void>(asio::ip::make_address(name, ec));
-  if (!ec) {
-    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), name.c_str());
-    return;
-  }
-  SSL_set_tlsext_host_name(session, name.c_str());
-  SSL_set_hostflags(session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  SSL_set1_host(session, name.c_str());
-}
-
-base::Error handshake_failure(const Url& url, SSL* session, const error_code& ec) {
-  base::Error error = failure(url, "TLS handshake with", ec);
-  const long verdict = SSL_get_verify_result(session);
-  if (verdict != X509_V_OK) {
-    error.kind = ErrorKind::untrusted;
-    error.message =
-        fmt::format("certificate of {} is not trusted: {}", url.origin(), X509_verify_cert_error_string(verdict));
-  } else if (ec.category() == asio::error::get_ssl_category()) {
-    // A protocol alert: the server wants a client certificate, or speaks another version.
-    error.kind = ErrorKind::untrusted;
-  }
-  return error;
+base::Unexpected malformed(const error_code& ec) {
+  if (ec == beast::http::error::body_limit) return base::unexpected(ErrorKind::too_large, "the body is over the limit");
+  if (ec == beast::http::error::header_limit) return base::unexpected(ErrorKind::too_large, "the header is too large");
+  if (ec == beast::http::error::partial_message || ec == beast::http::error::end_of_stream) return closed_by_server();
+  return base::unexpected(ErrorKind::unavailable, "the answer is not HTTP/1.1: " + ec.message());
 }
 
 }  // namespace
 
-rt::Task<base::Result<std::unique_ptr<Connection>>> connect(Url url, TlsOptions tls,
-                                                            std::shared_ptr<ssl::context> context,
-                                                            std::chrono::milliseconds timeout, std::string user_agent) {
+base::Error Connection::failure(std::string_view doing, base::Error why) const {
+  why.message = fmt::format("{} {}: {}", doing, origin_, why.message);
+  return why;
+}
+
+rt::Task<Result<void>> Connection::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const Io io = socket_.try_write(bytes.data(), bytes.size());
+    if (io.state == Io::State::failed || io.state == Io::State::end) {
+      co_return base::unexpected(socket_.failure());
+    }
+    sent_some_ = true;  // also where it would block: a part may be on its way
+    bytes.remove_prefix(io.bytes);
+    if (io.state == Io::State::done) continue;
+    auto ready = co_await socket_.ready(io.state);
+    if (!ready) co_return ready;
+  }
+  co_return Result<void>();
+}
+
+rt::Task<Result<void>> Connection::send_all(const Wire& wire) {
+  sent_some_ = false;
+  auto head = co_await send(wire.head);
+  if (!head || wire.body.empty()) co_return head;
+  auto body = co_await send(wire.body);
+  co_return body;
+}
+
+void Connection::start_parsing(std::uint64_t max_body, bool skip_body) {
+  max_body_ = max_body;
+  skip_body_ = skip_body;
+  parser_.emplace(max_body, skip_body);
+}
+
+// Feeds the parser with what is in the buffer.
+Result<void> Connection::parse() {
+  while (begin_ < end_ && !parser_->is_done()) {
+    error_code ec;
+    const std::size_t used = parser_->put(asio::buffer(buffer_.get() + begin_, end_ - begin_), ec);
+    begin_ += used;
+    if (ec == beast::http::error::need_more) break;
+    if (ec) return malformed(ec);
+    const int status = parser_->response().status;
+    // An interim answer (100 Continue, 103 Early Hints) comes before the real one.
+    if (parser_->is_done() && status >= 100 && status < 200) start_parsing(max_body_, skip_body_);
+    if (used == 0) break;
+  }
+  if (begin_ == end_) begin_ = end_ = 0;
+  return {};
+}
+
+rt::Task<Result<void>> Connection::receive() {
+  if (!buffer_) {
+    capacity_ = kPiece;
+    buffer_ = std::make_unique_for_overwrite<char[]>(capacity_);
+    begin_ = end_ = 0;
+  }
+  if (begin_ > 0) {  // a part of a head or of a chunk's header: short
+    std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  if (end_ == capacity_) {
+    if (capacity_ >= kMaxHead) co_return base::unexpected(ErrorKind::too_large, "the header is too large");
+    auto larger = std::make_unique_for_overwrite<char[]>(capacity_ * 2);
+    std::memcpy(larger.get(), buffer_.get(), end_);
+    buffer_ = std::move(larger);
+    capacity_ *= 2;
+  }
+  Io io = socket_.try_read(buffer_.get() + end_, capacity_ - end_);
+  while (io.state == Io::State::want_read || io.state == Io::State::want_write) {
+    auto ready = co_await socket_.ready(io.state);
+    if (!ready) co_return ready;
+    io = socket_.try_read(buffer_.get() + end_, capacity_ - end_);
+  }
+  if (io.state == Io::State::failed) co_return base::unexpected(socket_.failure());
+  if (io.state == Io::State::end) {
+    if (got_nothing()) co_return closed_by_server();
+    error_code ec;
+    parser_->put_eof(ec);
+    if (ec) co_return malformed(ec);
+    co_return Result<void>();
+  }
+  end_ += io.bytes;
+  co_return parse();
+}
+
+rt::Task<Exchange> Connection::exchange(const Wire& wire, std::chrono::milliseconds timeout, std::uint64_t max_body) {
+  socket_.set_deadline(after(timeout));
+  start_parsing(max_body, wire.head_only);
+  auto sent = co_await send_all(wire);
+  if (!sent && sent.error().kind == ErrorKind::timeout) {
+    co_return Exchange{base::unexpected(failure("sending to", std::move(sent).error())), false, false, false};
+  }
+  // A server that refuses a request before it has read all of it (a large body,
+  // a client certificate) has often said why, and closed.
+  while (!parser_->is_done()) {
+    auto got = co_await receive();
+    if (got) continue;
+    const bool refused = got.error().kind == ErrorKind::unauthorized;
+    const bool nothing = got_nothing() && got.error().kind == ErrorKind::unavailable;
+    base::Error error = sent || refused ? failure("reading from", std::move(got).error())
+                                        : failure("sending to", std::move(sent).error());
+    co_return Exchange{base::unexpected(std::move(error)), false, nothing, nothing && !sent_some_};
+  }
+  socket_.clear_deadline();
+  const bool reusable = sent && parser_->keep_alive() && begin_ == end_;
+  Response response = std::move(parser_->response());
+  buffer_.reset();
+  co_return Exchange{std::move(response), reusable, false, false};
+}
+
+rt::Task<Result<void>> Connection::receive_head() {
+  while (!parser_->is_header_done()) {
+    auto got = co_await receive();
+    if (!got) co_return got;
+  }
+  co_return Result<void>();
+}
+
+rt::Task<Result<Response>> Connection::open(const Wire& wire, std::chrono::milliseconds timeout) {
+  socket_.set_deadline(after(timeout));
+  start_parsing(kNoLimit, wire.head_only);
+  auto sent = co_await send_all(wire);
+  if (!sent) co_return base::unexpected(failure("sending to", std::move(sent).error()));
+  auto head = co_await receive_head();
+  if (!head) co_return base::unexpected(failure("reading from", std::move(head).error()));
+  socket_.clear_deadline();
+  Response response;
+  response.status = parser_->response().status;
+  response.headers = std::move(parser_->response().headers);
+  co_return response;
+}
+
+rt::Task<Result<std::string>> Connection::read_some(std::chrono::nanoseconds idle) {
+  std::string& body = parser_->response().body;
+  socket_.set_deadline(after(idle));
+  while (body.empty() && !parser_->is_done()) {
+    auto got = co_await receive();
+    if (!got) co_return base::unexpected(failure("reading from", std::move(got).error()));
+  }
+  socket_.clear_deadline();
+  // A watch may be silent for minutes.
+  if (begin_ == end_) buffer_.reset();
+  co_return std::exchange(body, std::string());
+}
+
+// Asks an HTTP proxy for a tunnel (RFC 9110, 9.3.6).
+rt::Task<Result<void>> Connection::tunnel(Route route) {
+  Wire wire;
+  const std::string authority = authority_of(route.url);
+  wire.head = fmt::format("CONNECT {} HTTP/1.1\r\nHost: {}\r\n", authority, authority);
+  if (!route.proxy->userinfo.empty()) {
+    wire.head += fmt::format("Proxy-Authorization: {}\r\n", proxy_authorization(*route.proxy));
+  }
+  wire.head += "\r\n";
+  start_parsing(0, true);
+  auto sent = co_await send_all(wire);
+  if (!sent) co_return sent;
+  auto head = co_await receive_head();
+  if (!head) co_return head;
+  const int status = parser_->response().status;
+  if (status == 407) co_return base::unexpected(ErrorKind::unauthorized, "it wants other credentials (407)");
+  if (status < 200 || status > 299) {
+    co_return base::unexpected(ErrorKind::unavailable, fmt::format("it refuses to connect (HTTP status {})", status));
+  }
+  if (begin_ != end_) co_return base::unexpected(ErrorKind::unavailable, "it talks before its turn");
+  buffer_.reset();
+  co_return Result<void>();
+}
+
+rt::Task<Result<std::unique_ptr<Connection>>> connect(Route route, std::chrono::milliseconds timeout) {
   const auto executor = co_await asio::this_coro::executor;
-  asio::ip::tcp::resolver resolver(executor);
-  const auto found = co_await resolver.async_resolve(url.host, url.port, kTuple);
-  co_await unwind_if_cancelled();
-  if (const error_code ec = std::get<0>(found)) co_return base::unexpected(failure(url, "looking up", ec));
-
-  beast::tcp_stream tcp(executor);
-  tcp.expires_after(timeout);
-  const auto connected = co_await tcp.async_connect(std::get<1>(found), kTuple);
-  co_await unwind_if_cancelled();
-  if (const error_code ec = std::get<0>(connected)) co_return base::unexpected(failure(url, "connecting to", ec));
-  error_code ignored;
-  tcp.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
-  if (!context) {
-    tcp.expires_never();
-    co_return std::make_unique<StreamConnection<beast::tcp_stream>>(std::move(tcp), url, user_agent, nullptr);
+  auto connection = std::make_unique<Connection>(executor, route.url.origin());
+  connection->socket_.set_deadline(after(timeout));
+  const Url& peer = route.proxy ? *route.proxy : route.url;
+  const std::string proxy = route.proxy ? fmt::format("proxy {}: ", peer.origin()) : std::string();
+  auto connecting = connection->socket_.connect(peer.host, peer.port);
+  auto connected = co_await std::move(connecting);
+  if (connected && route.proxy && route.context) {
+    auto tunnelling = connection->tunnel(route);
+    connected = co_await std::move(tunnelling);
   }
-
-  const std::string name = tls.server_name.empty() ? url.host : tls.server_name;
-  beast::ssl_stream<beast::tcp_stream> secure(std::move(tcp), *context);
-  expect_peer(secure.native_handle(), name);
-  beast::get_lowest_layer(secure).expires_after(timeout);
-  const auto shaken = co_await secure.async_handshake(ssl::stream_base::client, kTuple);
-  co_await unwind_if_cancelled();
-  if (const error_code ec = std::get<0>(shaken)) {
-    co_return base::unexpected(handshake_failure(url, secure.native_handle(), ec));
+  if (!connected) {
+    base::Error why = std::move(connected).error();
+    why.message = proxy + why.message;
+    co_return base::unexpected(connection->failure("connecting to", std::move(why)));
   }
-  beast::get_lowest_layer(secure).expires_never();
-  co_return std::make_unique<StreamConnection<beast::ssl_stream<beast::tcp_stream>>>(std::move(secure), url, user_agent,
-                                                                                     context);
+  if (route.context) {
+    const std::string name = route.server_name.empty() ? route.url.host : route.server_name;
+    auto shaking = connection->socket_.start_tls(route.context, name);
+    auto shaken = co_await std::move(shaking);
+    if (!shaken) co_return base::unexpected(connection->failure("TLS handshake with", std::move(shaken).error()));
+  }
+  connection->socket_.clear_deadline();
+  co_return connection;
 }
 
 }  // namespace sluice::http::detail

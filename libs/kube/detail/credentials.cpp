@@ -1,21 +1,11 @@
 #include "kube/detail/credentials.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
-#include <csignal>
-#include <fstream>
-#include <iterator>
 
 #include "base/digest.hpp"
 #include "doc/json.hpp"
-
-extern char** environ;
+#include "kube/detail/exec_plugin.hpp"
+#include "kube/detail/kubeconfig.hpp"
 
 namespace sluice::kube::detail {
 
@@ -24,67 +14,114 @@ using base::Result;
 
 namespace {
 
-constexpr std::chrono::seconds kTokenFileAge{60};  // as client-go; kubelet rotates well before expiry
+constexpr std::chrono::seconds kTokenFileAge{60};    // as client-go; kubelet rotates well before expiry
+constexpr std::chrono::seconds kTokenFileRetry{5};   // after a read that failed, while the old token stands
 constexpr std::chrono::seconds kPluginLimit{60};
-constexpr std::size_t kPluginOutput = 1U << 20U;
+constexpr std::chrono::seconds kExpiryLeeway{10};
+
+base::Unexpected bad_plugin(const ExecPlugin& plugin, std::string_view fault) {
+  return base::unexpected(ErrorKind::unauthorized, fmt::format("exec plugin '{}' {}", plugin.command, fault));
+}
 
 }  // namespace
 
-rt::Task<Result<void>> Credentials::authorize(http::Request& request, http::Client& client) {
-  if (config_.exec) {
-    const bool expired = plugin_expiry_ && base::system_clock().now() + std::chrono::seconds(10) >= *plugin_expiry_;
-    if (!plugin_ran_ || expired) {
-      auto ran = co_await run_plugin(client);
-      if (!ran) co_return ran;
-    }
-  } else if (!config_.token_file.empty()) {
-    const auto now = base::system_clock().steady();
-    if (!token_read_ || now - *token_read_ > kTokenFileAge) {
-      auto read = co_await read_token_file();
-      if (!read) co_return read;
-      token_read_ = now;
-    }
+struct Credentials::Round {
+  rt::Notify ended;
+  std::optional<Result<void>> outcome;  // none if whoever ran it was cancelled
+};
+
+bool Credentials::is_due() const {
+  if (config_.exec) return expired_ || (plugin_expiry_ && clock_.now() + kExpiryLeeway >= *plugin_expiry_);
+  if (!config_.token_file.empty()) return expired_ || !token_file_due_ || clock_.steady() >= *token_file_due_;
+  return false;
+}
+
+rt::Task<Result<Credentials::Generation>> Credentials::authorize(http::Request& request, http::Client& client) {
+  if (is_due()) {
+    auto renewed = co_await renew_once(client);
+    if (!renewed) co_return base::unexpected(std::move(renewed).error());
   }
   if (!config_.token.empty()) {
     request.headers.set("Authorization", "Bearer " + config_.token);
   } else if (!config_.username.empty()) {
     request.headers.set("Authorization", "Basic " + base::base64_encode(config_.username + ":" + config_.password));
   }
-  co_return Result<void>();
+  co_return generation_;
 }
 
-bool Credentials::expire() {
-  token_read_.reset();
-  plugin_ran_ = false;
-  return config_.exec.has_value() || !config_.token_file.empty();
+bool Credentials::expire(Generation used) {
+  if (!config_.exec && config_.token_file.empty()) return false;
+  if (used == generation_) expired_ = true;
+  return true;
+}
+
+rt::Task<Result<void>> Credentials::renew_once(http::Client& client) {
+  while (round_) {
+    const std::shared_ptr<Round> round = round_;
+    co_await round->ended.wait();
+    if (round->outcome) co_return *round->outcome;
+  }
+  struct Ended {
+    Credentials& credentials;
+    ~Ended() {
+      const std::shared_ptr<Round> round = std::move(credentials.round_);
+      credentials.round_.reset();
+      round->ended.notify_all();
+    }
+  };
+  round_ = std::make_shared<Round>();
+  const Ended ended{*this};
+  auto outcome = co_await renew(client);
+  round_->outcome = outcome;
+  co_return outcome;
+}
+
+rt::Task<Result<void>> Credentials::renew(http::Client& client) {
+  if (config_.exec) {
+    auto ran = co_await run_plugin(client);
+    if (!ran) co_return ran;
+  } else {
+    auto read = co_await read_token_file();
+    if (!read) co_return read;
+  }
+  expired_ = false;
+  ++generation_;
+  co_return Result<void>();
 }
 
 rt::Task<Result<void>> Credentials::read_token_file() {
   const std::string path = config_.token_file;
-  auto token = co_await rt::run_blocking(runtime_, [path](std::stop_token) -> Result<std::string> {
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return base::unexpected(ErrorKind::io, path + ": cannot be read");
-    std::string text(std::istreambuf_iterator<char>(in), {});
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-    return text;
-  });
+  auto reading = rt::run_blocking(runtime_, [path](std::stop_token) { return read_file(path); });
+  auto token = co_await std::move(reading);
+  std::string text = token ? trimmed(*token) : std::string();
+  if (!text.empty()) {
+    config_.token = std::move(text);
+    token_file_due_ = clock_.steady() + kTokenFileAge;
+    co_return Result<void>();
+  }
+  // What was read before may still be good: the kubelet may be replacing the file right now.
+  token_file_due_ = clock_.steady() + kTokenFileRetry;
+  if (!config_.token.empty()) co_return Result<void>();
   if (!token) co_return base::unexpected(std::move(token).error());
-  config_.token = *std::move(token);
-  co_return Result<void>();
+  co_return base::unexpected(ErrorKind::unauthorized, path + " holds no token");
 }
 
 rt::Task<Result<void>> Credentials::run_plugin(http::Client& client) {
   const ExecPlugin plugin = *config_.exec;
-  auto output =
-      co_await rt::run_blocking(runtime_, [plugin](std::stop_token stop) { return run_exec_plugin(plugin, stop); });
+  auto running = rt::run_blocking(
+      runtime_, [plugin](std::stop_token stop) { return run_exec_plugin(plugin, kPluginLimit, stop); });
+  auto output = co_await std::move(running);
   if (!output) co_return base::unexpected(std::move(output).error());
   const auto credential = doc::parse_json(*output);
   if (!credential || doc::find_string(*credential, {"kind"}) != "ExecCredential") {
-    co_return base::unexpected(ErrorKind::unauthorized,
-                               fmt::format("exec plugin '{}' did not print an ExecCredential", plugin.command));
+    co_return bad_plugin(plugin, "did not print an ExecCredential");
   }
-  config_.token = std::string(doc::find_string(*credential, {"status", "token"}));
+  if (const auto version = doc::find_string(*credential, {"apiVersion"}); version != plugin.api_version) {
+    co_return bad_plugin(plugin, fmt::format("printed apiVersion '{}', not '{}'", version, plugin.api_version));
+  }
+  std::string token(doc::find_string(*credential, {"status", "token"}));
   const std::string certificate(doc::find_string(*credential, {"status", "clientCertificateData"}));
+  if (token.empty() && certificate.empty()) co_return bad_plugin(plugin, "printed neither token nor certificate");
   if (!certificate.empty()) {
     http::TlsOptions tls;
     tls.ca_pem = config_.ca_pem;
@@ -94,72 +131,14 @@ rt::Task<Result<void>> Credentials::run_plugin(http::Client& client) {
     tls.key_pem = std::string(doc::find_string(*credential, {"status", "clientKeyData"}));
     SLUICE_CO_CHECK(client.update_tls(std::move(tls)));
   }
+  config_.token = std::move(token);
   plugin_expiry_.reset();
   if (const auto expiry = doc::find_string(*credential, {"status", "expirationTimestamp"}); !expiry.empty()) {
-    if (auto time = base::parse_time(expiry)) plugin_expiry_ = *time;
+    auto time = base::parse_time(expiry);
+    if (!time) co_return bad_plugin(plugin, "printed an expirationTimestamp that is no time");
+    plugin_expiry_ = *time;
   }
-  plugin_ran_ = true;
   co_return Result<void>();
-}
-
-Result<std::string> run_exec_plugin(const ExecPlugin& plugin, std::stop_token stop) {
-  std::array<int, 2> pipe_ends{};
-  if (::pipe2(pipe_ends.data(), O_CLOEXEC) != 0) return base::unexpected(ErrorKind::io, "cannot make a pipe");
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], 1);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-
-  std::vector<std::string> arguments{plugin.command};
-  arguments.insert(arguments.end(), plugin.args.begin(), plugin.args.end());
-  std::vector<std::string> variables;
-  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
-  for (const auto& [name, value] : plugin.env) variables.push_back(name + "=" + value);
-  variables.push_back(fmt::format(
-      R"(KUBERNETES_EXEC_INFO={{"apiVersion":"{}","kind":"ExecCredential","spec":{{"interactive":false}}}})",
-      plugin.api_version));
-  const auto pointers = [](std::vector<std::string>& texts) {
-    std::vector<char*> out;
-    for (std::string& text : texts) out.push_back(text.data());
-    out.push_back(nullptr);
-    return out;
-  };
-  std::vector<char*> argv = pointers(arguments);
-  std::vector<char*> envp = pointers(variables);
-  pid_t child = 0;
-  const int failed = ::posix_spawnp(&child, plugin.command.c_str(), &actions, nullptr, argv.data(), envp.data());
-  posix_spawn_file_actions_destroy(&actions);
-  ::close(pipe_ends[1]);
-  if (failed != 0) {
-    ::close(pipe_ends[0]);
-    return base::unexpected(ErrorKind::unauthorized, fmt::format("exec plugin '{}' cannot be started", plugin.command));
-  }
-
-  std::string output;
-  const auto deadline = std::chrono::steady_clock::now() + kPluginLimit;
-  bool ended = false;
-  while (!ended && !stop.stop_requested() && std::chrono::steady_clock::now() < deadline &&
-         output.size() <= kPluginOutput) {
-    pollfd readable{pipe_ends[0], POLLIN, 0};
-    if (::poll(&readable, 1, 100) <= 0) continue;
-    std::array<char, 4096> buffer{};
-    const ssize_t got = ::read(pipe_ends[0], buffer.data(), buffer.size());
-    ended = got <= 0;
-    if (got > 0) output.append(buffer.data(), static_cast<std::size_t>(got));
-  }
-  ::close(pipe_ends[0]);
-  if (!ended) ::kill(child, SIGKILL);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  if (!ended) {
-    return base::unexpected(stop.stop_requested() ? ErrorKind::cancelled : ErrorKind::timeout,
-                            fmt::format("exec plugin '{}' did not end in time", plugin.command));
-  }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    return base::unexpected(ErrorKind::unauthorized,
-                            fmt::format("exec plugin '{}' failed with status {}", plugin.command, WEXITSTATUS(status)));
-  }
-  return output;
 }
 
 }  // namespace sluice::kube::detail

@@ -2,6 +2,7 @@
 // or what an exec plugin prints. On the loop; private to libs/kube.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,27 +16,36 @@ namespace sluice::kube::detail {
 
 class Credentials {
  public:
-  Credentials(rt::Runtime& runtime, Config config) : runtime_(runtime), config_(std::move(config)) {}
+  // Which credentials a request went out with: counts up with each renewal.
+  using Generation = std::uint64_t;
 
-  // Sets the Authorization header, reading the token anew when it is due. A
-  // plugin's client certificate is handed to `client`.
-  rt::Task<base::Result<void>> authorize(http::Request& request, http::Client& client);
-  // The server said 401: what is cached is not good any more. False if there
-  // is nothing that could be read anew.
-  bool expire();
+  Credentials(rt::Runtime& runtime, Config config, const base::Clock& clock = base::system_clock())
+      : runtime_(runtime), clock_(clock), config_(std::move(config)) {}
+
+  // Sets the Authorization header, reading the token anew when it is due: one
+  // renewal at a time, whose outcome all share who ask meanwhile. A plugin's
+  // client certificate is handed to `client`.
+  rt::Task<base::Result<Generation>> authorize(http::Request& request, http::Client& client);
+  // The server said 401 to `used`: true if the request should be sent again,
+  // with credentials that are new or will be read anew.
+  bool expire(Generation used);
 
  private:
+  struct Round;
+  bool is_due() const;
+  rt::Task<base::Result<void>> renew_once(http::Client& client);
+  rt::Task<base::Result<void>> renew(http::Client& client);
   rt::Task<base::Result<void>> read_token_file();
   rt::Task<base::Result<void>> run_plugin(http::Client& client);
 
   rt::Runtime& runtime_;
+  const base::Clock& clock_;
   Config config_;
-  std::optional<base::SteadyPoint> token_read_;
+  Generation generation_ = 0;
+  std::shared_ptr<Round> round_;  // the renewal that is under way
+  bool expired_ = true;           // nothing read yet, or refused by the server
+  std::optional<base::SteadyPoint> token_file_due_;
   std::optional<base::TimePoint> plugin_expiry_;
-  bool plugin_ran_ = false;
 };
-
-// Runs the plugin and gives its standard output; blocks, for 60 s at most.
-base::Result<std::string> run_exec_plugin(const ExecPlugin& plugin, std::stop_token stop);
 
 }  // namespace sluice::kube::detail

@@ -38,6 +38,9 @@ class LineWatch final : public Watch {
         error.kind = ErrorKind::unavailable;  // silence for that long means that the connection is dead
         co_return base::unexpected(std::move(error).with_context("watch"));
       }
+      if (piece->empty() && buffer_.find_first_not_of("\r\n") != std::string::npos) {
+        co_return base::unexpected(ErrorKind::unavailable, "watch: the connection ended within an event");
+      }
       if (piece->empty()) co_return std::optional<WatchEvent>();
       buffer_ += *piece;
     }

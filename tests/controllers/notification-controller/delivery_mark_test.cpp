@@ -45,12 +45,12 @@ TEST_CASE("a mark survives being written to an Event and read back") {
   mark.pending = true;
   doc::Json event = make_event("shop", "it broke");
   event["metadata"]["annotations"][notification::mark_key("u-1")] = print_mark(mark);
-  CHECK(read_mark(event, "u-1") == mark);
-  CHECK_FALSE(read_mark(event, "u-2"));
+  CHECK(notification::read_mark(event, "u-1") == mark);
+  CHECK_FALSE(notification::read_mark(event, "u-2"));
   DeliveryMark only_pending;
   only_pending.pending = true;
   event["metadata"]["annotations"][notification::mark_key("u-1")] = print_mark(only_pending);
-  CHECK(read_mark(event, "u-1") == only_pending);
+  CHECK(notification::read_mark(event, "u-1") == only_pending);
 }
 
 TEST_CASE("a mark that does not read is none") {
@@ -60,7 +60,7 @@ TEST_CASE("a mark that does not read is none") {
                            R"({"state":"sent","count":"1","last":"2026-01-31T10:00:00Z"})"}) {
     INFO(text);
     event["metadata"]["annotations"][notification::mark_key("u")] = text;
-    CHECK_FALSE(read_mark(event, "u"));
+    CHECK_FALSE(notification::read_mark(event, "u"));
   }
 }
 

@@ -2,13 +2,15 @@
 // courier that does as it is told. "Crash" throws the process's memory away.
 #include "notification-controller/dispatcher.hpp"
 
-#include "notification-controller/alert_reconciler.hpp"
-#include "notification-controller/provider_reconciler.hpp"
-#include "support.hpp"
-#include "support/fake_kube.hpp"
+#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <fstream>
 #include <functional>
+
+#include "notification-controller/alert_reconciler.hpp"
+#include "support.hpp"
+#include "support/fake_kube.hpp"
 
 using namespace std::chrono_literals;
 using namespace sluice;
@@ -72,8 +74,8 @@ std::string now_and(base::Duration later = {}) {
 // One process's memory. The cluster and the receivers outlive it.
 struct Process {
   Process(std::shared_ptr<FakeKube> kube, FakeCourier& courier, notification::DispatcherOptions options,
-          bool crd_installed)
-      : runtime(std::make_unique<rt::Runtime>(1)) {
+          bool crd_installed, const std::string& journal_path)
+      : runtime(std::make_unique<rt::Runtime>(1)), journal(journal_path, base::Logger::discard()) {
     auto common = controller::default_options("notification-controller");
     common.metrics_addr = "0";
     common.health_addr = "0";
@@ -90,17 +92,16 @@ struct Process {
         [this](controller::WatchCacheOptions wanted) -> controller::WatchCache& { return app->cache(wanted); },
         [crd_installed](std::string, std::string) { return kustomizations(crd_installed); });
     dispatcher = std::make_unique<notification::Dispatcher>(app->services(), alerts, providers, *sources, courier,
-                                                            options);
+                                                            journal, options);
     app->add(std::make_shared<notification::AlertReconciler>(alerts, providers, app->clock(),
                                                              options.no_cross_namespace_refs));
     app->while_leading("dispatcher", [this] { return dispatcher->run(); });
     runtime->spawn("app", run_app(*app));
   }
-  ~Process() {
-    app.reset();
-    runtime.reset();
-  }
+  // The runtime goes first, and with it whatever still uses the rest.
+  ~Process() { runtime.reset(); }
   std::unique_ptr<rt::Runtime> runtime;
+  notification::Journal journal;
   std::unique_ptr<controller::App> app;
   std::unique_ptr<notification::Sources> sources;
   std::unique_ptr<notification::Dispatcher> dispatcher;
@@ -109,7 +110,7 @@ struct Process {
 struct Harness {
   Harness() { kube->put(kProviders, make_provider("hook")); }
   ~Harness() { crash(); }
-  void start() { process = std::make_unique<Process>(kube, courier, options, crd_installed); }
+  void start() { process = std::make_unique<Process>(kube, courier, options, crd_installed, journal_path); }
   void crash() { process.reset(); }
   void turn(std::chrono::milliseconds time) {
     process->runtime->context().restart();
@@ -151,6 +152,7 @@ struct Harness {
   FakeCourier courier;
   notification::DispatcherOptions options;
   bool crd_installed = true;
+  std::string journal_path;  // none
   std::unique_ptr<Process> process;
 };
 
@@ -202,7 +204,6 @@ TEST_CASE("what happened while no process ran is sent by the next one, in order"
 TEST_CASE("a crash between the receiver's answer and the note sends again, under the same id") {
   Harness h;
   h.start_with_alert();
-  bool crash = true;
   h.courier.after_sending = [&] { h.kube->fail_next("patch", make_error(base::ErrorKind::unavailable, "gone"), 50); };
   h.kube->put(kEvents, event_now("shop", "applied"));
   h.until([&] { return h.courier.sent.size() == 1; });
@@ -214,7 +215,60 @@ TEST_CASE("a crash between the receiver's answer and the note sends again, under
   h.turn(50ms);
   CHECK(h.courier.sent.size() == 2);
   CHECK(h.courier.sent[0].id == h.courier.sent[1].id);
-  CHECK(crash);
+}
+
+TEST_CASE("with a journal, a crash before the note is written sends nothing again, and the note is made up for") {
+  Harness h;
+  h.journal_path = "/tmp/sluice-journal-test-" + std::to_string(::getpid());
+  ::unlink(h.journal_path.c_str());
+  h.start_with_alert();
+  h.courier.after_sending = [&] { h.kube->fail_next("patch", make_error(base::ErrorKind::unavailable, "gone"), 50); };
+  const auto event = event_now("shop", "applied");
+  h.kube->put(kEvents, event);
+  h.until([&] { return h.courier.sent.size() == 1; });
+  h.turn(20ms);
+  CHECK(h.mark_of(event).empty());
+  h.crash();
+  h.kube->clear_faults();
+  h.start();
+  h.until([&] { return !h.mark_of(event).empty(); });
+  h.turn(50ms);
+  CHECK(h.courier.sent.size() == 1);
+  CHECK(h.mark_of(event).find("\"state\":\"sent\"") != std::string::npos);
+  ::unlink(h.journal_path.c_str());
+}
+
+TEST_CASE("a journal that is a link, a folder or full of rubbish hurts nobody") {
+  const std::string path = "/tmp/sluice-journal-test-" + std::to_string(::getpid());
+  const auto log = base::Logger::discard();
+  notification::DeliveryMark mark;
+  mark.state = notification::DeliveryState::sent;
+  mark.count = 2;
+  mark.last = at("2026-01-31T10:00:00Z");
+  mark.digest = "d";
+  ::unlink(path.c_str());
+  {
+    notification::Journal journal(path, log);
+    journal.note("e", "a", mark);
+  }
+  {
+    std::ofstream(path, std::ios::app) << "rubbish\n{}\n[1]\n{\"event\":7}\n\xff\xfe\n{\"event\":\"e\",\"ale";
+    const notification::Journal journal(path, log);
+    REQUIRE(journal.find("e", "a") != nullptr);
+    CHECK(*journal.find("e", "a") == mark);
+    CHECK(journal.find("e", "b") == nullptr);
+  }
+  const std::string link = path + "-link";
+  ::unlink(link.c_str());
+  REQUIRE(::symlink(path.c_str(), link.c_str()) == 0);
+  for (const auto& bad : {link, std::string("/tmp"), std::string("/nowhere/at/all"), std::string()}) {
+    INFO(bad);
+    notification::Journal journal(bad, log);
+    journal.note("e", "a", mark);
+    CHECK(journal.find("e", "a") == nullptr);
+  }
+  ::unlink(link.c_str());
+  ::unlink(path.c_str());
 }
 
 TEST_CASE("a note that cannot be written is tried again, and nothing else is sent to that Provider before") {
@@ -321,8 +375,6 @@ TEST_CASE("what was tried in vain survives a crash and an edit of the Alert mean
   h.kube->put(kAlerts, live);
   h.kube->put(kEvents, event);
   h.until([&] { return !h.mark_of(event).empty(); });
-  doc::Json spec = doc::Json::object();
-  spec["eventMetadata"]["edited"] = "yes";
   live = h.kube->object(kAlerts, {"apps", "a"});
   live["spec"]["eventMetadata"]["edited"] = "yes";
   h.kube->put(kAlerts, live);

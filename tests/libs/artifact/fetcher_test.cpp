@@ -54,7 +54,15 @@ struct Source {
   }
 };
 
-std::string archive(std::vector<test::RawEntry> entries) {
+test::RawEntry file(const std::string& name, const std::string& body, char type = '0') {
+  test::RawEntry entry;
+  entry.name = name;
+  entry.type = type;
+  entry.body = body;
+  return entry;
+}
+
+std::string packed(const std::vector<test::RawEntry>& entries) {
   std::string tar;
   for (const auto& entry : entries) tar += test::raw_entry(entry);
   return test::gzip(tar + std::string(1024, '\0'));
@@ -93,7 +101,7 @@ rt::Task<bool> join_all(rt::TaskGroup* group) {
 
 TEST_CASE("an artifact is downloaded and unpacked once, however many ask and however often") {
   Fixture fixture;
-  Source source(fixture.runtime, archive({{"app/a.yaml", '0', "kind: A"}}));
+  Source source(fixture.runtime, packed({file("app/a.yaml", "kind: A")}));
   source.delay = std::chrono::milliseconds(20);
   auto fetcher = fixture.fetcher();
   std::vector<std::optional<TreeResult>> results(20);
@@ -114,7 +122,7 @@ TEST_CASE("an artifact is downloaded and unpacked once, however many ask and how
 
 TEST_CASE("who led a download may be cancelled; another one brings it to its end") {
   Fixture fixture;
-  Source source(fixture.runtime, archive({{"a", '0', "1"}}));
+  Source source(fixture.runtime, packed({file("a", "1")}));
   source.delay = std::chrono::milliseconds(20);
   auto fetcher = fixture.fetcher();
   std::optional<TreeResult> first;
@@ -134,7 +142,7 @@ TEST_CASE("who led a download may be cancelled; another one brings it to its end
 
 TEST_CASE("bytes other than those promised are not looked into") {
   Fixture fixture;
-  Source source(fixture.runtime, archive({{"a", '0', "1"}}));
+  Source source(fixture.runtime, packed({file("a", "1")}));
   auto fetcher = fixture.fetcher();
   api::Artifact wrong = source.artifact();
   wrong.digest = base::sha256_digest("something else");
@@ -155,8 +163,8 @@ TEST_CASE("bytes other than those promised are not looked into") {
 TEST_CASE("archives that reach out, or are no archives, leave nothing behind") {
   Fixture fixture;
   auto fetcher = fixture.fetcher();
-  for (const std::string& body : {archive({{"../a", '0', "1"}}), archive({{"/etc/a", '0', "1"}}),
-                                  archive({{"dev", '3', ""}}), std::string("not gzip"), std::string()}) {
+  for (const std::string& body : {packed({file("../a", "1")}), packed({file("/etc/a", "1")}),
+                                  packed({file("dev", "", '3')}), std::string("not gzip"), std::string()}) {
     Source source(fixture.runtime, body);
     const auto error = fixture.refused(*fetcher, source.artifact());
     CHECK_FALSE(error.message.empty());
@@ -168,7 +176,7 @@ TEST_CASE("archives that reach out, or are no archives, leave nothing behind") {
 
 TEST_CASE("what is larger than it may be is refused, by its head, its body or its content") {
   Fixture fixture;
-  Source source(fixture.runtime, archive({{"a", '0', std::string(100'000, 'x')}}));
+  Source source(fixture.runtime, packed({file("a", std::string(100'000, 'x'))}));
   FetcherOptions small;
   small.max_archive_bytes = 50;
   CHECK(fixture.refused(*fixture.fetcher(small), source.artifact()).kind == ErrorKind::too_large);
@@ -185,7 +193,7 @@ TEST_CASE("an archive larger than a piece goes through the disk and is the same"
   std::string noise(3U << 20U, '\0');
   std::uint32_t state = 1;
   for (char& c : noise) c = static_cast<char>((state = state * 1664525U + 1013904223U) >> 24U);
-  Source source(fixture.runtime, archive({{"noise", '0', noise}}));
+  Source source(fixture.runtime, packed({file("noise", noise)}));
   REQUIRE(source.body.size() > (2U << 20U));
   auto fetcher = fixture.fetcher();
   auto tree = fixture.fetch(*fetcher, source.artifact());
@@ -198,7 +206,7 @@ TEST_CASE("an archive larger than a piece goes through the disk and is the same"
 
 TEST_CASE("a server that is gone or broken is asked again, one that has no such file is not") {
   Fixture fixture;
-  Source source(fixture.runtime, archive({{"a", '0', "1"}}));
+  Source source(fixture.runtime, packed({file("a", "1")}));
   auto fetcher = fixture.fetcher();
   source.status = 503;
   CHECK(fixture.refused(*fetcher, source.artifact()).kind == ErrorKind::unavailable);
@@ -212,7 +220,7 @@ TEST_CASE("a server that is gone or broken is asked again, one that has no such 
 
 TEST_CASE("a body that ends early is not taken for the whole") {
   Fixture fixture;
-  const std::string body = archive({{"a", '0', "1"}});
+  const std::string body = packed({file("a", "1")});
   test::RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + body);
   api::Artifact what;
   what.digest = base::sha256_digest(body);
@@ -225,9 +233,9 @@ TEST_CASE("a tree lives while it is held, and unused ones go when there are too 
   FetcherOptions options;
   options.cache.max_unused_trees = 1;
   auto fetcher = fixture.fetcher(options);
-  Source one(fixture.runtime, archive({{"a", '0', "1"}}));
-  Source two(fixture.runtime, archive({{"a", '0', "2"}}));
-  Source three(fixture.runtime, archive({{"a", '0', "3"}}));
+  Source one(fixture.runtime, packed({file("a", "1")}));
+  Source two(fixture.runtime, packed({file("a", "2")}));
+  Source three(fixture.runtime, packed({file("a", "3")}));
   auto held = fixture.fetch(*fetcher, one.artifact());
   REQUIRE(held);
   REQUIRE(fixture.fetch(*fetcher, two.artifact()));
@@ -259,7 +267,7 @@ TEST_CASE("folders of dead processes are removed, those of living ones are not")
 
 TEST_CASE("the host of the address may be replaced") {
   Fixture fixture;
-  Source source(fixture.runtime, archive({{"a", '0', "1"}}));
+  Source source(fixture.runtime, packed({file("a", "1")}));
   FetcherOptions options;
   options.host_override = "127.0.0.1:" + std::to_string(source.server->port());
   auto fetcher = fixture.fetcher(options);

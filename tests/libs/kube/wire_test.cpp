@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "kube/detail/paths.hpp"
+#include "kube/detail/retry.hpp"
 #include "kube/detail/status.hpp"
 #include "kube/detail/watch_stream.hpp"
 
@@ -8,14 +9,69 @@ using sluice::base::ErrorKind;
 using sluice::doc::Json;
 namespace detail = sluice::kube::detail;
 
-TEST_CASE("paths follow the API's resource URIs, whatever a name holds") {
+TEST_CASE("paths follow the API's resource URIs") {
   const sluice::kube::Resource pods{"", "v1", "Pod", "pods", true};
   const sluice::kube::Resource roles{"rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false};
-  CHECK(detail::resource_path(pods, "default", "web", "status") == "/api/v1/namespaces/default/pods/web/status");
-  CHECK(detail::resource_path(pods, "", "") == "/api/v1/pods");
-  CHECK(detail::resource_path(roles, "ignored", "a:b") == "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab");
-  CHECK(detail::resource_path(pods, "default", "../../secrets") == "/api/v1/namespaces/default/pods/..%2F..%2Fsecrets");
+  CHECK(*detail::object_path(pods, "default", "web", "status") == "/api/v1/namespaces/default/pods/web/status");
+  CHECK(*detail::collection_path(pods, "default") == "/api/v1/namespaces/default/pods");
+  CHECK(*detail::collection_path(pods, "") == "/api/v1/pods");
+  CHECK(*detail::object_path(roles, "ignored", "a:b") == "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab");
+  CHECK(*detail::object_path(pods, "default", "a b?c#d\r\n") ==
+        "/api/v1/namespaces/default/pods/a%20b%3Fc%23d%0D%0A");
   CHECK(detail::with_query("/x", {{"a", "1=2&3"}, {"empty", ""}, {"b", "c d"}}) == "/x?a=1%3D2%263&b=c%20d");
+}
+
+TEST_CASE("what cannot be one segment of a path is refused, and says which part it is") {
+  const sluice::kube::Resource pods{"", "v1", "Pod", "pods", true};
+  const auto refusal = [&pods](const char* namespace_, const char* name) {
+    const auto path = detail::object_path(pods, namespace_, name);
+    REQUIRE_FALSE(path);
+    CHECK(path.error().kind == ErrorKind::invalid);
+    return path.error().message;
+  };
+  CHECK(refusal("default", "") == "Pod: the name '' is empty");
+  CHECK(refusal("default", "..") == "Pod: the name '..' may not be '.' or '..'");
+  CHECK(refusal("default", "../../secrets") == "Pod: the name '../../secrets' may not contain '/'");
+  CHECK(refusal("a%2f", "x") == "Pod: the namespace 'a%2f' may not contain '%'");
+  CHECK(refusal("", "x") == "Pod 'x' is namespaced and has no namespace");
+  CHECK_FALSE(detail::collection_path({"a/b", "v1", "X", "xs", true}, ""));
+  CHECK_FALSE(detail::collection_path({"a", "..", "X", "xs", true}, ""));
+  CHECK_FALSE(detail::collection_path({"a", "v1", "X", "", true}, ""));
+}
+
+TEST_CASE("how long to wait follows the server, with a floor, a bound and an end") {
+  using namespace std::chrono_literals;
+  sluice::http::Response busy;
+  busy.status = 429;
+  sluice::base::Error error;
+  const sluice::base::SteadyPoint start{};
+  detail::Retries polite(start);
+  error.retry_after = 2s;
+  const auto wait = polite.wait_after(busy, error, start);
+  REQUIRE(wait);
+  CHECK(*wait >= 2000ms);
+  CHECK(*wait <= 2500ms);
+  CHECK_FALSE(polite.wait_after(busy, error, start + 29s));
+
+  detail::Retries spinning(start);
+  error.retry_after = 0s;
+  int attempts = 1;
+  std::chrono::milliseconds total{0};
+  for (auto next = spinning.wait_after(busy, error, start); next; next = spinning.wait_after(busy, error, start)) {
+    CHECK(*next >= 100ms);
+    total += *next;
+    ++attempts;
+  }
+  CHECK(attempts == 10);
+  CHECK(total >= 9s);
+
+  sluice::http::Response down;
+  down.status = 503;
+  CHECK_FALSE(detail::Retries(start).wait_after(down, error, start));
+  down.headers.set("Retry-After", "1");
+  CHECK(detail::Retries(start).wait_after(down, error, start));
+  down.status = 500;
+  CHECK_FALSE(detail::Retries(start).wait_after(down, error, start));
 }
 
 TEST_CASE("a Status becomes an error with its reason, its fields and its retry time") {
