@@ -4,6 +4,7 @@ import random
 import re
 import time
 
+import story
 from story import Story, config_map
 from support.cluster import Ref
 from support.daemons import NAMES
@@ -124,6 +125,7 @@ class Outages(Story):
         self.assertEqual(self.stand.await_ready(source)["status"]["artifact"], before)
 
     def test_a_settled_cluster_is_left_in_peace(self):
+        self.soon("the namespaces of other stories are gone", lambda: story.namespaces(self.stand) == [self.namespace], 60)
         repository, source, app = self.ready_app({"a.yaml": config_map("a")})
         time.sleep(3)
         users = {name: f"flux-system/{name}" for name in NAMES}
