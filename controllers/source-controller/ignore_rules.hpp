@@ -14,12 +14,15 @@ namespace sluice::source {
 
 // The rules for one commit, lowest precedence first:
 //   Git's own files, always;
-//   the default exclusions, unless the following say anything at all;
+//   the default exclusions, unless what follows holds any pattern at all;
 //   the repository's .sourceignore files, each for its folder;
 //   spec.ignore.
-// Facts: fluxcd/pkg sourceignore (lists and order), artifact/storage/archive.go
-// (any pattern takes the place of the default exclusions).
-base::Result<text::IgnoreRules> ignore_rules(const git::Snapshot& snapshot, const std::optional<std::string>& spec_ignore,
-                                             std::stop_token stop);
+// Facts: fluxcd/pkg sourceignore (lists and order) and artifact/storage/archive.go
+// (SourceIgnoreFilter: one pattern takes the place of all default exclusions).
+//
+// `too_large` for a .sourceignore of over 1 MiB, or over 10,000 patterns in
+// all: they are matched with every path. Errors name the file.
+base::Result<text::IgnoreRules> ignore_rules(const git::Snapshot& snapshot,
+                                             const std::optional<std::string>& spec_ignore, std::stop_token stop);
 
 }  // namespace sluice::source

@@ -139,7 +139,7 @@ struct Table<KustomizationSpec> {
       field("retryInterval", &Spec::retry_interval),
       field("kubeConfig", &Spec::kube_config).unsupported("objects are applied to the daemon's own cluster only"),
       field("path", &Spec::path),
-      field("postBuild", &Spec::post_build).unsupported("variables are not substituted"),
+      field("postBuild", &Spec::post_build),
       field("prune", &Spec::prune).required(),
       field("deletionPolicy", &Spec::deletion_policy),
       field("healthChecks", &Spec::health_checks),
@@ -154,9 +154,7 @@ struct Table<KustomizationSpec> {
       field("timeout", &Spec::timeout),
       field("force", &Spec::force).defaulted(),
       field("wait", &Spec::wait),
-      field("buildMetadata", &Spec::build_metadata)
-          .one_of(kBuildMetadata)
-          .unsupported("annotations about the build are not written"),
+      field("buildMetadata", &Spec::build_metadata).one_of(kBuildMetadata),
       field("components", &Spec::components),
       field("ignoreMissingComponents", &Spec::ignore_missing_components),
       field("healthCheckExprs", &Spec::health_check_exprs).unsupported("health by CEL expressions is not implemented"),

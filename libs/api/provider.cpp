@@ -68,7 +68,7 @@ struct Table<ProviderSpec> {
       field("secretRef", &Spec::secret_ref),
       field("serviceAccountName", &Spec::service_account_name)
           .unsupported("credentials from a service account are not implemented"),
-      field("certSecretRef", &Spec::cert_secret_ref).unsupported("own CAs and client certificates are not implemented"),
+      field("certSecretRef", &Spec::cert_secret_ref),
       field("suspend", &Spec::suspend),
       field("commitStatusExpr", &Spec::commit_status_expr).unsupported("commit statuses are not implemented"),
   };

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <tuple>
+#include <unordered_set>
+#include <utility>
 
 #include "api/names.hpp"
-#include "apply/readiness.hpp"
+#include "apply/health.hpp"
+#include "apply/object_watch.hpp"
+#include "apply/ownership.hpp"
 #include "apply/stages.hpp"
 
 namespace sluice::apply {
@@ -18,44 +20,28 @@ using doc::Json;
 
 namespace {
 
-constexpr std::chrono::milliseconds kDeletionPoll{200};
 constexpr std::chrono::seconds kDeletionLimit{60};
-constexpr std::chrono::milliseconds kReadinessPoll{250};
+constexpr std::chrono::seconds kWatchStart{2};      // worth waiting for before asking the server instead
+constexpr std::chrono::milliseconds kServePause{100};  // until a new kind is served
+constexpr int kServeTries = 100;
+constexpr int kConflictTries = 5;
+constexpr std::chrono::milliseconds kConflictPause{50};
 
-// "Deployment/apps/web" with apply's verb in front of the server's words.
-base::Error about(const api::ObjectId& id, std::string_view doing, base::Error error) {
-  return std::move(error).with_context(fmt::format("{} {}", id.display(), doing));
+// "Deployment/apps/web dry-run failed (Invalid), from web.yaml:3: <the server's words>", as
+// upstream puts it, and where the object comes from.
+base::Error about(const api::ObjectId& id, std::string_view origin, std::string_view doing, base::Error error) {
+  const std::string reason = error.reason.empty() ? "" : fmt::format(" ({})", error.reason);
+  const std::string from = origin.empty() ? "" : fmt::format(", from {}", origin);
+  return std::move(error).with_context(fmt::format("{} {}{}{}", id.display(), doing, reason, from));
 }
 
 // The API server answers a change of an immutable field with 422 and a cause
 // that says so; there is no reason of its own for it.
 bool is_immutable_field(const base::Error& error) {
-  if (error.http_status != 422 && error.http_status != 400) return false;
-  return error.message.find("field is immutable") != std::string::npos ||
-         error.message.find("is immutable") != std::string::npos ||
+  if (error.http_status != 422 && error.http_status != 400 && error.http_status != 403) return false;
+  return error.message.find("is immutable") != std::string::npos ||
+         error.message.find("immutable field") != std::string::npos ||
          error.message.find("updates to statefulset spec for fields other than") != std::string::npos;
-}
-
-bool is_switched_off(const Json& object, std::string_view annotation) {
-  return api::annotation_of(object, annotation) == api::annotation_value::kDisabled;
-}
-
-void strip_server_fields(Json& object) {
-  object.erase("status");
-  Json& metadata = object["metadata"];
-  for (const char* field : {"managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink"}) {
-    metadata.erase(field);
-  }
-}
-
-void strip_legacy_annotations(Json& object) {
-  const auto found = object["metadata"].find("annotations");
-  if (found == object["metadata"].end() || !found->is_object()) return;
-  for (const std::string_view key : {api::annotation::kLegacyKustomizeChecksum, api::annotation::kLegacySyncChecksum,
-                                     api::annotation::kLegacySyncGcMark}) {
-    found->erase(std::string(key));
-  }
-  if (found->empty()) object["metadata"].erase("annotations");
 }
 
 }  // namespace
@@ -73,272 +59,309 @@ std::string_view to_string(Action action) noexcept {
 
 // One object on its way through a stage.
 struct ApplySet::Job {
-  Json object;
-  api::ObjectId id;
-  api::GroupVersionKind gvk;
+  const Manifest* manifest = nullptr;
+  api::ObjectId id;  // as the server has it
   kube::Resource resource;
-  bool force = false;
-  bool may_override = true;  // ssa: Merge leaves fields of others alone
-  bool skip = false;
+  Json object;        // read when it is needed
+  bool settled = false;  // `change` says all; nothing to write
+  bool recreate = false;
+  bool take_over = false;
   bool exists = false;       // as the dry run saw it
   std::string live_version;  // its resourceVersion before the write
   std::optional<Change> change;
   std::optional<base::Error> error;
+
+  void settle(Action action, std::string version = {}, std::string uid = {}) {
+    settled = true;
+    change = Change{id, manifest->version, action, std::move(version), std::move(uid)};
+  }
 };
 
-ApplySet::ApplySet(rt::Runtime& runtime, std::shared_ptr<kube::Client> client, std::shared_ptr<kube::RestMapper> mapper,
-                   Owner owner)
-    : runtime_(runtime), client_(std::move(client)), mapper_(std::move(mapper)), owner_(std::move(owner)) {}
+ApplySet::ApplySet(ApplyServices services, Owner owner) : services_(std::move(services)), owner_(std::move(owner)) {}
 
-rt::Task<Outcome> ApplySet::apply(std::vector<Json> objects, ApplyOptions options) {
+rt::Task<Outcome> ApplySet::apply(std::shared_ptr<const std::vector<Manifest>> objects, ApplyOptions options) {
   Outcome outcome;
-  std::vector<Stage> stages = split_stages(std::move(objects), options.custom_stage);
-  for (Stage& stage : stages) {
-    std::vector<Job> jobs;
-    jobs.reserve(stage.objects.size());
-    for (Json& object : stage.objects) {
-      Job job;
-      auto id = api::ObjectId::of(object);
-      auto gvk = api::gvk_of(object);
-      if (!id || !gvk) {
-        outcome.error = id ? std::move(gvk).error() : std::move(id).error();
-        co_return outcome;
-      }
-      job.id = *std::move(id);
-      job.gvk = *std::move(gvk);
-      strip_server_fields(object);
-      strip_legacy_annotations(object);
-      Json& labels = object["metadata"]["labels"];
-      if (!labels.is_object()) labels = Json::object();
-      labels[owner_.group + "/name"] = owner_.name;
-      labels[owner_.group + "/namespace"] = owner_.namespace_;
-      job.force =
-          options.force || api::annotation_of(object, api::annotation::kForce) == api::annotation_value::kEnabled;
-      job.object = std::move(object);
-      jobs.push_back(std::move(job));
+  const std::vector<Stage> stages = split_stages(*objects, options.custom_stage);
+  for (const Stage& stage : stages) {
+    std::vector<Job> jobs(stage.objects.size());
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      jobs[i].manifest = stage.objects[i];
+      jobs[i].id = stage.objects[i]->id;
     }
-
-    co_await run_jobs(jobs, options.concurrency, true);
-    for (Job& job : jobs) {
-      if (job.error && !outcome.error) outcome.error = about(job.id, "dry-run failed", *job.error);
-    }
-    if (outcome.error) {
-      // Nothing of this stage was written. What recreate() deleted comes back with the next attempt.
+    auto failed = co_await apply_stage(jobs, stage.late_from, options, outcome);
+    if (failed) {
+      outcome.error = *std::move(failed);
       co_return outcome;
     }
-
-    co_await run_jobs(jobs, options.concurrency, false);
-    for (Job& job : jobs) {
-      if (job.change) outcome.changes.push_back(*job.change);
-      if (job.error && !outcome.error) outcome.error = about(job.id, "apply failed", *job.error);
-    }
-    if (outcome.error) co_return outcome;
-
-    if (stage.await_ready) {
-      auto ready = co_await await_stage(jobs, options.stage_timeout);
-      if (!ready) {
-        outcome.error = std::move(ready).error();
-        co_return outcome;
-      }
-      // A CRD that just became established brings kinds that discovery has not seen.
-      const bool has_crd = std::any_of(jobs.begin(), jobs.end(),
-                                       [](const Job& job) { return job.gvk.kind == "CustomResourceDefinition"; });
-      if (has_crd) mapper_->invalidate();
+    if (!stage.await_ready) continue;
+    auto ready = co_await await_stage(jobs, options.stage_timeout);
+    if (!ready) {
+      outcome.error = std::move(ready).error();
+      co_return outcome;
     }
   }
   co_return outcome;
 }
 
-rt::Task<void> ApplySet::run_jobs(std::vector<Job>& jobs, std::size_t concurrency, bool dry_run) {
+rt::Task<std::optional<base::Error>> ApplySet::apply_stage(std::vector<Job>& jobs, std::size_t late_from,
+                                                           const ApplyOptions& options, Outcome& outcome) {
+  co_await check_jobs(jobs, options);
+  std::size_t refused = 0;
+  std::optional<base::Error> first;
+  bool must_write = false;
+  std::vector<api::InventoryEntry> entries;
+  for (const Job& job : jobs) {
+    if (job.error) {
+      ++refused;
+      if (!first) first = job.error;
+      continue;
+    }
+    must_write = must_write || !job.settled;
+    entries.push_back({job.id.str(), job.manifest->version});
+  }
+  if (first) {
+    // Nothing of this stage was written.
+    if (refused > 1) first->message += fmt::format(" (and {} more objects are refused)", refused - 1);
+    co_return first;
+  }
+  if (must_write && options.before_write) {
+    rt::Task<Result<void>> task = options.before_write(std::move(entries));
+    auto noted = co_await std::move(task);
+    if (!noted) co_return std::move(noted).error();
+  }
+  if (must_write) {
+    co_await write_jobs(jobs, 0, late_from, options.concurrency);
+    co_await write_jobs(jobs, late_from, jobs.size(), options.concurrency);
+  }
+  bool has_definition = false;
+  for (const Job& job : jobs) {
+    if (job.change) outcome.changes.push_back(*job.change);
+    if (job.error && !first) first = job.error;
+    has_definition = has_definition || (!job.settled && job.id.kind == "CustomResourceDefinition");
+  }
+  // A CRD brings kinds that discovery has not seen.
+  if (has_definition) services_.mapper->invalidate();
+  co_return first;
+}
+
+rt::Task<void> ApplySet::check_jobs(std::vector<Job>& jobs, const ApplyOptions& options) {
   std::size_t next = 0;
   rt::TaskGroup workers;
-  const std::size_t count = std::min(std::max<std::size_t>(concurrency, 1), jobs.size());
-  for (std::size_t i = 0; i < count; ++i) workers.spawn(runtime_.context(), work(jobs, next, dry_run));
+  const std::size_t count = std::min(std::max<std::size_t>(options.concurrency, 1), jobs.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    workers.spawn(services_.runtime.context(), check_some(jobs, next, options));
+  }
   co_await workers.join();
 }
 
-rt::Task<void> ApplySet::work(std::vector<Job>& jobs, std::size_t& next, bool dry_run) {
+rt::Task<void> ApplySet::check_some(std::vector<Job>& jobs, std::size_t& next, const ApplyOptions& options) {
   while (next < jobs.size()) {
     Job& job = jobs[next++];
-    if (dry_run) {
-      co_await dry_run_one(job);
-    } else if (!job.skip) {
-      co_await write_one(job);
-    }
+    auto checked = co_await check(job, options);
+    if (!checked) job.error = about(job.id, job.manifest->origin, "dry-run failed", std::move(checked).error());
   }
 }
 
-rt::Task<void> ApplySet::dry_run_one(Job& job) {
-  auto resource = co_await mapper_->resource_for(job.gvk);
-  if (!resource) {
-    job.error = std::move(resource).error();
-    co_return;
+rt::Task<void> ApplySet::write_jobs(std::vector<Job>& jobs, std::size_t from, std::size_t to,
+                                    std::size_t concurrency) {
+  if (from >= to) co_return;
+  std::size_t next = from;
+  rt::TaskGroup workers;
+  const std::size_t count = std::min(std::max<std::size_t>(concurrency, 1), to - from);
+  for (std::size_t i = 0; i < count; ++i) workers.spawn(services_.runtime.context(), write_some(jobs, next, to));
+  co_await workers.join();
+}
+
+rt::Task<void> ApplySet::write_some(std::vector<Job>& jobs, std::size_t& next, std::size_t to) {
+  while (next < to) {
+    Job& job = jobs[next++];
+    if (job.settled) continue;
+    auto written = co_await write(job);
+    if (!written) job.error = about(job.id, job.manifest->origin, "apply failed", std::move(written).error());
   }
-  job.resource = *std::move(resource);
+}
+
+// Finds the resource that serves the object's kind.
+rt::Task<Result<void>> ApplySet::locate(Job& job) {
+  const Manifest& manifest = *job.manifest;
+  for (int attempt = 0;; ++attempt) {
+    api::GroupVersionKind kind{manifest.id.group, manifest.version, manifest.id.kind};
+    auto resource = co_await services_.mapper->resource_for(std::move(kind));
+    if (resource) {
+      job.resource = *std::move(resource);
+      break;
+    }
+    co_return base::unexpected(std::move(resource).error());
+  }
   if (job.resource.namespaced && job.id.namespace_.empty()) {
-    job.error = base::Error{ErrorKind::invalid, "a namespaced object without metadata.namespace", 0, {}, {}};
-    co_return;
+    co_return base::unexpected(ErrorKind::invalid, "namespace not specified: the object needs metadata.namespace, or "
+                                                   "the Kustomization spec.targetNamespace");
   }
-  if (!job.resource.namespaced && !job.id.namespace_.empty()) {
-    // A cluster-scoped object has no namespace in the inventory, whatever its manifest says.
-    job.id.namespace_.clear();
-    job.object["metadata"].erase("namespace");
-  }
-  const std::string policy(api::annotation_of(job.object, api::annotation::kSsa));
-  job.may_override = policy != api::annotation_value::kSsaMerge;
-  job.skip = policy == api::annotation_value::kSsaIgnore || is_switched_off(job.object, api::annotation::kReconcile);
-
-  kube::ApplyOptions options;
-  options.field_manager = owner_.field_manager;
-  options.force = true;
-  options.dry_run = true;
-  if (!job.skip) {
-    auto seen = co_await client_->apply(job.resource, job.object, options);
-    if (!seen && job.force && is_immutable_field(seen.error())) {
-      auto replaced = co_await recreate(job);
-      if (!replaced) {
-        job.error = std::move(replaced).error();
-        co_return;
-      }
-      seen = co_await client_->apply(job.resource, job.object, options);
-    }
-    if (!seen) {
-      job.error = std::move(seen).error();
-      co_return;
-    }
-    job.live_version = std::string(api::resource_version_of(*seen));
-    job.exists = !job.live_version.empty();
-    // The dry run's answer is the merge with the live object, so switches that
-    // were set in the cluster show here.
-    job.skip = (job.exists && policy == api::annotation_value::kSsaIfNotPresent) ||
-               (job.exists && is_switched_off(*seen, api::annotation::kReconcile)) ||
-               (job.exists && api::annotation_of(*seen, api::annotation::kSsa) == api::annotation_value::kSsaIgnore);
-  }
-  if (job.skip) job.change = Change{job.id, job.gvk.version, Action::skipped, {}, {}};
+  // A cluster-scoped object has no namespace in the inventory, whatever its manifest says.
+  if (!job.resource.namespaced) job.id.namespace_.clear();
+  services_.live->watch(job.resource);
+  const bool current = co_await services_.live->wait_current(job.resource, kWatchStart);
+  static_cast<void>(current);
+  co_return Result<void>();
 }
 
-rt::Task<void> ApplySet::write_one(Job& job) {
-  kube::ApplyOptions options;
-  options.field_manager = owner_.field_manager;
-  options.force = true;
-  auto written = co_await client_->apply(job.resource, job.object, options);
-  if (!written) {
-    job.error = std::move(written).error();
-    co_return;
+// Finds out what there is to do for one object; asks the server unless it is known.
+rt::Task<Result<void>> ApplySet::check(Job& job, const ApplyOptions& options) {
+  auto located = co_await locate(job);
+  SLUICE_CO_CHECK(std::move(located));
+  const Manifest& manifest = *job.manifest;
+  if (manifest.skip) {
+    job.settle(Action::skipped);
+    co_return Result<void>();
   }
-  const std::string version(api::resource_version_of(*written));
-  // The server leaves the resourceVersion alone when an apply changes nothing.
-  const Action action =
-      !job.exists ? Action::created : (version == job.live_version ? Action::unchanged : Action::configured);
-  job.change = Change{job.id, job.gvk.version, action, version, std::string(api::uid_of(*written))};
-}
-
-rt::Task<Result<void>> ApplySet::recreate(Job& job) {
-  auto live = co_await client_->get(job.resource, job.id.key());
-  if (!live && live.error().kind != ErrorKind::not_found) co_return base::unexpected(std::move(live).error());
-  if (live) {
-    kube::DeleteOptions options;
-    options.uid = std::string(api::uid_of(*live));
-    auto removed = co_await client_->remove(job.resource, job.id.key(), options);
-    if (!removed && removed.error().kind != ErrorKind::not_found) {
-      co_return base::unexpected(
-          std::move(removed).error().with_context("immutable field changed, deleting to recreate"));
+  const LiveObject* live = services_.live->find(job.resource, job.id.key());
+  const bool known = live != nullptr && live->owner == owner_.key() && services_.live->is_current(job.resource);
+  if (known && !options.verify) {
+    if (live->switched_off) {
+      job.settle(Action::skipped, live->resource_version, live->uid);
+      co_return Result<void>();
+    }
+    if (live->desired == manifest.hash && live->stands() && live->health != Health::terminating) {
+      job.settle(Action::unchanged, live->resource_version, live->uid);
+      co_return Result<void>();
     }
   }
-  // Finalizers may hold it for a while.
-  const auto deadline = std::chrono::steady_clock::now() + kDeletionLimit;
-  while (std::chrono::steady_clock::now() < deadline) {
-    auto still = co_await client_->get(job.resource, job.id.key());
-    if (!still && still.error().kind == ErrorKind::not_found) co_return Result<void>();
-    if (!still) co_return base::unexpected(std::move(still).error());
-    co_await rt::sleep_for(kDeletionPoll);
-  }
-  co_return base::unexpected(ErrorKind::timeout,
-                             "immutable field changed; the old object is still being deleted, see its finalizers");
-}
 
-rt::Task<Result<void>> ApplySet::await_stage(std::vector<Job>& jobs, std::chrono::milliseconds timeout) {
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
-  for (Job& job : jobs) {
-    if (job.skip) continue;
-    while (true) {
-      auto live = co_await client_->get(job.resource, job.id.key());
-      if (!live) co_return base::unexpected(about(job.id, "cannot be read", std::move(live).error()));
-      const Readiness readiness = assess(*live);
-      if (readiness.health == Health::current) break;
-      if (readiness.health == Health::failed || std::chrono::steady_clock::now() >= deadline) {
-        const ErrorKind kind = readiness.health == Health::failed ? ErrorKind::invalid : ErrorKind::timeout;
-        co_return base::unexpected(kind, fmt::format("{} is not ready ({}): {}", job.id.display(),
-                                                     to_string(readiness.health), readiness.message));
-      }
-      co_await rt::sleep_for(kReadinessPoll);
+  SLUICE_CO_TRY(job.object, doc::parse_json(manifest.text));
+  if (!job.resource.namespaced) job.object["metadata"].erase("namespace");
+  kube::ApplyOptions dry;
+  dry.field_manager = owner_.field_manager;
+  dry.dry_run = true;
+  auto seen = co_await services_.client->apply(job.resource, job.object, dry);
+  if (!seen) {
+    if (!is_immutable_field(seen.error())) co_return base::unexpected(std::move(seen).error());
+    bool force = options.force || manifest.force;
+    if (!force) {
+      // The switch may be set in the cluster.
+      auto now = co_await services_.client->get(job.resource, job.id.key());
+      force = now && (api::annotation_of(*now, api::annotation::kForce) == api::annotation_value::kEnabled);
     }
+    if (!force) co_return base::unexpected(std::move(seen).error());
+    job.recreate = true;
+    co_return Result<void>();
+  }
+  job.live_version = std::string(api::resource_version_of(*seen));
+  job.exists = !job.live_version.empty();
+  if (!job.exists) co_return Result<void>();
+  // The dry run's answer is the merge with the live object, so switches that
+  // were set in the cluster show here.
+  const bool off = api::annotation_of(*seen, api::annotation::kReconcile) == api::annotation_value::kDisabled ||
+                   api::annotation_of(*seen, api::annotation::kSsa) == api::annotation_value::kSsaIgnore;
+  if (manifest.if_not_present || off) {
+    job.settle(Action::skipped, job.live_version, std::string(api::uid_of(*seen)));
+    co_return Result<void>();
+  }
+  job.take_over = !manifest.merge && needs_takeover(*seen, services_.live->options().foreign);
+  // Upstream writes nothing where the dry run finds no difference; nor do we.
+  live = services_.live->find(job.resource, job.id.key());
+  const std::uint64_t merged = owned_hash(*seen, owner_.field_manager);
+  if (!job.take_over && live != nullptr && live->resource_version == job.live_version && live->owned == merged) {
+    services_.live->note_left(job.resource, *seen, manifest.hash);
+    job.settle(Action::unchanged, job.live_version, std::string(api::uid_of(*seen)));
   }
   co_return Result<void>();
 }
 
-rt::Task<Outcome> ApplySet::prune(std::vector<api::InventoryEntry> entries, std::string propagation) {
-  Outcome outcome;
-  for (api::InventoryEntry& entry : entries) {
-    auto change = co_await prune_one(entry, propagation);
-    if (change) {
-      outcome.changes.push_back(*std::move(change));
-    } else if (!outcome.error) {
-      outcome.error = std::move(change).error();
+rt::Task<Result<void>> ApplySet::write(Job& job) {
+  const LiveObjects::Write guard(services_.live, job.resource, job.id.key());
+  if (job.recreate) {
+    auto removed = co_await remove_to_recreate(job);
+    SLUICE_CO_CHECK(std::move(removed));
+  } else if (job.take_over) {
+    auto taken = co_await take_over(job);
+    SLUICE_CO_CHECK(std::move(taken));
+  }
+  kube::ApplyOptions options;
+  options.field_manager = owner_.field_manager;
+  for (int attempt = 1;; ++attempt) {
+    auto written = co_await services_.client->apply(job.resource, job.object, options);
+    if (!written) {
+      if (written.error().kind != ErrorKind::conflict || attempt == kConflictTries) {
+        co_return base::unexpected(std::move(written).error());
+      }
+      co_await rt::sleep_for(kConflictPause * attempt);
+      continue;
+    }
+    services_.live->note_left(job.resource, *written, job.manifest->hash);
+    const std::string version(api::resource_version_of(*written));
+    // The server leaves the resourceVersion alone when an apply changes nothing.
+    const Action action =
+        !job.exists ? Action::created : (version == job.live_version ? Action::unchanged : Action::configured);
+    job.change = Change{job.id, job.manifest->version, action, version, std::string(api::uid_of(*written))};
+    co_return Result<void>();
+  }
+}
+
+// Makes fields that kubectl and its kind own ours, so that the apply that
+// follows takes away those that are not in the manifest.
+rt::Task<Result<void>> ApplySet::take_over(const Job& job) {
+  kube::PatchOptions options;
+  options.field_manager = owner_.field_manager;
+  for (int attempt = 1;; ++attempt) {
+    auto live = co_await services_.client->get(job.resource, job.id.key());
+    if (!live && live.error().kind == ErrorKind::not_found) co_return Result<void>();
+    if (!live) co_return base::unexpected(std::move(live).error());
+    auto patch = takeover_patch(*live, owner_.field_manager, services_.live->options().foreign);
+    if (!patch) co_return Result<void>();
+    auto patched = co_await services_.client->patch(job.resource, job.id.key(), kube::PatchType::json,
+                                                    *std::move(patch), options);
+    if (patched) co_return Result<void>();
+    if (patched.error().kind != ErrorKind::conflict || attempt == kConflictTries) {
+      co_return base::unexpected(std::move(patched).error().with_context("metadata.managedFields cleanup failed"));
+    }
+    co_await rt::sleep_for(kConflictPause * attempt);
+  }
+}
+
+rt::Task<Result<void>> ApplySet::remove_to_recreate(const Job& job) {
+  auto live = co_await services_.client->get(job.resource, job.id.key());
+  if (!live && live.error().kind == ErrorKind::not_found) co_return Result<void>();
+  if (!live) co_return base::unexpected(std::move(live).error());
+  const std::string uid(api::uid_of(*live));
+  kube::DeleteOptions options;
+  options.uid = uid;
+  auto removed = co_await services_.client->remove(job.resource, job.id.key(), options);
+  if (!removed && removed.error().kind != ErrorKind::not_found) {
+    co_return base::unexpected(std::move(removed).error().with_context("immutable field changed, failed to delete"));
+  }
+  // Finalizers may hold it for a while.
+  rt::Task<Result<void>> gone = await_gone(services_.client, job.resource, job.id.key(), uid);
+  auto waited = co_await rt::with_timeout(std::move(gone), kDeletionLimit, "the deletion of the old object");
+  if (waited) co_return Result<void>();
+  co_return base::unexpected(
+      std::move(waited).error().with_context("immutable field changed; the old object's finalizers hold it"));
+}
+
+rt::Task<Result<void>> ApplySet::await_stage(std::vector<Job>& jobs, std::chrono::milliseconds timeout) {
+  std::vector<HealthTarget> targets;
+  std::vector<api::GroupKind> defined;
+  for (const Job& job : jobs) {
+    if (job.change && job.change->action == Action::skipped) continue;
+    targets.push_back({job.id, job.manifest->version, false});
+    if (job.id.kind != "CustomResourceDefinition" || job.settled) continue;
+    defined.push_back({std::string(doc::find_string(job.object, {"spec", "group"})),
+                       std::string(doc::find_string(job.object, {"spec", "names", "kind"}))});
+  }
+  HealthServices services{services_.runtime, services_.client, services_.mapper, services_.live};
+  HealthOptions options;
+  options.timeout = timeout;
+  auto ready = co_await await_health(std::move(services), owner_.key(), std::move(targets), std::move(options));
+  SLUICE_CO_CHECK(std::move(ready));
+  // Discovery shows a new kind a moment after its definition is established.
+  for (const api::GroupKind& kind : defined) {
+    for (int attempt = 0; attempt < kServeTries; ++attempt) {
+      auto served = co_await services_.mapper->resource_for_group_kind(kind.group, kind.kind);
+      if (served || served.error().reason != "NoKindMatch") break;
+      co_await rt::sleep_for(kServePause);
+      services_.mapper->invalidate();
     }
   }
-  co_return outcome;
-}
-
-rt::Task<Result<Change>> ApplySet::prune_one(api::InventoryEntry entry, std::string propagation) {
-  SLUICE_CO_TRY(const api::ObjectId id, api::ObjectId::parse(entry.id));
-  Change change{id, entry.version, Action::deleted, {}, {}};
-  api::GroupVersionKind kind{id.group, entry.version, id.kind};
-  auto resource = co_await mapper_->resource_for(std::move(kind));
-  if (!resource && resource.error().kind == ErrorKind::not_found) {
-    // The version may have been retired; the kind under any version will do.
-    resource = co_await mapper_->resource_for_group_kind(id.group, id.kind);
-    if (!resource && resource.error().kind == ErrorKind::not_found) co_return change;  // the kind itself is gone
-  }
-  if (!resource) co_return base::unexpected(about(id, "cannot be mapped", std::move(resource).error()));
-
-  auto live = co_await client_->get(*resource, id.key());
-  if (!live && live.error().kind == ErrorKind::not_found) co_return change;
-  if (!live) co_return base::unexpected(about(id, "cannot be read", std::move(live).error()));
-  const bool ours = api::label_of(*live, owner_.group + "/name") == owner_.name &&
-                    api::label_of(*live, owner_.group + "/namespace") == owner_.namespace_;
-  const bool kept = is_switched_off(*live, api::annotation::kPrune) ||
-                    is_switched_off(*live, api::annotation::kReconcile) ||
-                    api::annotation_of(*live, api::annotation::kSsa) == api::annotation_value::kSsaIgnore;
-  if (!ours || kept) {
-    change.action = Action::skipped;
-    co_return change;
-  }
-  kube::DeleteOptions options;
-  options.propagation = std::move(propagation);
-  options.uid = std::string(api::uid_of(*live));  // never a namesake that came meanwhile
-  auto removed = co_await client_->remove(*resource, id.key(), options);
-  if (!removed && removed.error().kind != ErrorKind::not_found) {
-    co_return base::unexpected(about(id, "delete failed", std::move(removed).error()));
-  }
-  co_return change;
-}
-
-std::vector<api::InventoryEntry> entries_to_prune(const api::ResourceInventory& before,
-                                                  const api::ResourceInventory& after) {
-  std::set<std::string_view> kept;
-  for (const api::InventoryEntry& entry : after.entries) kept.insert(entry.id);
-  std::vector<std::tuple<int, std::string, const api::InventoryEntry*>> ranked;
-  for (const api::InventoryEntry& entry : before.entries) {
-    if (kept.contains(entry.id)) continue;
-    const auto id = api::ObjectId::parse(entry.id);
-    ranked.emplace_back(id ? -deletion_rank(id->group_kind()) : 0, entry.id, &entry);
-  }
-  std::sort(ranked.begin(), ranked.end());
-  std::vector<api::InventoryEntry> out;
-  out.reserve(ranked.size());
-  for (const auto& [rank, id, entry] : ranked) out.push_back(*entry);
-  return out;
+  co_return Result<void>();
 }
 
 }  // namespace sluice::apply

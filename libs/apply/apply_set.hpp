@@ -3,11 +3,13 @@
 // Each stage (stages.hpp) is dry-run as a whole before any of it is written, so
 // an object that the server refuses stops its stage with nothing half done.
 // What was written before an error is reported along with it: the caller keeps
-// it in the inventory, so nothing is ever lost to pruning.
+// it in the inventory, so nothing is ever lost to pruning. An object that stands
+// as it was left, by the live records, costs no request.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,31 +18,26 @@
 
 #include "api/inventory.hpp"
 #include "api/object_meta.hpp"
+#include "apply/live_objects.hpp"
+#include "apply/manifest.hpp"
 #include "base/result.hpp"
-#include "doc/json.hpp"
 #include "kube/client.hpp"
 #include "kube/rest_mapper.hpp"
 #include "rt/runtime.hpp"
 
 namespace sluice::apply {
 
-// Who owns what is applied; its two labels are put on every object.
-struct Owner {
-  std::string group;          // label prefix, "kustomize.toolkit.fluxcd.io"
-  std::string name;           // value of label `<group>/name`
-  std::string namespace_;     // value of label `<group>/namespace`
-  std::string field_manager;  // "kustomize-controller"
-};
-
 enum class Action { created, configured, unchanged, skipped, deleted };
 std::string_view to_string(Action action) noexcept;
 
 struct Change {
-  api::ObjectId id;
+  api::ObjectId id;     // without a namespace for cluster-scoped objects
   std::string version;  // of its apiVersion
   Action action = Action::unchanged;
   std::string resource_version;  // after the write; empty for skipped and deleted
   std::string uid;
+
+  api::InventoryEntry entry() const { return {id.str(), version}; }
 };
 
 struct Outcome {
@@ -49,40 +46,60 @@ struct Outcome {
 };
 
 struct ApplyOptions {
-  bool force = false;  // recreate objects whose immutable fields changed
+  bool force = false;   // recreate objects whose immutable fields changed
+  bool verify = false;  // ask the server about every object, also those that stand by the records
   std::size_t concurrency = 16;
   std::chrono::milliseconds stage_timeout{60'000};  // for a stage's objects to become ready
   std::set<api::GroupKind> custom_stage;
+  // Called with a stage's objects when they have passed the dry run and before
+  // any of them is written: for an inventory that must be known first. An error
+  // stops the set.
+  std::function<rt::Task<base::Result<void>>(std::vector<api::InventoryEntry>)> before_write;
+};
+
+// What applying needs, besides the objects.
+struct ApplyServices {
+  rt::Runtime& runtime;
+  std::shared_ptr<kube::Client> client;  // speaks as whoever applies
+  std::shared_ptr<kube::RestMapper> mapper;
+  std::shared_ptr<LiveObjects> live;
 };
 
 class ApplySet {
  public:
-  ApplySet(rt::Runtime& runtime, std::shared_ptr<kube::Client> client, std::shared_ptr<kube::RestMapper> mapper,
-           Owner owner);
+  ApplySet(ApplyServices services, Owner owner);
 
-  // Objects need apiVersion, kind and name; namespaced ones their namespace.
+  // Namespaced objects need their namespace; no two objects may have one id.
   // Honours the per-object annotations ssa, force and reconcile.
-  rt::Task<Outcome> apply(std::vector<doc::Json> objects, ApplyOptions options);
+  rt::Task<Outcome> apply(std::shared_ptr<const std::vector<Manifest>> objects, ApplyOptions options);
 
   // Deletes what carries our owner labels; leaves (and reports as skipped) what
   // another owner has taken over or what is annotated `prune: disabled`,
   // `reconcile: disabled` or `ssa: Ignore`. An object, or a whole kind, that is
-  // gone counts as deleted. Goes on after a failure and reports the first one.
-  rt::Task<Outcome> prune(std::vector<api::InventoryEntry> entries, std::string propagation);
+  // gone counts as deleted. Never touches an object that is in `kept`, under
+  // whatever id. Goes on after a failure and reports the first one.
+  rt::Task<Outcome> prune(std::vector<api::InventoryEntry> entries, std::vector<Change> kept, std::string propagation);
 
  private:
   struct Job;
-  rt::Task<void> run_jobs(std::vector<Job>& jobs, std::size_t concurrency, bool dry_run);
-  rt::Task<void> work(std::vector<Job>& jobs, std::size_t& next, bool dry_run);
-  rt::Task<void> dry_run_one(Job& job);
-  rt::Task<void> write_one(Job& job);
-  rt::Task<base::Result<void>> recreate(Job& job);
+  rt::Task<std::optional<base::Error>> apply_stage(std::vector<Job>& jobs, std::size_t late_from,
+                                                   const ApplyOptions& options, Outcome& outcome);
+  rt::Task<void> check_jobs(std::vector<Job>& jobs, const ApplyOptions& options);
+  rt::Task<void> write_jobs(std::vector<Job>& jobs, std::size_t from, std::size_t to, std::size_t concurrency);
+  rt::Task<void> check_some(std::vector<Job>& jobs, std::size_t& next, const ApplyOptions& options);
+  rt::Task<void> write_some(std::vector<Job>& jobs, std::size_t& next, std::size_t to);
+  rt::Task<base::Result<void>> locate(Job& job);
+  rt::Task<base::Result<void>> check(Job& job, const ApplyOptions& options);
+  rt::Task<base::Result<void>> write(Job& job);
+  rt::Task<base::Result<void>> take_over(const Job& job);
+  rt::Task<base::Result<void>> remove_to_recreate(const Job& job);
   rt::Task<base::Result<void>> await_stage(std::vector<Job>& jobs, std::chrono::milliseconds timeout);
-  rt::Task<base::Result<Change>> prune_one(api::InventoryEntry entry, std::string propagation);
+  rt::Task<void> prune_some(std::vector<api::InventoryEntry>& entries, std::size_t& next, std::size_t to,
+                            const std::vector<Change>& kept, const std::string& propagation, Outcome& outcome);
+  rt::Task<base::Result<Change>> prune_one(api::InventoryEntry entry, const std::vector<Change>& kept,
+                                           std::string propagation);
 
-  rt::Runtime& runtime_;
-  std::shared_ptr<kube::Client> client_;
-  std::shared_ptr<kube::RestMapper> mapper_;
+  ApplyServices services_;
   Owner owner_;
 };
 

@@ -32,11 +32,13 @@ constexpr std::array<std::string_view, 20> kEarly{"CustomResourceDefinition",
 constexpr std::array<std::string_view, 4> kLate{"APIService", "ValidatingAdmissionPolicyBinding",
                                                 "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"};
 
+constexpr int kLateRank = 1000;
+
 int rank(std::string_view kind) {
   const auto early = std::find(kEarly.begin(), kEarly.end(), kind);
   if (early != kEarly.end()) return static_cast<int>(early - kEarly.begin());
   const auto late = std::find(kLate.begin(), kLate.end(), kind);
-  if (late != kLate.end()) return 1000 + static_cast<int>(late - kLate.begin());
+  if (late != kLate.end()) return kLateRank + static_cast<int>(late - kLate.begin());
   return 500;
 }
 
@@ -50,13 +52,12 @@ bool is_definition(const api::GroupKind& kind) {
 
 int deletion_rank(const api::GroupKind& kind) { return rank(kind.kind); }
 
-std::vector<Stage> split_stages(std::vector<doc::Json> objects, const std::set<api::GroupKind>& custom_stage) {
+std::vector<Stage> split_stages(const std::vector<Manifest>& objects, const std::set<api::GroupKind>& custom_stage) {
   std::array<Stage, 4> stages;
   stages[0].await_ready = true;
   stages[1].await_ready = true;
-  for (doc::Json& object : objects) {
-    const auto gvk = api::gvk_of(object);
-    const api::GroupKind kind = gvk ? gvk->group_kind() : api::GroupKind{};
+  for (const Manifest& object : objects) {
+    const api::GroupKind kind = object.id.group_kind();
     std::size_t index = 3;
     if (is_definition(kind)) {
       index = 0;
@@ -65,14 +66,16 @@ std::vector<Stage> split_stages(std::vector<doc::Json> objects, const std::set<a
     } else if (custom_stage.contains(kind)) {
       index = 2;
     }
-    stages[index].objects.push_back(std::move(object));
+    stages[index].objects.push_back(&object);
   }
   std::vector<Stage> out;
   for (Stage& stage : stages) {
     if (stage.objects.empty()) continue;
-    std::stable_sort(stage.objects.begin(), stage.objects.end(), [](const doc::Json& a, const doc::Json& b) {
-      return rank(api::kind_of(a)) < rank(api::kind_of(b));
-    });
+    std::stable_sort(stage.objects.begin(), stage.objects.end(),
+                     [](const Manifest* a, const Manifest* b) { return rank(a->id.kind) < rank(b->id.kind); });
+    const auto late = std::find_if(stage.objects.begin(), stage.objects.end(),
+                                   [](const Manifest* object) { return rank(object->id.kind) >= kLateRank; });
+    stage.late_from = static_cast<std::size_t>(late - stage.objects.begin());
     out.push_back(std::move(stage));
   }
   return out;

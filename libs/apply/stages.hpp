@@ -11,19 +11,23 @@
 #include <vector>
 
 #include "api/object_meta.hpp"
-#include "doc/json.hpp"
+#include "apply/manifest.hpp"
 
 namespace sluice::apply {
 
 struct Stage {
-  std::vector<doc::Json> objects;
+  std::vector<const Manifest*> objects;
   bool await_ready = false;  // before the next stage starts
+  // From here on come webhooks and the like, which could refuse what comes
+  // before them: they are written when the others are.
+  std::size_t late_from = 0;
 };
 
 // Splits `objects`, keeping their order within a stage but for kinds that
 // others of the same stage need (service accounts, roles, configuration before
-// workloads, webhooks last). Stages without objects are left out.
-std::vector<Stage> split_stages(std::vector<doc::Json> objects, const std::set<api::GroupKind>& custom_stage);
+// workloads, webhooks last). Stages without objects are left out. The stages
+// point into `objects`.
+std::vector<Stage> split_stages(const std::vector<Manifest>& objects, const std::set<api::GroupKind>& custom_stage);
 
 // The same rank for deletion: higher goes first.
 int deletion_rank(const api::GroupKind& kind);

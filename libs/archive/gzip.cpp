@@ -16,6 +16,10 @@ namespace {
 constexpr std::size_t kPiece = 32U << 10U;
 constexpr int kGzipWindow = 15 + 16;  // zlib's way of asking for gzip instead of zlib framing
 constexpr int kUnknownSystem = 255;   // RFC 1952, 2.3.1, "OS"
+// An artifact is packed at every commit and read a few times within the
+// cluster. Of 4000 manifests (6 MB of tar) level 1 makes 380 kB in 14 ms, level
+// 6 makes 290 kB in 29 ms, level 9 makes 277 kB in 101 ms.
+constexpr int kLevel = Z_BEST_SPEED;
 
 // zlib takes its input as non-const and does not write to it.
 Bytef* zlib_input(const char* bytes) { return reinterpret_cast<Bytef*>(const_cast<char*>(bytes)); }
@@ -110,7 +114,7 @@ Result<std::size_t> GzipReader::read(std::span<char> into) {
 
 struct GzipWriter::State {
   explicit State(ByteSink& sink) : out(sink) {
-    if (deflateInit2(&zlib, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+    if (deflateInit2(&zlib, kLevel, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
       std::abort();
     }
     header.os = kUnknownSystem;

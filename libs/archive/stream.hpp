@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "archive/fd.hpp"
 #include "base/result.hpp"
@@ -30,6 +31,10 @@ class ByteSink {
 class MemorySource final : public ByteSource {
  public:
   explicit MemorySource(std::string_view bytes) : rest_(bytes) {}
+  // A temporary would be gone before the first read.
+  template <class T>
+    requires std::is_same_v<T, std::string>
+  explicit MemorySource(T&&) = delete;
   base::Result<std::size_t> read(std::span<char> into) override;
 
  private:

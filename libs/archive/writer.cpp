@@ -25,18 +25,20 @@ constexpr std::size_t kMaxPath = 4096;
 // Passes bytes on, counting and hashing them.
 class HashingSink final : public ByteSink {
  public:
-  HashingSink(ByteSink& out, base::DigestAlgorithm algorithm) : out_(out), hasher_(algorithm) {}
+  HashingSink(ByteSink& out, std::optional<base::DigestAlgorithm> algorithm) : out_(out) {
+    if (algorithm) hasher_.emplace(*algorithm);
+  }
   Result<void> write(std::string_view bytes) override {
-    hasher_.update(bytes);
+    if (hasher_) hasher_->update(bytes);
     size_ += bytes.size();
     return out_.write(bytes);
   }
-  std::string digest() { return hasher_.finish_digest(); }
+  std::string digest() { return hasher_ ? hasher_->finish_digest() : std::string(); }
   std::uint64_t size() const { return size_; }
 
  private:
   ByteSink& out_;
-  base::Hasher hasher_;
+  std::optional<base::Hasher> hasher_;
   std::uint64_t size_ = 0;
 };
 
@@ -51,7 +53,7 @@ Result<void> check_path(std::string_view path) {
 }  // namespace
 
 struct Writer::State {
-  State(ByteSink& out, base::DigestAlgorithm algorithm) : hashing(out, algorithm), gzip(hashing) {}
+  State(ByteSink& out, std::optional<base::DigestAlgorithm> algorithm) : hashing(out, algorithm), gzip(hashing) {}
 
   Result<void> pad(std::uint64_t size) {
     static constexpr detail::Block kZeros{};
@@ -84,7 +86,8 @@ struct Writer::State {
   std::size_t entries = 0;
 };
 
-Writer::Writer(ByteSink& out, base::DigestAlgorithm algorithm) : state_(std::make_unique<State>(out, algorithm)) {}
+Writer::Writer(ByteSink& out, std::optional<base::DigestAlgorithm> algorithm)
+    : state_(std::make_unique<State>(out, algorithm)) {}
 Writer::~Writer() = default;
 
 Result<void> Writer::add_folder(std::string_view path) {

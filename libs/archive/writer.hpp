@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,7 +19,7 @@
 namespace sluice::archive {
 
 struct Summary {
-  std::string digest;      // `<algorithm>:<hex>` of the compressed archive
+  std::string digest;      // `<algorithm>:<hex>` of the compressed archive; "" if none was asked for
   std::uint64_t size = 0;  // its bytes
   std::size_t entries = 0;
 };
@@ -28,7 +29,9 @@ struct Summary {
 // else is `invalid`. After a failure only destroying it makes sense.
 class Writer {
  public:
-  explicit Writer(ByteSink& out, base::DigestAlgorithm algorithm = base::DigestAlgorithm::sha256);
+  // Without an algorithm nothing is hashed: for sinks that hash themselves.
+  explicit Writer(ByteSink& out,
+                  std::optional<base::DigestAlgorithm> algorithm = base::DigestAlgorithm::sha256);
   ~Writer();
 
   base::Result<void> add_folder(std::string_view path);

@@ -35,6 +35,7 @@ bool asks_for_a_run(const doc::Json& before, const doc::Json& now) {
 }  // namespace
 
 struct Controller::Impl {
+  class Worker;
   struct Subscription {
     WatchCache& cache;
     WatchCache::HandlerId id;
@@ -67,7 +68,11 @@ struct Controller::Impl {
   Shell shell;
   std::vector<Subscription> subscriptions;
 
-  static rt::Task<void> worker(Impl& self);
+  std::size_t busy = 0;  // runs that hold a worker
+  rt::Notify freed;
+
+  static rt::Task<void> dispatch(Impl& self, rt::TaskGroup& runs);
+  static rt::Task<void> work(Impl& self, api::ObjectKey key);
 };
 
 namespace {
@@ -98,8 +103,37 @@ class Shift {
 
 }  // namespace
 
-rt::Task<void> Controller::Impl::worker(Impl& self) {
+// One of the `concurrency` workers, for as long as a run needs it.
+class Controller::Impl::Worker {
+ public:
+  explicit Worker(Impl& self) : self_(self) {}
+  ~Worker() { release(); }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  void release() {
+    if (!std::exchange(held_, false)) return;
+    --self_.busy;
+    self_.freed.notify_all();
+  }
+
+ private:
+  Impl& self_;  // whose `busy` counts this one already
+  bool held_ = true;
+};
+
+rt::Task<void> Controller::Impl::work(Impl& self, api::ObjectKey key) {
+  Worker worker(self);
+  Shift shift(self.queue, key, self.services, self.name);
+  std::function<void()> release = [&worker] { worker.release(); };
+  rt::Task<NextRun> run = self.shell.run(key, std::move(release));
+  const NextRun next = co_await std::move(run);
+  shift.result = next.result;
+  self.plan(key, next);
+}
+
+rt::Task<void> Controller::Impl::dispatch(Impl& self, rt::TaskGroup& runs) {
   for (;;) {
+    while (self.busy >= self.options.concurrency && !self.queue.is_shut_down()) co_await self.freed.wait();
     const auto key = co_await self.queue.take();
     if (!key) co_return;
     // While the server is away a run could write nothing; begun for every object
@@ -108,10 +142,8 @@ rt::Task<void> Controller::Impl::worker(Impl& self) {
       co_await self.cache.wait_in_touch(std::chrono::seconds(1));
     }
     if (self.queue.is_shut_down()) co_return;
-    Shift shift(self.queue, *key, self.services, self.name);
-    const NextRun next = co_await self.shell.run(*key);
-    shift.result = next.result;
-    self.plan(*key, next);
+    ++self.busy;
+    runs.spawn(self.services.runtime.context(), work(self, *key));
   }
 }
 
@@ -135,12 +167,13 @@ rt::Task<void> Controller::run() {
   Impl& self = *impl_;
   self.services.metrics.max_workers(self.name, self.options.concurrency);
   // Stopping ends the taking of keys; what is being worked on goes on to its end.
-  const std::stop_callback on_stop(self.services.runtime.stop_token(), [&self] { self.queue.shut_down(); });
-  rt::TaskGroup workers;
-  for (std::size_t i = 0; i < self.options.concurrency; ++i) {
-    workers.spawn(self.services.runtime.context(), Impl::worker(self));
-  }
-  co_await workers.join();
+  const std::stop_callback on_stop(self.services.runtime.stop_token(), [&self] {
+    self.queue.shut_down();
+    self.freed.notify_all();
+  });
+  rt::TaskGroup runs;
+  runs.spawn(self.services.runtime.context(), Impl::dispatch(self, runs));
+  co_await runs.join();
 }
 
 void Controller::enqueue(api::ObjectKey key) { impl_->queue.add(std::move(key)); }

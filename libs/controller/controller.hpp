@@ -27,7 +27,7 @@
 namespace sluice::controller {
 
 struct ControllerOptions {
-  std::size_t concurrency = 4;  // Flux: --concurrent
+  std::size_t concurrency = 4;  // runs that work at once, those not counted that only wait; Flux: --concurrent
   RetryDelay retry;
   unsigned jitter_percent = 5;  // Flux: --interval-jitter-percentage
   // How long a run may go before its progress is published.
@@ -56,7 +56,7 @@ class Controller {
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
-  // Runs the workers until the runtime stops: then each finishes its run, or is
+  // Runs what falls due until the runtime stops: then each run finishes, or is
   // cancelled with this task. The caches must have synced.
   rt::Task<void> run();
 

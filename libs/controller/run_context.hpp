@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,6 +68,11 @@ class RunContext {
   // Emits an event about the object with event_metadata and `extra`.
   void event(Severity severity, std::string_view reason, std::string_view message, api::StringMap extra = {});
 
+  // From here on this run only waits: its worker may take up another object.
+  void release_worker() {
+    if (release_worker_) release_worker_();
+  }
+
   // Something newer waits: a step that cannot be cancelled may end early.
   bool superseded() const noexcept { return superseded_; }
 
@@ -83,6 +89,7 @@ class RunContext {
     std::string message;
   };
   EventRecorder& events_;
+  std::function<void()> release_worker_;
   std::shared_ptr<StatusWriter> writer_;  // null for kinds without status
   std::optional<Progress> pending_;       // said, not yet in `conditions`
   std::string last_handled_;              // of status, until the run has a result

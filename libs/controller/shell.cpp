@@ -79,7 +79,7 @@ void Shell::interrupt_all() {
   for (const auto& key : keys) interrupt(key);
 }
 
-rt::Task<NextRun> Shell::run(api::ObjectKey key) {
+rt::Task<NextRun> Shell::run(api::ObjectKey key, std::function<void()> release_worker) {
   const Object object = cache_.find(key);
   if (!object) {
     reconciler_->forget(key);
@@ -88,14 +88,14 @@ rt::Task<NextRun> Shell::run(api::ObjectKey key) {
   }
   const base::SteadyPoint started = services_.clock.steady();
   const bool deleted = api::is_being_deleted(*object);
-  rt::Task<NextRun> task = deleted ? run_deletion(object) : run_live(object);
+  rt::Task<NextRun> task = deleted ? run_deletion(object, std::move(release_worker)) : run_live(object, std::move(release_worker));
   const NextRun next = co_await std::move(task);
   // A deleted object's series went with it.
   if (!deleted) services_.metrics.reconciled(traits_.resource.kind, key, services_.clock.steady() - started);
   co_return next;
 }
 
-std::shared_ptr<RunContext> Shell::make_context(Object object) {
+std::shared_ptr<RunContext> Shell::make_context(Object object, std::function<void()> release_worker) {
   const api::ObjectKey key = api::key_of(*object);
   auto log = services_.log.with({{"controllerKind", traits_.resource.kind},
                                  {"name", key.name},
@@ -107,11 +107,13 @@ std::shared_ptr<RunContext> Shell::make_context(Object object) {
     writer = std::make_shared<StatusWriter>(services_.client, traits_.resource, traits_.status_manager, *object,
                                             std::move(on_written));
   }
-  return std::make_shared<RunContext>(std::move(object), services_.client, services_.clock, std::move(log),
-                                      services_.events, std::move(writer));
+  auto context = std::make_shared<RunContext>(std::move(object), services_.client, services_.clock, std::move(log),
+                                              services_.events, std::move(writer));
+  context->release_worker_ = std::move(release_worker);
+  return context;
 }
 
-rt::Task<NextRun> Shell::run_live(Object object) {
+rt::Task<NextRun> Shell::run_live(Object object, std::function<void()> release_worker) {
   if (!traits_.finalizer.empty() && !api::read_meta(*object).has_finalizer(traits_.finalizer)) {
     auto adding = change_finalizer(services_.client, traits_.resource, *object, traits_.finalizer,
                                            FinalizerChange::add, traits_.status_manager);
@@ -124,7 +126,7 @@ rt::Task<NextRun> Shell::run_live(Object object) {
     cache_.observe_write(*added);
     object = std::make_shared<const doc::Json>(*std::move(added));
   }
-  auto context = make_context(object);
+  auto context = make_context(object, std::move(release_worker));
   if (is_suspended(*object)) {
     context->log.info("reconciliation is suspended");
     auto settling = settle_suspended(context);
@@ -251,10 +253,10 @@ NextRun Shell::settle(RunContext& context, const StepFailure& failure, const Fol
   return after_backoff();
 }
 
-rt::Task<NextRun> Shell::run_deletion(Object object) {
+rt::Task<NextRun> Shell::run_deletion(Object object, std::function<void()> release_worker) {
   const auto meta = api::read_meta(*object);
   if (traits_.finalizer.empty() || !meta.has_finalizer(traits_.finalizer)) co_return on_change();
-  auto context = make_context(object);
+  auto context = make_context(object, std::move(release_worker));
   auto finalized = co_await reconciler_->finalize(*context);
   if (!finalized) {
     auto failure = retry(api::reason::kFailed, std::move(finalized).error().with_context("cleaning up"));

@@ -2,6 +2,7 @@
 // loop; private to this library.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -23,7 +24,8 @@ class Shell {
  public:
   Shell(Services services, std::shared_ptr<Reconciler> reconciler, WatchCache& cache, ControllerOptions options);
 
-  rt::Task<NextRun> run(api::ObjectKey key);
+  // `release_worker` is what RunContext::release_worker() calls; may be called more than once.
+  rt::Task<NextRun> run(api::ObjectKey key, std::function<void()> release_worker = {});
   // Cancels what the key's run waits for; no effect where none is on.
   void interrupt(const api::ObjectKey& key);
   void interrupt_all();
@@ -35,10 +37,10 @@ class Shell {
   };
   class Registration;
 
-  std::shared_ptr<RunContext> make_context(Object object);
-  rt::Task<NextRun> run_live(Object object);
+  std::shared_ptr<RunContext> make_context(Object object, std::function<void()> release_worker);
+  rt::Task<NextRun> run_live(Object object, std::function<void()> release_worker);
   rt::Task<NextRun> settle_suspended(std::shared_ptr<RunContext> context);
-  rt::Task<NextRun> run_deletion(Object object);
+  rt::Task<NextRun> run_deletion(Object object, std::function<void()> release_worker);
   rt::Task<std::optional<StepResult>> run_steps(std::shared_ptr<RunContext> context);
   static rt::Task<void> steps_task(Reconciler& reconciler, std::shared_ptr<RunContext> context,
                                    std::optional<StepResult>& result);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,14 +23,41 @@ struct YamlLimits {
   std::size_t max_nodes = 10'000'000;  // counted after aliases are expanded
 };
 
+// Ways of reading that differ between the libraries in use around Kubernetes.
+struct YamlReading {
+  YamlLimits limits;
+  // As go-yaml v2 and sigs.k8s.io/yaml read configuration: a plain `yes`, `on`
+  // or `n` is a boolean, and of a key that is there twice the last one counts.
+  bool version_1_1 = false;
+  // Only the first document counts; what follows is not looked at.
+  bool first_document_only = false;
+  // As kustomize reads objects, in what can be seen of it afterwards: plain
+  // scalars in metadata.annotations of a document are the text that they are, be
+  // they numbers, booleans or nulls; a plain date is written as a time with a
+  // zone; keys must be strings below the top; YamlDocument::empty_nulls is filled.
+  bool as_kustomize = false;
+  // Fills YamlDocument::lines, which costs time and memory.
+  bool note_lines = false;
+};
+
+// A null that is written as nothing at all: "field:", or {field: } in flow style.
+struct EmptyNull {
+  Json::json_pointer place;
+  bool in_flow = false;
+};
+
 struct YamlDocument {
   Json value;    // null for an empty document
   int line = 1;  // 1-based line of its first content
+  std::vector<EmptyNull> empty_nulls;
+  std::map<std::string, int> lines;  // by JSON pointer, of maps and lists as well
 };
 
 // Each document of a stream, empty ones left out. A BOM and CRLF are accepted.
+base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlReading& reading);
 base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlLimits& limits = {});
 // Exactly one document; an empty text gives null; `invalid` on a second one.
+base::Result<Json> parse_yaml(std::string_view text, const YamlReading& reading);
 base::Result<Json> parse_yaml(std::string_view text, const YamlLimits& limits = {});
 
 // As sigs.k8s.io/yaml prints: keys sorted, sequences not indented below their

@@ -1,7 +1,12 @@
 // The printer: block style, two spaces, as go-yaml v2's emitter decides.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
 #include <cstdint>
+#include <optional>
 
 #include "doc/yaml.hpp"
 #include "doc/yaml_scalar.hpp"
@@ -81,6 +86,43 @@ TextTraits analyze(std::string_view text) {
   return traits;
 }
 
+// Lines are folded at the first space past this column.
+constexpr std::size_t kWidth = 80;
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+// Past ASCII nearly everything that keys are made of is a letter.
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80) != 0; }
+
+// The number at `from`, where digits start at or before it, and where it ends.
+std::pair<std::uint64_t, std::size_t> number_at(std::string_view text, std::size_t from, std::uint64_t start) {
+  std::uint64_t value = start;
+  while (from < text.size() && is_digit(text[from])) value = value * 10 + static_cast<std::uint64_t>(text[from++] - '0');
+  return {value, from};
+}
+
+// The order of go-yaml's map keys: numbers in a text by their value, and
+// letters behind all else.
+bool key_less(const std::string& a, const std::string& b) {
+  const std::size_t shorter = std::min(a.size(), b.size());
+  std::size_t i = 0;
+  while (i < shorter && a[i] == b[i]) ++i;
+  if (i == shorter) return a.size() < b.size();
+  const bool a_letter = is_letter(a[i]), b_letter = is_letter(b[i]);
+  if (a_letter && b_letter) return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[i]);
+  if (a_letter || b_letter) return b_letter;
+  std::uint64_t start = 0;
+  if (a[i] == '0' || b[i] == '0') {
+    for (std::size_t j = i; j > 0 && is_digit(a[j - 1]); --j) {
+      if (a[j - 1] != '0') start = 1;
+    }
+  }
+  const auto [a_number, a_end] = number_at(a, i, start);
+  const auto [b_number, b_end] = number_at(b, i, start);
+  if (a_number != b_number) return a_number < b_number;
+  if (a_end != b_end) return a_end < b_end;
+  return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[i]);
+}
+
 class Printer {
  public:
   std::string take() && { return std::move(out_); }
@@ -101,17 +143,38 @@ class Printer {
  private:
   void map(const Json& map, std::size_t indent) {
     bool first = true;
-    for (const auto& [key, child] : map.items()) {
+    const auto one = [&](const std::string& key, const Json& child) {
       if (!first) out_.append(indent, ' ');
       first = false;
+      const std::string text = key_text(key);
       // libyaml's limit on a key without the "? " mark: 128 bytes in one line.
-      const bool complex = key.size() > 128 - 4 && analyze_key(key).size() > 128;
+      const bool complex = key.size() > 128 || key.find('\n') != std::string::npos;
       if (complex) out_ += "? ";
-      out_ += analyze_key(key);
+      out_ += text;
       if (complex) out_.append("\n").append(indent, ' ');
       out_ += ':';
-      member(child, indent);
+      if (complex && child.is_structured() && !child.empty()) {
+        out_ += ' ';
+        value(child, indent + 2);
+      } else {
+        member(child, indent);
+      }
+    };
+    const std::string* last = nullptr;
+    bool in_order = true;
+    for (auto it = map.begin(); it != map.end() && in_order; ++it) {
+      in_order = last == nullptr || !key_less(it.key(), *last);
+      last = &it.key();
     }
+    if (in_order) {
+      for (const auto& [key, child] : map.items()) one(key, child);
+      return;
+    }
+    std::vector<std::pair<const std::string*, const Json*>> sorted;
+    for (auto it = map.begin(); it != map.end(); ++it) sorted.emplace_back(&it.key(), &*it);
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const auto& a, const auto& b) { return key_less(*a.first, *b.first); });
+    for (const auto& [key, child] : sorted) one(*key, *child);
   }
 
   void member(const Json& child, std::size_t indent) {
@@ -151,47 +214,93 @@ class Printer {
     }
   }
 
-  // A whole float came from JSON as an integer would, so it is printed as one.
+  // Go writes a whole float below 1e21 in JSON as an integer would be, and
+  // reads what fits 64 bits back as one.
   static std::string number(double value) {
-    constexpr double kExact = 9007199254740992.0;
-    if (value == static_cast<double>(static_cast<std::int64_t>(value > -kExact && value < kExact ? value : 0.5))) {
-      return fmt::format_int(static_cast<std::int64_t>(value)).str();
-    }
-    return format_float(value);
+    if (std::fabs(value) >= 1e21 || value != std::trunc(value)) return format_float(value);
+    std::array<char, 32> buffer{};
+    char* const end =
+        std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed).ptr;
+    const std::string_view digits(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
+    return resolve_plain_scalar(digits).is_number_integer() ? std::string(digits) : format_float(value);
   }
 
   void text(const std::string& text, std::size_t indent) {
     const TextTraits traits = analyze(text);
     if (text.find('\n') != std::string::npos) {
       if (traits.block) return literal(text, indent);
-      return double_quoted(text);
+      return double_quoted(text, indent);
     }
-    if (is_ambiguous_string(text)) return double_quoted(text);
+    if (is_ambiguous_string(text)) return double_quoted(text, indent);
     if (traits.plain) {
-      out_ += text;
+      plain(text, indent);
     } else if (traits.single_quoted) {
-      single_quoted(text);
+      single_quoted(text, indent);
     } else {
-      double_quoted(text);
+      double_quoted(text, indent);
     }
   }
 
-  static std::string analyze_key(const std::string& key) {
+  static std::string key_text(const std::string& key) {
     Printer printer;
-    const TextTraits traits = analyze(key);
-    if (traits.multiline || is_ambiguous_string(key)) {
-      printer.double_quoted(key);
+    printer.folds_ = false;
+    if (key.find('\n') != std::string::npos || is_ambiguous_string(key)) {
+      printer.double_quoted(key, 0);
     } else {
       printer.text(key, 0);
     }
     return std::move(printer).take();
   }
 
-  void single_quoted(std::string_view text) {
+  // The column at which the next character goes.
+  std::size_t column() const {
+    const std::size_t line = out_.rfind('\n') + 1;  // npos + 1 == 0
+    std::size_t column = 0;
+    for (std::size_t i = line; i < out_.size(); ++i) column += (out_[i] & 0xC0) != 0x80;
+    return column;
+  }
+  bool may_fold(std::string_view text) const {
+    if (!folds_ || text.find(' ') == std::string_view::npos) return false;
+    return out_.size() - (out_.rfind('\n') + 1) + text.size() * 2 > kWidth;
+  }
+  void fold(std::size_t indent) { out_.append("\n").append(indent, ' '); }
+
+  void plain(std::string_view text, std::size_t indent) {
+    if (!may_fold(text)) {
+      out_ += text;
+      return;
+    }
+    bool spaces = false;
+    std::size_t at = column();
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      const bool space = text[i] == ' ';
+      if (space && !spaces && at > kWidth && text[i + 1] != ' ') {
+        fold(indent);
+        at = indent;
+      } else {
+        out_ += text[i];
+        at += (text[i] & 0xC0) != 0x80;
+      }
+      spaces = space;
+    }
+  }
+
+  void single_quoted(std::string_view text, std::size_t indent) {
+    const bool folds = may_fold(text);
     out_ += '\'';
-    for (const char c : text) {
-      if (c == '\'') out_ += '\'';
-      out_ += c;
+    bool spaces = false;
+    std::size_t at = folds ? column() : 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      const bool space = text[i] == ' ';
+      if (folds && space && !spaces && at > kWidth && i > 0 && i + 1 < text.size() && text[i + 1] != ' ') {
+        fold(indent);
+        at = indent;
+      } else {
+        if (text[i] == '\'') out_ += '\'';
+        out_ += text[i];
+        at += ((text[i] & 0xC0) != 0x80) + (text[i] == '\'');
+      }
+      spaces = space;
     }
     out_ += '\'';
   }
@@ -213,15 +322,22 @@ class Printer {
     }
   }
 
-  void double_quoted(std::string_view text) {
+  void double_quoted(std::string_view text, std::size_t indent) {
+    const bool folds = may_fold(text);
     out_ += '"';
+    bool spaces = false;
     for (std::size_t i = 0; i < text.size();) {
-      const std::size_t width = utf8_length(static_cast<unsigned char>(text[i]));
+      const std::size_t width = std::min(utf8_length(static_cast<unsigned char>(text[i])), text.size() - i);
+      const bool space = text[i] == ' ';
       if (text[i] == '"' || text[i] == '\\' || is_break(text, i) || printable_length(text, i) == 0) {
         escape(code_point(text, i));
+      } else if (folds && space && !spaces && i > 0 && i + 1 < text.size() && column() > kWidth) {
+        fold(indent);
+        if (text[i + 1] == ' ') out_ += '\\';
       } else {
         out_.append(text.substr(i, width));
       }
+      spaces = space;
       i += width;
     }
     out_ += '"';
@@ -258,6 +374,7 @@ class Printer {
   }
 
   std::string out_;
+  bool folds_ = true;  // keys are not
 };
 
 }  // namespace

@@ -5,7 +5,10 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <array>
+#include <charconv>
 #include <istream>
+#include <optional>
 #include <streambuf>
 #include <unordered_map>
 
@@ -48,12 +51,126 @@ std::string key_text(const Json& key) {
   return key.dump();
 }
 
+void append_utf8(std::string& out, std::uint32_t c) {
+  if (c < 0x80) {
+    out += static_cast<char>(c);
+  } else if (c < 0x800) {
+    out += static_cast<char>(0xC0U | (c >> 6U));
+    out += static_cast<char>(0x80U | (c & 0x3FU));
+  } else if (c < 0x10000) {
+    out += static_cast<char>(0xE0U | (c >> 12U));
+    out += static_cast<char>(0x80U | ((c >> 6U) & 0x3FU));
+    out += static_cast<char>(0x80U | (c & 0x3FU));
+  } else {
+    out += static_cast<char>(0xF0U | (c >> 18U));
+    out += static_cast<char>(0x80U | ((c >> 12U) & 0x3FU));
+    out += static_cast<char>(0x80U | ((c >> 6U) & 0x3FU));
+    out += static_cast<char>(0x80U | (c & 0x3FU));
+  }
+}
+
+// Reads a quoted scalar of several lines anew: yaml-cpp folds line breaks at
+// its ends in another way than the specification has it. Nothing if `text`
+// does not start with such a scalar.
+class QuotedLines {
+ public:
+  explicit QuotedLines(std::string_view text) : text_(text) {}
+
+  std::optional<std::string> read() {
+    if (text_.empty() || (text_[0] != '"' && text_[0] != '\'')) return std::nullopt;
+    const char quote = text_[0];
+    bool several_lines = false;
+    for (at_ = 1; at_ < text_.size();) {
+      const char c = text_[at_];
+      if (c == quote && quote == '\'' && next() == '\'') {
+        take_white();
+        out_ += '\'';
+        at_ += 2;
+      } else if (c == quote) {
+        take_white();
+        return several_lines ? std::optional(std::move(out_)) : std::nullopt;
+      } else if (c == '\n') {
+        several_lines = true;
+        fold();
+      } else if (c == ' ' || c == '\t') {
+        white_ += c;
+        ++at_;
+      } else if (c == '\\' && quote == '"') {
+        take_white();
+        if (!escape()) return std::nullopt;
+      } else {
+        take_white();
+        out_ += c;
+        ++at_;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  char next() const { return at_ + 1 < text_.size() ? text_[at_ + 1] : '\0'; }
+  void take_white() {
+    out_ += white_;
+    white_.clear();
+  }
+  void skip_white() {
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
+  }
+  // Blank lines are line breaks; a single break is a space.
+  void fold(bool escaped = false) {
+    white_.clear();
+    ++at_;
+    std::size_t blank_lines = 0;
+    for (skip_white(); at_ < text_.size() && text_[at_] == '\n'; skip_white()) {
+      ++blank_lines;
+      ++at_;
+    }
+    if (blank_lines > 0) {
+      out_.append(blank_lines, '\n');
+    } else if (!escaped) {
+      out_ += ' ';
+    }
+  }
+  bool escape() {
+    const char c = next();
+    if (c == '\n') {
+      ++at_;
+      fold(true);
+      return true;
+    }
+    static constexpr std::string_view kNames = "0abt\tnvfre \"/\\N_LP";
+    static constexpr std::array<std::uint32_t, 18> kValues{0,  7,  8,   9,   9,    10,   11,    12,    13,
+                                                           27, 32, '"', '/', '\\', 0x85, 0xA0, 0x2028, 0x2029};
+    at_ += 2;
+    if (const std::size_t name = kNames.find(c); name != std::string_view::npos) {
+      append_utf8(out_, kValues[name]);
+      return true;
+    }
+    const std::size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+    if (digits == 0 || at_ + digits > text_.size()) return false;
+    std::uint32_t value = 0;
+    const auto [stop, error] = std::from_chars(text_.data() + at_, text_.data() + at_ + digits, value, 16);
+    if (error != std::errc() || stop != text_.data() + at_ + digits) return false;
+    append_utf8(out_, value);
+    at_ += digits;
+    return true;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::string out_;
+  std::string white_;  // behind what was taken; dropped at the end of a line
+};
+
 class Builder final : public YAML::EventHandler {
  public:
-  explicit Builder(const YamlLimits& limits) : limits_(limits) {}
+  Builder(const YamlReading& reading, std::string_view text)
+      : reading_(reading), limits_(reading.limits), text_(text) {}
 
   bool has_document() const { return seen_; }
   Json take_document() { return std::move(root_); }
+  std::vector<EmptyNull> take_empty_nulls() { return std::move(empty_nulls_); }
+  std::map<std::string, int> take_lines() { return std::move(lines_); }
   int line() const { return line_; }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
@@ -62,10 +179,18 @@ class Builder final : public YAML::EventHandler {
     line_ = mark.line + 1;
     anchors_.clear();
     frames_.clear();
+    empty_nulls_.clear();
+    lines_.clear();
   }
   void OnDocumentEnd() override {}
 
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { add(mark, anchor, Json()); }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (!reading_.as_kustomize) return add(mark, anchor, Json());
+    const std::string_view text = null_text(mark);
+    if (annotation_next()) return add(mark, anchor, Json(text));
+    if (text.empty()) note_empty_null();
+    add(mark, anchor, Json());
+  }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
@@ -77,17 +202,23 @@ class Builder final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     count(mark, value.size() / kBytesPerNode);
-    add(mark, anchor, scalar(mark, tag, value));
+    if (tag == "!" && mark.pos >= 0 && static_cast<std::size_t>(mark.pos) < text_.size()) {
+      if (auto text = QuotedLines(text_.substr(static_cast<std::size_t>(mark.pos))).read()) {
+        return add(mark, anchor, Json(*std::move(text)));
+      }
+    }
+    const bool as_text = tag == "?" && reading_.as_kustomize && annotation_next();
+    add(mark, anchor, as_text ? Json(value) : scalar(mark, tag, value));
   }
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value) override {
-    open(mark, anchor, Json::array());
+                       YAML::EmitterStyle::value style) override {
+    open(mark, anchor, Json::array(), style);
   }
   void OnSequenceEnd() override { close(); }
   void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value) override {
-    open(mark, anchor, Json::object());
+                  YAML::EmitterStyle::value style) override {
+    open(mark, anchor, Json::object(), style);
   }
   void OnMapEnd() override {
     Frame& frame = frames_.back();
@@ -102,6 +233,7 @@ class Builder final : public YAML::EventHandler {
     YAML::anchor_t anchor;
     std::string key;
     bool has_key = false;
+    bool in_flow = false;
     std::vector<Json> merges;  // values of "<<", which fill in what the map itself doesn't say
   };
   struct Anchored {
@@ -116,9 +248,59 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
-  static Json scalar(const YAML::Mark& mark, const std::string& tag, const std::string& value) {
+  // True if what comes next is the value of an annotation of the document.
+  bool annotation_next() const {
+    return frames_.size() == 3 && frames_[2].has_key && frames_[1].key == "annotations" && frames_[0].key == "metadata";
+  }
+
+  // How a null is written; yaml-cpp tells only that it is one.
+  std::string_view null_text(const YAML::Mark& mark) const {
+    const auto at = static_cast<std::size_t>(std::max(mark.pos, 0));
+    if (at >= text_.size()) return {};
+    for (const std::string_view word : {"~", "null", "Null", "NULL"}) {
+      if (!text_.substr(at).starts_with(word)) continue;
+      const char next = at + word.size() < text_.size() ? text_[at + word.size()] : '\n';
+      if (std::string_view(" \t\n,]}").find(next) != std::string_view::npos) return text_.substr(at, word.size());
+    }
+    return {};
+  }
+
+  void note_empty_null() {
+    if (frames_.empty() || (frames_.back().value.is_object() && !frames_.back().has_key)) return;
+    empty_nulls_.push_back({here(), frames_.back().in_flow});
+  }
+
+  // The place of the value that comes next.
+  Json::json_pointer here() const {
+    Json::json_pointer place;
+    for (const Frame& frame : frames_) {
+      if (frame.value.is_array()) {
+        place /= frame.value.size();
+      } else {
+        place /= frame.key;
+      }
+    }
+    return place;
+  }
+
+  void note_line(const YAML::Mark& mark) {
+    const bool key_next = !frames_.empty() && frames_.back().value.is_object() && !frames_.back().has_key;
+    if (reading_.note_lines && !key_next) lines_.emplace(here().to_string(), mark.line + 1);
+  }
+
+  Json plain_scalar(const std::string& value) const {
+    if (reading_.version_1_1) return resolve_plain_scalar_1_1(value);
+    // kustomize writes a time in flow style in quotes, and so keeps it as it is.
+    const bool in_flow = !frames_.empty() && frames_.back().in_flow;
+    if (reading_.as_kustomize && !(in_flow && value.find(':') != std::string::npos)) {
+      if (auto time = timestamp_as_json(value)) return Json(*std::move(time));
+    }
+    return resolve_plain_scalar(value);
+  }
+
+  Json scalar(const YAML::Mark& mark, const std::string& tag, const std::string& value) const {
     static constexpr std::string_view kPrefix = "tag:yaml.org,2002:";
-    if (tag == "?") return resolve_plain_scalar(value);
+    if (tag == "?") return plain_scalar(value);
     if (!tag.starts_with(kPrefix)) return Json(value);
     const std::string_view type = std::string_view(tag).substr(kPrefix.size());
     if (type == "str" || type == "binary") return Json(value);
@@ -134,16 +316,19 @@ class Builder final : public YAML::EventHandler {
 
   void add(const YAML::Mark& mark, YAML::anchor_t anchor, Json value) {
     count(mark, 1);
+    note_line(mark);
     if (anchor != 0) anchors_[anchor] = Anchored{value, weight(value)};
     place(mark, std::move(value));
   }
 
-  void open(const YAML::Mark& mark, YAML::anchor_t anchor, Json value) {
+  void open(const YAML::Mark& mark, YAML::anchor_t anchor, Json value, YAML::EmitterStyle::value style) {
     if (frames_.size() >= limits_.max_depth) {
       throw Stop{ErrorKind::too_large, at(mark, fmt::format("nested deeper than {}", limits_.max_depth))};
     }
     count(mark, 1);
-    frames_.push_back(Frame{std::move(value), mark, anchor, {}, false, {}});
+    note_line(mark);
+    const bool in_flow = style == YAML::EmitterStyle::Flow || (!frames_.empty() && frames_.back().in_flow);
+    frames_.push_back(Frame{std::move(value), mark, anchor, {}, false, in_flow, {}});
   }
 
   void close() {
@@ -175,11 +360,14 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
-  static void take_key(const YAML::Mark& mark, Frame& map, const Json& key) {
+  void take_key(const YAML::Mark& mark, Frame& map, const Json& key) const {
     if (key.is_structured()) throw Stop{ErrorKind::invalid, at(mark, "a map or list as a key")};
+    if (reading_.as_kustomize && !key.is_string() && frames_.size() > 1) {
+      throw Stop{ErrorKind::invalid, at(mark, fmt::format("key {} is no string; put it in quotes", key_text(key)))};
+    }
     map.key = key_text(key);
     map.has_key = true;
-    if (map.value.contains(map.key)) {
+    if (!reading_.version_1_1 && map.value.contains(map.key)) {
       throw Stop{ErrorKind::invalid, at(mark, fmt::format("key \"{}\" is there twice", map.key))};
     }
   }
@@ -205,7 +393,11 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
+  const YamlReading& reading_;
   const YamlLimits& limits_;
+  std::string_view text_;
+  std::vector<EmptyNull> empty_nulls_;
+  std::map<std::string, int> lines_;
   std::size_t nodes_ = 0;
   bool seen_ = false;
   int line_ = 1;
@@ -277,22 +469,22 @@ std::string without_carriage_returns(std::string_view text) {
   return out;
 }
 
-base::Result<std::vector<YamlDocument>> read_stream(std::string_view text, const YamlLimits& limits) {
+base::Result<std::vector<YamlDocument>> read_stream(std::string_view text, const YamlReading& reading) {
   ViewBuffer buffer(text);
   std::istream input(&buffer);
   std::vector<YamlDocument> documents;
   try {
     YAML::Parser parser(input);
-    Builder builder(limits);
-    while (parser.HandleNextDocument(builder)) {
+    Builder builder(reading, text);
+    while ((!reading.first_document_only || documents.empty()) && parser.HandleNextDocument(builder)) {
       if (!builder.has_document()) continue;
       Json value = builder.take_document();
       if (value.is_null()) continue;
-      if (documents.size() >= limits.max_documents) {
+      if (documents.size() >= reading.limits.max_documents) {
         return base::unexpected(ErrorKind::too_large, fmt::format("line {}, column 1: more than {} documents",
-                                                                  builder.line(), limits.max_documents));
+                                                                  builder.line(), reading.limits.max_documents));
       }
-      documents.push_back({std::move(value), builder.line()});
+      documents.push_back({std::move(value), builder.line(), builder.take_empty_nulls(), builder.take_lines()});
     }
   } catch (const Stop& stop) {
     return base::unexpected(stop.kind, stop.message);
@@ -308,15 +500,21 @@ base::Result<std::vector<YamlDocument>> read_stream(std::string_view text, const
 
 }  // namespace
 
-base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlLimits& limits) {
+base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlReading& reading) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   SLUICE_CHECK(check_characters(text));
-  if (text.find('\r') != std::string_view::npos) return read_stream(without_carriage_returns(text), limits);
-  return read_stream(text, limits);
+  if (text.find('\r') != std::string_view::npos) return read_stream(without_carriage_returns(text), reading);
+  return read_stream(text, reading);
 }
 
-base::Result<Json> parse_yaml(std::string_view text, const YamlLimits& limits) {
-  SLUICE_TRY(auto documents, parse_yaml_stream(text, limits));
+base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlLimits& limits) {
+  YamlReading reading;
+  reading.limits = limits;
+  return parse_yaml_stream(text, reading);
+}
+
+base::Result<Json> parse_yaml(std::string_view text, const YamlReading& reading) {
+  SLUICE_TRY(auto documents, parse_yaml_stream(text, reading));
   if (documents.empty()) return Json();
   if (documents.size() > 1) {
     return base::unexpected(
@@ -324,6 +522,12 @@ base::Result<Json> parse_yaml(std::string_view text, const YamlLimits& limits) {
         fmt::format("line {}, column 1: a second document, where one is expected", documents[1].line));
   }
   return std::move(documents.front().value);
+}
+
+base::Result<Json> parse_yaml(std::string_view text, const YamlLimits& limits) {
+  YamlReading reading;
+  reading.limits = limits;
+  return parse_yaml(text, reading);
 }
 
 }  // namespace sluice::doc

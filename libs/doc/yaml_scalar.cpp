@@ -1,8 +1,11 @@
 #include "doc/yaml_scalar.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -112,24 +115,72 @@ bool is_base60(std::string_view text) {
 
 // The dates that go-yaml takes for timestamps: 2006-1-2, then an optional time
 // after 'T', 't' or a space.
+class Timestamp {
+ public:
+  explicit Timestamp(std::string_view text) : text_(text) {}
+
+  bool parse() {
+    if (!number(4, 4, year_) || !literal('-') || !number(1, 2, month_) || !literal('-') || !number(1, 2, day_)) {
+      return false;
+    }
+    const std::chrono::year_month_day date(std::chrono::year(static_cast<int>(year_)), std::chrono::month(month_),
+                                           std::chrono::day(day_));
+    if (!date.ok()) return false;
+    if (at_ == text_.size()) return true;
+    const bool zoned = literal('T') || literal('t');
+    if (!zoned && !literal(' ')) return false;
+    if (!clock()) return false;
+    return zoned ? zone() : at_ == text_.size();
+  }
+
+  std::string json() const {
+    std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", year_, month_, day_, hour_, minute_, second_);
+    std::string_view fraction = fraction_;
+    while (fraction.ends_with('0')) fraction.remove_suffix(1);
+    if (!fraction.empty()) out.append(".").append(fraction);
+    return out.append(zone_);
+  }
+
+ private:
+  bool clock() {
+    if (!number(1, 2, hour_) || hour_ > 23 || !literal(':') || !number(1, 2, minute_) || minute_ > 59 ||
+        !literal(':') || !number(1, 2, second_) || second_ > 59) {
+      return false;
+    }
+    if (!literal('.')) return true;
+    const std::size_t start = at_;
+    unsigned ignored = 0;
+    if (!number(1, 9, ignored)) return false;
+    fraction_ = text_.substr(start, at_ - start);
+    return true;
+  }
+  bool zone() {
+    if (literal('Z')) return at_ == text_.size();
+    const std::string_view zone = text_.substr(at_);
+    unsigned hours = 0, minutes = 0;
+    if (!literal('+') && !literal('-')) return false;
+    if (!number(2, 2, hours) || hours > 24 || !literal(':') || !number(2, 2, minutes) || minutes > 60) return false;
+    if (hours != 0 || minutes != 0) zone_ = zone;
+    return at_ == text_.size();
+  }
+  bool number(std::size_t least, std::size_t most, unsigned& value) {
+    const std::size_t start = at_;
+    for (value = 0; at_ < text_.size() && is_digit(text_[at_]) && at_ - start < most; ++at_) {
+      value = value * 10 + static_cast<unsigned>(text_[at_] - '0');
+    }
+    return at_ - start >= least;
+  }
+  bool literal(char c) { return at_ < text_.size() && text_[at_] == c ? (++at_, true) : false; }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  unsigned year_ = 0, month_ = 0, day_ = 0, hour_ = 0, minute_ = 0, second_ = 0;
+  std::string_view fraction_;
+  std::string_view zone_ = "Z";
+};
+
 bool is_timestamp(std::string_view text) {
-  std::size_t i = 0;
-  const auto number = [&](std::size_t least, std::size_t most) {
-    const std::size_t start = i;
-    while (i < text.size() && is_digit(text[i]) && i - start < most) ++i;
-    return i - start >= least;
-  };
-  const auto literal = [&](char c) { return i < text.size() && text[i] == c ? (++i, true) : false; };
-  if (!number(4, 4) || !literal('-') || !number(1, 2) || !literal('-') || !number(1, 2)) return false;
-  if (i == text.size()) return true;
-  const bool zoned = literal('T') || literal('t');
-  if (!zoned && !literal(' ')) return false;
-  if (!number(1, 2) || !literal(':') || !number(1, 2) || !literal(':') || !number(1, 2)) return false;
-  if (literal('.') && !number(1, 9)) return false;
-  if (!zoned) return i == text.size();
-  if (literal('Z')) return i == text.size();
-  if (!literal('+') && !literal('-')) return false;
-  return number(2, 2) && literal(':') && number(2, 2) && i == text.size();
+  return text.size() > 7 && text[4] == '-' && is_digit(text[0]) && Timestamp(text).parse();
 }
 
 }  // namespace
@@ -156,25 +207,38 @@ Json resolve_plain_scalar(std::string_view text) {
   return Json(text);
 }
 
+Json resolve_plain_scalar_1_1(std::string_view text) {
+  const auto known = std::find(kYaml11Bool.begin(), kYaml11Bool.end(), text);
+  if (known == kYaml11Bool.end()) return resolve_plain_scalar(text);
+  return Json(known - kYaml11Bool.begin() < static_cast<std::ptrdiff_t>(kYaml11Bool.size() / 2));
+}
+
 bool is_ambiguous_string(std::string_view text) {
-  if (text.empty() || text == "<<" || text == "=") return true;
+  if (text.empty()) return true;
   if (one_of(text, kYaml11Bool)) return true;
   if (!resolve_plain_scalar(text).is_string()) return true;
   return is_digit(text[0]) || text[0] == '+' || text[0] == '-' ? is_base60(text) || is_timestamp(text) : false;
+}
+
+std::optional<std::string> timestamp_as_json(std::string_view text) {
+  if (text.size() < 8 || text[4] != '-' || !is_digit(text[0])) return std::nullopt;
+  Timestamp timestamp(text);
+  if (!timestamp.parse()) return std::nullopt;
+  return timestamp.json();
 }
 
 std::string format_float(double value) {
   if (std::isnan(value)) return ".nan";
   if (std::isinf(value)) return value > 0 ? ".inf" : "-.inf";
   // Go's 'g' with the shortest precision: scientific for exponents < -4 or
-  // >= 21, and at least two exponent digits.
+  // >= 6, whatever the number of digits, with at least two exponent digits.
   std::array<char, 64> buffer{};
   const auto [end, error] =
       std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::scientific);
   if (error != std::errc()) return "0";
   const std::string scientific(buffer.data(), end);
   const int exponent = std::atoi(scientific.c_str() + scientific.find('e') + 1);
-  if (exponent < -4 || exponent >= 21) return scientific;
+  if (exponent < -4 || exponent >= 6) return scientific;
   const auto fixed = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed);
   return std::string(buffer.data(), fixed.ptr);
 }

@@ -1,6 +1,7 @@
 // How an unquoted YAML scalar becomes a typed value; shared by reader and printer.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,12 @@ namespace sluice::doc {
 // (resolve.go): YAML 1.2 booleans and nulls, integers of base 2, 8, 10 and 16
 // with '_' between digits, floats. Everything else is a string, dates too.
 Json resolve_plain_scalar(std::string_view text);
+// The same by the rules of go-yaml v2, where "yes", "on" and the like are booleans.
+Json resolve_plain_scalar_1_1(std::string_view text);
+
+// A date or time that go-yaml takes for one, as Go writes it in JSON (RFC 3339);
+// nothing for any other text.
+std::optional<std::string> timestamp_as_json(std::string_view text);
 
 // True where a YAML 1.1 reader would take the plain text for something else
 // than a string; such strings are printed in quotes.

@@ -172,6 +172,19 @@ Result<Snapshot> RepositoryCache::fetch(Remote& remote, const Target& target) co
   }
 }
 
+Result<std::optional<Snapshot>> RepositoryCache::find(const Endpoint& endpoint, const Oid& commit,
+                                                      std::stop_token stop) const {
+  const fs::path folder = folder_of(endpoint);
+  std::error_code ignored;
+  if (!fs::exists(folder, ignored)) return std::optional<Snapshot>();
+  // Somebody who fetches holds the lock; what he fetches may be what is asked for.
+  const auto keep_waiting = [&stop]() -> Result<void> {
+    if (stop.stop_requested()) return unexpected(ErrorKind::cancelled, "waiting for the local copy");
+    return {};
+  };
+  return open(folder, commit, keep_waiting);
+}
+
 Result<std::size_t> RepositoryCache::collect(std::chrono::seconds unused_for) const {
   std::size_t removed = 0;
   std::error_code error;

@@ -21,6 +21,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <stop_token>
 
 #include "base/result.hpp"
 #include "git/remote.hpp"
@@ -48,6 +49,10 @@ class RepositoryCache {
   // repository; `too_large`; `io` for the local disk; `invalid` if the target
   // is not a commit.
   base::Result<Snapshot> fetch(Remote& remote, const Target& target) const;
+
+  // The commit, if a copy of the repository holds it already: no network. For
+  // whoever has listed the references with credentials of its own.
+  base::Result<std::optional<Snapshot>> find(const Endpoint& endpoint, const Oid& commit, std::stop_token stop) const;
 
   // Removes copies that nothing has used for so long. Returns how many.
   base::Result<std::size_t> collect(std::chrono::seconds unused_for) const;

@@ -289,8 +289,9 @@ class ApiClient final : public Client {
   rt::Task<Result<Json>> parse(http::Response response) {
     if (response.body.size() < kParseOnPool) co_return doc::parse_json(response.body);
     auto body = std::make_shared<std::string>(std::move(response.body));
-    auto parsed =
-        co_await rt::run_blocking(transport_->runtime, [body](std::stop_token) { return doc::parse_json(*body); });
+    auto work = [body](std::stop_token) { return doc::parse_json(*body); };
+    rt::Task<Result<Json>> parsing = rt::run_blocking(transport_->runtime, std::move(work));
+    auto parsed = co_await std::move(parsing);
     co_return parsed;
   }
 

@@ -42,7 +42,12 @@ Result<void> find_manifests(const Folder& folder, const std::string& below, std:
 
 Result<Kustomization> find_or_make(const Folder& folder) {
   SLUICE_TRY(const std::string file, folder.kustomization_file());
-  if (!file.empty()) return folder.kustomization(false);
+  if (!file.empty()) {
+    SLUICE_TRY(Kustomization own, folder.kustomization(Strictness::config));
+    // Flux's way to keep a file without resources from counting as empty, which can be seen in what is built.
+    if (own.resources.empty()) own.build_metadata = {"originAnnotations"};
+    return own;
+  }
   Kustomization k;
   k.file = folder.root().empty() ? "kustomization.yaml" : folder.root() + "/kustomization.yaml";
   SLUICE_CHECK(find_manifests(folder, ".", 0, k));
@@ -99,8 +104,9 @@ Result<void> put_overlay(const Overlay& overlay, const Folder& folder, Kustomiza
 
 Result<BuildResult> build(const base::FileView& files, std::string_view path, const BuildOptions& options) {
   SLUICE_TRY(const std::string root, clean(path));
-  Target target(options, false);
-  const Folder folder(files, root, options, target.budget());
+  const ReadLog log(files);
+  Target target(options, false, &log);
+  const Folder folder(options.cache != nullptr ? static_cast<const base::FileView&>(log) : files, root, options, target.budget());
   SLUICE_TRY(const Kustomization k, folder.kustomization());
   return target.build(k, folder);
 }
@@ -110,8 +116,9 @@ Result<BuildResult> build_flux(const base::FileView& files, std::string_view pat
   SLUICE_TRY(const std::string root, clean(path));
   BuildOptions open = options;
   open.restriction = LoadRestriction::none;
-  Target target(open, true);
-  const Folder folder(files, root, open, target.budget());
+  const ReadLog log(files);
+  Target target(open, true, &log);
+  const Folder folder(options.cache != nullptr ? static_cast<const base::FileView&>(log) : files, root, open, target.budget());
   auto type = files.type(root);
   if (!type) return unexpected(std::move(type).error().with_context(fmt::format("path {}", path)));
   if (*type != base::FileType::directory) {

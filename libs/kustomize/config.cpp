@@ -13,21 +13,21 @@ namespace {
 using base::ErrorKind;
 using doc::Json;
 
-base::Result<FieldSpec> parse_spec(const Json& value, const std::string& where) {
+base::Result<FieldSpec> parse_spec(const Json& value, const std::string& where, Strictness strictness) {
   FieldSpec spec;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("group", spec.gvk.group);
   fields.text("version", spec.gvk.version);
   fields.text("kind", spec.gvk.kind);
   fields.text("path", spec.path);
   fields.flag("create", spec.create);
-  SLUICE_CHECK(fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
   return spec;
 }
 
-Fields::Read into(FieldSpecs& specs) {
-  return [&specs](const Json& value, const std::string& where) -> base::Result<void> {
-    SLUICE_TRY(FieldSpec spec, parse_spec(value, where));
+Fields::Read into(FieldSpecs& specs, Strictness strictness = Strictness::strict_config) {
+  return [&specs, strictness](const Json& value, const std::string& where) -> base::Result<void> {
+    SLUICE_TRY(FieldSpec spec, parse_spec(value, where, strictness));
     specs.push_back(std::move(spec));
     return {};
   };
@@ -99,19 +99,23 @@ bool looks_like_kind(const Json& definition) {
 
 }  // namespace
 
-base::Result<FieldSpecs> parse_field_specs(const Json& value) {
+base::Result<FieldSpecs> parse_field_specs(const Json& value, const std::string& where, Strictness strictness) {
   FieldSpecs specs;
-  const Json holder = {{"fieldSpecs", value}};
-  Fields fields(holder, "");
-  fields.each("fieldSpecs", into(specs));
-  SLUICE_CHECK(fields.finish_lenient());
+  if (!value.is_array()) {
+    return base::unexpected(ErrorKind::invalid,
+                            fmt::format("{}: a list is expected, not a {}", where, value.type_name()));
+  }
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    SLUICE_TRY(FieldSpec spec, parse_spec(value[i], fmt::format("{}[{}]", where, i), strictness));
+    specs.push_back(std::move(spec));
+  }
   return specs;
 }
 
 base::Result<Config> Config::parse(const Json& value) {
   Config config;
   if (value.is_null()) return config;
-  Fields fields(value, "");
+  Fields fields(value, "", Strictness::strict_config);
   fields.each("namePrefix", into(config.name_prefix));
   fields.each("nameSuffix", into(config.name_suffix));
   fields.each("namespace", into(config.namespace_));
@@ -124,16 +128,17 @@ base::Result<Config> Config::parse(const Json& value) {
   fields.each("replicas", into(config.replicas));
   fields.each("nameReference", [&](const Json& entry, const std::string& where) -> base::Result<void> {
     NameReference rule;
-    Fields reference(entry, where);
+    Fields reference(entry, where, Strictness::strict_config);
     reference.text("group", rule.target.group);
     reference.text("version", rule.target.version);
     reference.text("kind", rule.target.kind);
     reference.each("fieldSpecs", into(rule.referrers));
-    SLUICE_CHECK(reference.finish_lenient());
+    SLUICE_CHECK(reference.finish());
     config.name_reference.push_back(std::move(rule));
     return {};
   });
-  SLUICE_CHECK(fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
+  config.sort();
   return config;
 }
 
@@ -152,6 +157,16 @@ base::Result<Config> Config::from_crds(const Json& definitions) {
   return config;
 }
 
+void Config::sort() {
+  for (FieldSpecs* specs : {&name_prefix, &name_suffix, &namespace_, &common_labels, &labels, &template_labels,
+                            &common_annotations, &var_reference, &images, &replicas}) {
+    std::stable_sort(specs->begin(), specs->end(),
+                     [](const FieldSpec& a, const FieldSpec& b) { return a.gvk.before(b.gvk); });
+  }
+  std::stable_sort(name_reference.begin(), name_reference.end(),
+                   [](const NameReference& a, const NameReference& b) { return a.target.before(b.target); });
+}
+
 base::Result<void> Config::merge(const Config& other) {
   const std::pair<FieldSpecs&, const FieldSpecs&> lists[] = {{name_prefix, other.name_prefix},
                                                              {name_suffix, other.name_suffix},
@@ -165,6 +180,7 @@ base::Result<void> Config::merge(const Config& other) {
                                                              {replicas, other.replicas}};
   for (const auto& [mine, more] : lists) SLUICE_CHECK(add_field_specs(mine, more));
   for (const NameReference& rule : other.name_reference) SLUICE_CHECK(merge_rule(name_reference, rule));
+  sort();
   return {};
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/result.hpp"
 #include "kustomize/field_spec.hpp"
+#include "kustomize/fields.hpp"
 
 namespace sluice::kustomize {
 
@@ -31,9 +32,11 @@ struct Config {
   static base::Result<Config> from_crds(const doc::Json& definitions);
 
   base::Result<void> merge(const Config& other);
+  // Puts the rules in kustomize's order of kinds.
+  void sort();
   bool operator==(const Config&) const = default;
 };
 
-base::Result<FieldSpecs> parse_field_specs(const doc::Json& value);
+base::Result<FieldSpecs> parse_field_specs(const doc::Json& value, const std::string& where, Strictness strictness);
 
 }  // namespace sluice::kustomize

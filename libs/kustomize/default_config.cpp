@@ -258,6 +258,7 @@ Config make_defaults() {
     config.replicas.push_back({{"", "", kind}, "spec/replicas", true});
   }
   config.name_reference = name_references();
+  config.sort();
   return config;
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "doc/yaml_scalar.hpp"
+
 namespace sluice::kustomize {
 namespace {
 
@@ -19,8 +21,9 @@ bool same_name(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-Fields::Fields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
-  if (!object_.is_object()) {
+Fields::Fields(const Json& object, std::string where, Strictness strictness)
+    : object_(object), where_(std::move(where)), strictness_(strictness) {
+  if (!object_.is_object() && !object_.is_null()) {
     error_ =
         base::unexpected(ErrorKind::invalid, fmt::format("{}: a map is expected, not a {}",
                                                          where_.empty() ? "document" : where_, object_.type_name()))
@@ -55,11 +58,19 @@ const Json* Fields::take(std::string_view name) {
   return taken != nullptr && taken->is_null() ? nullptr : taken;
 }
 
+std::optional<std::string> Fields::text_of(const Json& value) const {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null()) return std::string();
+  if (value.is_structured() || strictness_ == Strictness::file) return std::nullopt;
+  return value.is_number_float() ? doc::format_float(value.get<double>()) : value.dump();
+}
+
 void Fields::text(std::string_view name, std::string& into) {
   const Json* found = take(name);
   if (found == nullptr) return;
-  if (!found->is_string()) return wrong(name, "a string", *found);
-  into = found->get<std::string>();
+  auto text = text_of(*found);
+  if (!text) return wrong(name, "a string", *found);
+  into = *std::move(text);
 }
 
 void Fields::flag(std::string_view name, bool& into) {
@@ -78,11 +89,12 @@ void Fields::integer(std::string_view name, std::int64_t& into) {
 
 void Fields::texts(std::string_view name, std::vector<std::string>& into) {
   each(name, [&](const Json& value, const std::string& where) -> base::Result<void> {
-    if (!value.is_string() && !value.is_null()) {
+    auto text = text_of(value);
+    if (!text) {
       return base::unexpected(ErrorKind::invalid,
                               fmt::format("{}: a string is expected, not a {}", where, value.type_name()));
     }
-    into.push_back(value.is_null() ? std::string() : value.get<std::string>());
+    into.push_back(*std::move(text));
     return {};
   });
 }
@@ -92,10 +104,9 @@ void Fields::text_map(std::string_view name, std::map<std::string, std::string>&
   if (found == nullptr) return;
   if (!found->is_object()) return wrong(name, "a map of strings", *found);
   for (const auto& [key, value] : found->items()) {
-    if (!value.is_string() && !value.is_null()) {
-      return wrong(fmt::format("{}.{}", name, key), "a string (put it in quotes)", value);
-    }
-    into[key] = value.is_null() ? std::string() : value.get<std::string>();
+    auto text = text_of(value);
+    if (!text) return wrong(fmt::format("{}.{}", name, key), "a string (put it in quotes)", value);
+    into[key] = *std::move(text);
   }
 }
 
@@ -116,13 +127,9 @@ void Fields::each(std::string_view name, const Read& read) {
 
 void Fields::ignore(std::string_view name) { take(name); }
 
-base::Result<void> Fields::finish_lenient() {
-  if (error_) return base::unexpected(*std::move(error_));
-  return {};
-}
-
 base::Result<void> Fields::finish() {
   if (error_) return base::unexpected(*std::move(error_));
+  if (strictness_ == Strictness::config || !object_.is_object()) return {};
   for (const auto& [key, value] : object_.items()) {
     if (!seen_.contains(key)) return base::unexpected(ErrorKind::invalid, fmt::format("unknown field {}", place(key)));
   }

@@ -16,10 +16,23 @@
 
 namespace sluice::kustomize {
 
+// What is read, and so how strictly.
+enum class Strictness {
+  // A kustomization file: unknown fields and wrong types are errors.
+  file,
+  // What kustomize reads with sigs.k8s.io/yaml (the configuration of built-in
+  // generators and transformers, and what Flux adds to): unknown fields pass,
+  // and a number or boolean stands for its text where text is expected.
+  config,
+  // A `configurations` file: as `config`, but unknown fields are errors.
+  strict_config,
+};
+
 class Fields {
  public:
-  // `where` names the object in messages: "images[2]", or "" at the top.
-  Fields(const doc::Json& object, std::string where);
+  // `where` names the object in messages: "images[2]", or "" at the top. Null
+  // counts as an object without fields.
+  Fields(const doc::Json& object, std::string where, Strictness strictness = Strictness::file);
 
   void text(std::string_view name, std::string& into);
   void flag(std::string_view name, bool& into);
@@ -34,18 +47,20 @@ class Fields {
   // Known, and not looked at.
   void ignore(std::string_view name);
 
-  // The first error, or `invalid` if a field was not asked for.
+  // The first error, or `invalid` if a field was not asked for and must not be there.
   base::Result<void> finish();
-  // As finish(), with unknown fields let pass.
-  base::Result<void> finish_lenient();
 
  private:
   const doc::Json* take(std::string_view name);
   std::string place(std::string_view name) const;
   void wrong(std::string_view name, std::string_view expected, const doc::Json& found);
 
+  // The text that a value stands for; nothing if it stands for none.
+  std::optional<std::string> text_of(const doc::Json& value) const;
+
   const doc::Json& object_;
   std::string where_;
+  Strictness strictness_;
   std::set<std::string, std::less<>> seen_;
   std::optional<base::Error> error_;
 };

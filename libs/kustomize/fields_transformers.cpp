@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "doc/yaml_scalar.hpp"
 #include "kustomize/selector.hpp"
 #include "kustomize/transformers.hpp"
 
@@ -42,8 +43,8 @@ class ImageSetter {
   static Result<ImageSetter> make(const ImageSpec& spec) {
     ImageSetter setter(spec);
     // The name is a regular expression in kustomize, by accident or not.
-    SLUICE_TRY(setter.pattern_,
-               Pattern::compile("(?:" + spec.name + ")(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?"));
+    SLUICE_TRY(setter.pattern_, Pattern::compile_partial(
+                                    "^" + spec.name + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$"));
     return setter;
   }
 
@@ -211,7 +212,9 @@ Result<void> set_replicas(ResourceSet& set, const ReplicaSpec& replica, const Fi
       if (!resource->gvk().selected_by(spec.gvk)) continue;
       auto done = visit_field(resource->value, spec, CreateKind::scalar, [&](Json& field) -> Result<void> {
         if (field.is_structured()) return base::unexpected(ErrorKind::invalid, "replicas must be a number");
-        field = replica.count;
+        // Quotes stay, and so does the type of what had to be in quotes.
+        const bool quoted = field.is_string() && doc::is_ambiguous_string(field.get_ref<const std::string&>());
+        field = quoted ? Json(std::to_string(replica.count)) : Json(replica.count);
         return {};
       });
       if (!done) return at(*resource, std::move(done).error());
@@ -226,7 +229,7 @@ Result<void> add_value(ResourceSet& set, const std::string& value, const Json& t
   for (const Json& target : targets) {
     SelectorSpec spec;
     if (const Json* selector = doc::find(target, {"selector"}); selector != nullptr) {
-      SLUICE_TRY(spec, parse_selector(*selector, "selector"));
+      SLUICE_TRY(spec, parse_selector(*selector, "selector", Strictness::config));
     }
     const std::string path(doc::find_string(target, {"fieldPath"}));
     if (path.empty()) return base::unexpected(ErrorKind::invalid, "targets: fieldPath is needed");
@@ -234,6 +237,10 @@ Result<void> add_value(ResourceSet& set, const std::string& value, const Json& t
     const auto place = position != nullptr && position->is_number_integer() ? position->get<std::int64_t>() : 0;
     SLUICE_TRY(const auto chosen, select(set, spec));
     for (Resource* resource : chosen) {
+      if (path == "metadata/namespace") {
+        SLUICE_CHECK(put_namespace(*resource, value));
+        continue;
+      }
       auto done = visit_field(resource->value, {{}, path, true}, CreateKind::scalar, [&](Json& field) -> Result<void> {
         if (field.is_structured()) return base::unexpected(ErrorKind::invalid, path + ": a scalar is expected");
         field = place > 0 ? insert_path_part(scalar_text(field), static_cast<std::size_t>(place - 1), value) : value;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/digest.hpp"
+#include "kustomize/go_json.hpp"
 #include "kustomize/transformers.hpp"
 
 namespace sluice::kustomize {
@@ -36,6 +37,7 @@ Result<void> read_env_file(std::string_view text, const std::string& file, Pairs
     while (!line.empty() && is_space(line[0])) line.remove_prefix(1);
     if (line.empty() || line[0] == '#') continue;
     const std::size_t equals = line.find('=');
+    if (equals == 0) continue;  // kustomize takes a line without a key for an empty one
     pairs.emplace_back(line.substr(0, equals), equals == std::string_view::npos ? "" : line.substr(equals + 1));
   }
   return {};
@@ -98,25 +100,6 @@ Result<Behavior> parse_behavior(const std::string& text) {
   if (text == "replace") return Behavior::replace;
   if (text == "create") return Behavior::create;
   return Behavior::unspecified;
-}
-
-// JSON as Go writes it, which escapes what could end a script in HTML.
-std::string go_json(const Json& value) {
-  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const std::string_view rest = std::string_view(text).substr(i, 3);
-    if (text[i] == '<' || text[i] == '>' || text[i] == '&') {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(text[i]));
-    } else if (rest == "\xE2\x80\xA8" || rest == "\xE2\x80\xA9") {
-      out += rest[2] == '\xA8' ? "\\u2028" : "\\u2029";
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
 }
 
 Json member_or_empty(const Json& object, const char* name) {

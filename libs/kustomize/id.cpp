@@ -6,12 +6,22 @@
 namespace sluice::kustomize {
 namespace {
 
-// "apiVersion/Kind" of what kustomize v5.8.1 knows to be cluster-scoped.
-// Sorted, for binary search. Kinds that are newer than its OpenAPI (v1.21) are
-// left out on purpose: it gives them a namespace, and so do we.
-constexpr std::array<std::string_view, 36> kClusterScoped{
-#include "kustomize/cluster_scoped.inc"
+// Kinds that are newer than kustomize's OpenAPI (v1.21) are left out on
+// purpose: it gives them a namespace, and so do we.
+struct KnownKind {
+  std::string_view name;
+  bool namespaced;
 };
+constexpr std::array kKnownKinds = std::to_array<KnownKind>({
+#include "kustomize/known_kinds.inc"
+});
+
+const KnownKind* find_known(const Gvk& gvk) {
+  const std::string name = gvk.api_version() + "/" + gvk.kind;
+  const auto found = std::lower_bound(kKnownKinds.begin(), kKnownKinds.end(), name,
+                                      [](const KnownKind& kind, const std::string& other) { return kind.name < other; });
+  return found != kKnownKinds.end() && found->name == name ? &*found : nullptr;
+}
 
 }  // namespace
 
@@ -23,6 +33,28 @@ Gvk Gvk::from_api_version(std::string_view api_version, std::string_view kind) {
   const std::size_t slash = api_version.find('/');
   if (slash == std::string_view::npos) return {"", std::string(api_version), std::string(kind)};
   return {std::string(api_version.substr(0, slash)), std::string(api_version.substr(slash + 1)), std::string(kind)};
+}
+
+bool Gvk::before(const Gvk& other) const {
+  constexpr std::array<std::string_view, 22> kFirst{
+      "Namespace",   "ResourceQuota", "StorageClass",     "CustomResourceDefinition", "ServiceAccount",
+      "PodSecurityPolicy", "Role",    "ClusterRole",      "RoleBinding",              "ClusterRoleBinding",
+      "ConfigMap",   "Secret",        "Endpoints",        "Service",                  "LimitRange",
+      "PriorityClass", "PersistentVolume", "PersistentVolumeClaim", "Deployment",     "StatefulSet",
+      "CronJob",     "PodDisruptionBudget"};
+  constexpr std::array<std::string_view, 2> kLast{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"};
+  const auto rank = [&](const Gvk& gvk) -> std::ptrdiff_t {
+    const auto first = std::find(kFirst.begin(), kFirst.end(), gvk.kind);
+    if (first != kFirst.end()) return first - kFirst.end();
+    const auto last = std::find(kLast.begin(), kLast.end(), gvk.kind);
+    return last == kLast.end() ? 0 : last - kLast.begin() + 1;
+  };
+  const auto text = [](const Gvk& gvk) {
+    return (gvk.group.empty() ? "~G" : gvk.group) + "_" + (gvk.version.empty() ? "~V" : gvk.version) + "_" +
+           (gvk.kind.empty() ? "~K" : gvk.kind);
+  };
+  const std::ptrdiff_t mine = rank(*this), theirs = rank(other);
+  return mine != theirs ? mine < theirs : text(*this) < text(other);
 }
 
 std::string Gvk::api_version() const { return group.empty() ? version : group + "/" + version; }
@@ -37,8 +69,11 @@ bool Gvk::selected_by(const Gvk& selector) const {
          (selector.version.empty() || selector.version == version) && (selector.kind.empty() || selector.kind == kind);
 }
 
+bool Gvk::known() const { return find_known(*this) != nullptr; }
+
 bool Gvk::cluster_scoped() const {
-  return std::binary_search(kClusterScoped.begin(), kClusterScoped.end(), api_version() + "/" + kind);
+  const KnownKind* found = find_known(*this);
+  return found != nullptr && !found->namespaced;
 }
 
 std::string_view ResId::effective_ns() const {

@@ -18,8 +18,12 @@ struct Gvk {
   std::string api_version() const;
   std::string str() const;
   bool operator==(const Gvk&) const = default;
+  // kustomize's order of kinds, in which its rules are kept.
+  bool before(const Gvk& other) const;
   // An empty part of the selector matches everything.
   bool selected_by(const Gvk& selector) const;
+  // True for kinds that kustomize knows without reading a schema.
+  bool known() const;
   // True only for kinds that kustomize knows to have no namespace; it takes
   // kinds that it doesn't know for namespaced ones.
   bool cluster_scoped() const;

@@ -11,19 +11,19 @@ using base::ErrorKind;
 using base::Result;
 using doc::Json;
 
-// Reads a list of things with a parser that takes (value, place).
+// Reads a list of things with a parser that takes (value, place, strictness).
 template <class T, class Parse>
-Fields::Read into(std::vector<T>& list, Parse parse) {
-  return [&list, parse](const Json& value, const std::string& where) -> Result<void> {
-    SLUICE_TRY(T item, parse(value, where));
+Fields::Read into(std::vector<T>& list, Parse parse, Strictness strictness) {
+  return [&list, parse, strictness](const Json& value, const std::string& where) -> Result<void> {
+    SLUICE_TRY(T item, parse(value, where, strictness));
     list.push_back(std::move(item));
     return {};
   };
 }
 
-Result<GeneratorOptions> parse_options(const Json& value, const std::string& where) {
+Result<GeneratorOptions> parse_options(const Json& value, const std::string& where, Strictness strictness) {
   GeneratorOptions options;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text_map("labels", options.labels);
   fields.text_map("annotations", options.annotations);
   fields.flag("disableNameSuffixHash", options.disable_hash);
@@ -32,23 +32,23 @@ Result<GeneratorOptions> parse_options(const Json& value, const std::string& whe
   return options;
 }
 
-Result<LabelSpec> parse_label(const Json& value, const std::string& where) {
+Result<LabelSpec> parse_label(const Json& value, const std::string& where, Strictness strictness) {
   LabelSpec label;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text_map("pairs", label.pairs);
   fields.flag("includeSelectors", label.include_selectors);
   fields.flag("includeTemplates", label.include_templates);
-  fields.value("fields", [&](const Json& specs, const std::string&) -> Result<void> {
-    SLUICE_TRY(label.fields, parse_field_specs(specs));
+  fields.value("fields", [&](const Json& specs, const std::string& place) -> Result<void> {
+    SLUICE_TRY(label.fields, parse_field_specs(specs, place, strictness));
     return {};
   });
   SLUICE_CHECK(fields.finish());
   return label;
 }
 
-Result<FieldOptions> parse_field_options(const Json& value, const std::string& where) {
+Result<FieldOptions> parse_field_options(const Json& value, const std::string& where, Strictness strictness) {
   FieldOptions options;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("delimiter", options.delimiter);
   fields.integer("index", options.index);
   fields.text("encoding", options.encoding);
@@ -57,48 +57,48 @@ Result<FieldOptions> parse_field_options(const Json& value, const std::string& w
   return options;
 }
 
-Fields::Read field_options(FieldOptions& options) {
-  return [&options](const Json& value, const std::string& where) -> Result<void> {
-    SLUICE_TRY(options, parse_field_options(value, where));
+Fields::Read field_options(FieldOptions& options, Strictness strictness) {
+  return [&options, strictness](const Json& value, const std::string& where) -> Result<void> {
+    SLUICE_TRY(options, parse_field_options(value, where, strictness));
     return {};
   };
 }
 
-Result<ReplacementSource> parse_source(const Json& value, const std::string& where) {
+Result<ReplacementSource> parse_source(const Json& value, const std::string& where, Strictness strictness) {
   ReplacementSource source;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("group", source.gvk.group);
   fields.text("version", source.gvk.version);
   fields.text("kind", source.gvk.kind);
   fields.text("name", source.name);
   fields.text("namespace", source.namespace_);
   fields.text("fieldPath", source.field_path);
-  fields.value("options", field_options(source.options));
+  fields.value("options", field_options(source.options, strictness));
   SLUICE_CHECK(fields.finish());
   return source;
 }
 
-Result<ReplacementTarget> parse_target(const Json& value, const std::string& where) {
+Result<ReplacementTarget> parse_target(const Json& value, const std::string& where, Strictness strictness) {
   ReplacementTarget target;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.value("select", [&](const Json& select, const std::string& place) -> Result<void> {
-    SLUICE_TRY(target.select, parse_selector(select, place));
+    SLUICE_TRY(target.select, parse_selector(select, place, strictness));
     return {};
   });
-  fields.each("reject", into(target.reject, parse_selector));
+  fields.each("reject", into(target.reject, parse_selector, strictness));
   fields.texts("fieldPaths", target.field_paths);
-  fields.value("options", field_options(target.options));
+  fields.value("options", field_options(target.options, strictness));
   SLUICE_CHECK(fields.finish());
   return target;
 }
 
-Result<VarSpec> parse_var(const Json& value, const std::string& where) {
+Result<VarSpec> parse_var(const Json& value, const std::string& where, Strictness strictness) {
   VarSpec var;
   std::string api_version, group, version, kind;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("name", var.name);
   fields.value("objref", [&](const Json& ref, const std::string& place) -> Result<void> {
-    Fields object(ref, place);
+    Fields object(ref, place, strictness);
     object.text("apiVersion", api_version);
     object.text("group", group);
     object.text("version", version);
@@ -108,7 +108,7 @@ Result<VarSpec> parse_var(const Json& value, const std::string& where) {
     return object.finish();
   });
   fields.value("fieldref", [&](const Json& ref, const std::string& place) -> Result<void> {
-    Fields field(ref, place);
+    Fields field(ref, place, strictness);
     field.text("fieldPath", var.field_path);
     return field.finish();
   });
@@ -136,9 +136,13 @@ Result<void> check_type(const std::string& api_version, const std::string& kind,
   return {};
 }
 
+// As kustomize sees it after its own clean-up: an empty text says nothing, nor
+// do empty lists under names that are out of use; other empty lists do.
 bool says_something(const Json& value) {
   for (const auto& [key, field] : value.items()) {
-    if (key != "apiVersion" && key != "kind" && !field.is_null()) return true;
+    if (key == "apiVersion" || key == "kind" || field.is_null() || field == "") continue;
+    const bool out_of_use = key == "bases" || key == "imageTags" || key == "helmChartInflationGenerator";
+    if (!out_of_use || !field.empty()) return true;
   }
   return false;
 }
@@ -160,15 +164,16 @@ void read_lists(Fields& fields, Kustomization& k) {
   warn_if(k.patches_strategic_merge, "patchesStrategicMerge", "patches", k);
 }
 
-void read_generators(Fields& fields, Kustomization& k) {
+void read_generators(Fields& fields, Kustomization& k, Strictness strictness) {
   const auto generator = [](bool secret) {
-    return
-        [secret](const Json& value, const std::string& where) { return parse_generator(value, where, secret, true); };
+    return [secret](const Json& value, const std::string& where, Strictness how) {
+      return parse_generator(value, where, secret, how);
+    };
   };
-  fields.each("configMapGenerator", into(k.config_maps, generator(false)));
-  fields.each("secretGenerator", into(k.secrets, generator(true)));
-  fields.value("generatorOptions", [&k](const Json& value, const std::string& where) -> Result<void> {
-    SLUICE_TRY(k.generator_options, parse_options(value, where));
+  fields.each("configMapGenerator", into(k.config_maps, generator(false), strictness));
+  fields.each("secretGenerator", into(k.secrets, generator(true), strictness));
+  fields.value("generatorOptions", [&k, strictness](const Json& value, const std::string& where) -> Result<void> {
+    SLUICE_TRY(k.generator_options, parse_options(value, where, strictness));
     return {};
   });
   const auto helm = [&k](const Json& value, const std::string&) -> Result<void> {
@@ -180,35 +185,34 @@ void read_generators(Fields& fields, Kustomization& k) {
   fields.ignore("helmGlobals");
 }
 
-void read_transformers(Fields& fields, Kustomization& k) {
-  const auto patch = [](const Json& value, const std::string& where) { return parse_patch(value, where, true); };
+void read_transformers(Fields& fields, Kustomization& k, Strictness strictness) {
   fields.text("namePrefix", k.name_prefix);
   fields.text("nameSuffix", k.name_suffix);
   fields.text("namespace", k.namespace_);
   fields.text_map("commonLabels", k.common_labels);
   warn_if(k.common_labels, "commonLabels", "labels", k);
-  fields.each("labels", into(k.labels, parse_label));
+  fields.each("labels", into(k.labels, parse_label, strictness));
   fields.text_map("commonAnnotations", k.common_annotations);
-  fields.each("patches", into(k.patches, patch));
-  fields.each("patchesJson6902", into(k.patches_json6902, patch));
+  fields.each("patches", into(k.patches, parse_patch, strictness));
+  fields.each("patchesJson6902", into(k.patches_json6902, parse_patch, strictness));
   warn_if(k.patches_json6902, "patchesJson6902", "patches", k);
-  fields.each("images", into(k.images, parse_image));
-  fields.each("imageTags", into(k.images, parse_image));
-  fields.each("replicas", into(k.replicas, parse_replica));
-  fields.each("replacements", into(k.replacements, parse_replacement));
-  fields.each("vars", into(k.vars, parse_var));
+  fields.each("images", into(k.images, parse_image, strictness));
+  fields.each("imageTags", into(k.images, parse_image, strictness));
+  fields.each("replicas", into(k.replicas, parse_replica, strictness));
+  fields.each("replacements", into(k.replacements, parse_replacement, strictness));
+  fields.each("vars", into(k.vars, parse_var, strictness));
   warn_if(k.vars, "vars", "replacements", k);
-  fields.value("sortOptions", [&k](const Json& value, const std::string& where) -> Result<void> {
-    SLUICE_TRY(k.sort_options, parse_sort(value, where));
+  fields.value("sortOptions", [&k, strictness](const Json& value, const std::string& where) -> Result<void> {
+    SLUICE_TRY(k.sort_options, parse_sort(value, where, strictness));
     return {};
   });
 }
 
 }  // namespace
 
-Result<SelectorSpec> parse_selector(const Json& value, const std::string& where) {
+Result<SelectorSpec> parse_selector(const Json& value, const std::string& where, Strictness strictness) {
   SelectorSpec selector;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("group", selector.gvk.group);
   fields.text("version", selector.gvk.version);
   fields.text("kind", selector.gvk.kind);
@@ -220,28 +224,28 @@ Result<SelectorSpec> parse_selector(const Json& value, const std::string& where)
   return selector;
 }
 
-Result<PatchSpec> parse_patch(const Json& value, const std::string& where, bool strict) {
+Result<PatchSpec> parse_patch(const Json& value, const std::string& where, Strictness strictness) {
   PatchSpec patch;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("path", patch.path);
   fields.text("patch", patch.patch);
   fields.value("target", [&](const Json& target, const std::string& place) -> Result<void> {
-    SLUICE_TRY(patch.target, parse_selector(target, place));
+    SLUICE_TRY(patch.target, parse_selector(target, place, strictness));
     return {};
   });
   fields.value("options", [&](const Json& options, const std::string& place) -> Result<void> {
-    Fields flags(options, place);
+    Fields flags(options, place, strictness);
     flags.flag("allowNameChange", patch.allow_name_change);
     flags.flag("allowKindChange", patch.allow_kind_change);
     return flags.finish();
   });
-  SLUICE_CHECK(strict ? fields.finish() : fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
   return patch;
 }
 
-Result<ImageSpec> parse_image(const Json& value, const std::string& where) {
+Result<ImageSpec> parse_image(const Json& value, const std::string& where, Strictness strictness) {
   ImageSpec image;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("name", image.name);
   fields.text("newName", image.new_name);
   fields.text("newTag", image.new_tag);
@@ -251,42 +255,45 @@ Result<ImageSpec> parse_image(const Json& value, const std::string& where) {
   return image;
 }
 
-Result<ReplicaSpec> parse_replica(const Json& value, const std::string& where) {
+Result<ReplicaSpec> parse_replica(const Json& value, const std::string& where, Strictness strictness) {
   ReplicaSpec replica;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("name", replica.name);
   fields.integer("count", replica.count);
   SLUICE_CHECK(fields.finish());
   return replica;
 }
 
-Result<ReplacementSpec> parse_replacement(const Json& value, const std::string& where) {
+Result<ReplacementSpec> parse_replacement(const Json& value, const std::string& where, Strictness strictness) {
   ReplacementSpec replacement;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("path", replacement.path);
   fields.value("source", [&](const Json& source, const std::string& place) -> Result<void> {
-    SLUICE_TRY(replacement.source, parse_source(source, place));
+    SLUICE_TRY(replacement.source, parse_source(source, place, strictness));
     return {};
   });
   fields.value("sourceValue", [&](const Json& text, const std::string& place) -> Result<void> {
-    if (!text.is_string()) return base::unexpected(ErrorKind::invalid, place + ": a string is expected");
-    replacement.source_value = text.get<std::string>();
+    if (!text.is_string() && (strictness == Strictness::file || text.is_structured())) {
+      return base::unexpected(ErrorKind::invalid, place + ": a string is expected");
+    }
+    replacement.source_value = scalar_text(text);
     return {};
   });
   fields.value("targets", [&](const Json&, const std::string&) -> Result<void> {
     replacement.has_targets = true;
     return {};
   });
-  fields.each("targets", into(replacement.targets, parse_target));
+  fields.each("targets", into(replacement.targets, parse_target, strictness));
   SLUICE_CHECK(fields.finish());
   return replacement;
 }
 
-Result<GeneratorSpec> parse_generator(const Json& value, const std::string& where, bool secret, bool strict) {
+Result<GeneratorSpec> parse_generator(const Json& value, const std::string& where, bool secret,
+                                      Strictness strictness) {
   GeneratorSpec spec;
   spec.secret = secret;
   std::string env;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("name", spec.name);
   fields.text("namespace", spec.namespace_);
   fields.text("behavior", spec.behavior);
@@ -297,20 +304,20 @@ Result<GeneratorSpec> parse_generator(const Json& value, const std::string& wher
   fields.text("env", env);
   if (!env.empty()) spec.envs.push_back(env);
   fields.value("options", [&](const Json& options, const std::string& place) -> Result<void> {
-    SLUICE_TRY(spec.options, parse_options(options, place));
+    SLUICE_TRY(spec.options, parse_options(options, place, strictness));
     return {};
   });
-  SLUICE_CHECK(strict ? fields.finish() : fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
   return spec;
 }
 
-Result<SortSpec> parse_sort(const Json& value, const std::string& where) {
+Result<SortSpec> parse_sort(const Json& value, const std::string& where, Strictness strictness) {
   SortSpec sort;
-  Fields fields(value, where);
+  Fields fields(value, where, strictness);
   fields.text("order", sort.order);
   fields.value("legacySortOptions", [&](const Json& legacy, const std::string& place) -> Result<void> {
     sort.has_legacy = true;
-    Fields lists(legacy, place);
+    Fields lists(legacy, place, strictness);
     lists.texts("orderFirst", sort.first);
     lists.texts("orderLast", sort.last);
     return lists.finish();
@@ -330,22 +337,26 @@ GeneratorOptions merge_options(const std::optional<GeneratorOptions>& local,
   return merged;
 }
 
-Result<Kustomization> Kustomization::parse(const Json& value, std::string file, bool strict) {
+Result<Kustomization> Kustomization::parse(const Json& value, std::string file, Strictness strictness) {
   Kustomization k;
   k.file = std::move(file);
-  if (value.is_null()) return base::unexpected(ErrorKind::invalid, "the file is empty");
-  Fields fields(value, "");
+  if (value.is_null() && strictness == Strictness::file) {
+    return base::unexpected(ErrorKind::invalid, "the file is empty");
+  }
+  Fields fields(value, "", strictness);
   std::string api_version, kind;
   fields.text("apiVersion", api_version);
   fields.text("kind", kind);
   fields.ignore("metadata");
   read_lists(fields, k);
-  read_generators(fields, k);
-  read_transformers(fields, k);
+  read_generators(fields, k, strictness);
+  read_transformers(fields, k, strictness);
   fields.text_map("openapi", k.openapi);
-  SLUICE_CHECK(strict ? fields.finish() : fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
   SLUICE_CHECK(check_type(api_version, kind, k));
-  if (strict && !says_something(value)) return base::unexpected(ErrorKind::invalid, "the file says nothing");
+  if (strictness == Strictness::file && !says_something(value)) {
+    return base::unexpected(ErrorKind::invalid, "the file says nothing");
+  }
   return k;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/result.hpp"
 #include "kustomize/config.hpp"
+#include "kustomize/fields.hpp"
 #include "kustomize/resource.hpp"
 
 namespace sluice::kustomize {
@@ -119,19 +120,22 @@ struct Kustomization {
   std::vector<std::string> warnings;  // deprecated fields in use
 
   // `invalid` for unknown fields, wrong types, wrong apiVersion or kind, and a
-  // file that says nothing. The message starts with the field's place.
-  // Flux lets unknown fields pass (`strict` false).
-  static base::Result<Kustomization> parse(const doc::Json& value, std::string file, bool strict = true);
+  // file that says nothing (which passes with Strictness::config). The message
+  // starts with the field's place.
+  static base::Result<Kustomization> parse(const doc::Json& value, std::string file,
+                                           Strictness strictness = Strictness::file);
 };
 
 // The parts that built-in transformer and generator objects share with the file.
-base::Result<SelectorSpec> parse_selector(const doc::Json& value, const std::string& where);
-base::Result<ReplacementSpec> parse_replacement(const doc::Json& value, const std::string& where);
-base::Result<ImageSpec> parse_image(const doc::Json& value, const std::string& where);
-base::Result<ReplicaSpec> parse_replica(const doc::Json& value, const std::string& where);
-base::Result<PatchSpec> parse_patch(const doc::Json& value, const std::string& where, bool strict);
-base::Result<GeneratorSpec> parse_generator(const doc::Json& value, const std::string& where, bool secret, bool strict);
-base::Result<SortSpec> parse_sort(const doc::Json& value, const std::string& where);
+base::Result<SelectorSpec> parse_selector(const doc::Json& value, const std::string& where, Strictness strictness);
+base::Result<ReplacementSpec> parse_replacement(const doc::Json& value, const std::string& where,
+                                                Strictness strictness);
+base::Result<ImageSpec> parse_image(const doc::Json& value, const std::string& where, Strictness strictness);
+base::Result<ReplicaSpec> parse_replica(const doc::Json& value, const std::string& where, Strictness strictness);
+base::Result<PatchSpec> parse_patch(const doc::Json& value, const std::string& where, Strictness strictness);
+base::Result<GeneratorSpec> parse_generator(const doc::Json& value, const std::string& where, bool secret,
+                                            Strictness strictness);
+base::Result<SortSpec> parse_sort(const doc::Json& value, const std::string& where, Strictness strictness);
 
 // Options of the file fill in what a generator leaves open.
 GeneratorOptions merge_options(const std::optional<GeneratorOptions>& local,

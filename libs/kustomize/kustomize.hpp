@@ -56,16 +56,50 @@ enum class LoadRestriction {
   none,
 };
 
+// Remembers what the folders below a kustomization amounted to, for builds to
+// come: of a tree in which one leaf changed, that leaf and the layers above it
+// are built, and of all others the files are read and compared by digest.
+// Costs memory in the order of the documents, up to `max_bytes`. Thread-safe.
+class BuildCache {
+ public:
+  explicit BuildCache(std::size_t max_bytes = 64U << 20U);
+  ~BuildCache();
+  struct Counters {
+    std::size_t layers_built = 0;
+    std::size_t layers_reused = 0;
+  };
+  Counters counters() const;
+
+ private:
+  friend class Target;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 struct BuildOptions {
   Limits limits;
   LoadRestriction restriction = LoadRestriction::root_only;
   RemoteLoader* remote = nullptr;  // null: URLs are refused
+  BuildCache* cache = nullptr;     // null: nothing is remembered
+  bool provenance = false;         // fill Object::fields; costs nothing when off
+};
+
+// Where a value was written, or what made it: one of both is given.
+struct FieldSource {
+  std::string file;  // path in the view
+  int line = 0;      // 1-based
+  std::string entry;  // "apps/kustomization.yaml: patches[0]" that changed it last
+};
+struct FieldOrigin {
+  std::string pointer;  // JSON pointer of a scalar, or of an empty map or list
+  FieldSource source;
 };
 
 struct Object {
   doc::Json value;
   std::string origin_file;  // path in the view of the file that it comes from
   int origin_line = 0;      // 1-based line of its first content there; 0 for a generated object
+  std::vector<FieldOrigin> fields;  // of a build with provenance
 };
 
 struct BuildResult {

@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "kustomize/provenance.hpp"
+
 namespace sluice::kustomize {
 namespace {
 
@@ -19,36 +21,44 @@ bool contains_path(std::string_view outer, std::string_view inner) {
   return outer.empty() || inner == outer || (inner.starts_with(outer) && inner[outer.size()] == '/');
 }
 
-// The place of a null in a list, "" if there is none. Depth is bounded by the reader.
-std::string null_in_list(const Json& value, const std::string& path) {
-  if (!value.is_structured()) return {};
-  for (const auto& [key, child] : value.items()) {
-    const std::string place = value.is_array() ? fmt::format("{}[{}]", path, key)
-                              : path.empty()   ? key
-                                               : path + "." + key;
-    if (child.is_null() && value.is_array()) return place;
-    if (std::string found = null_in_list(child, place); !found.empty()) return found;
+Result<void> check_object(const Json& value) {
+  if (!value.is_object())
+    return unexpected(ErrorKind::invalid, "an object is expected, not a " + std::string(value.type_name()));
+  const auto given = [&](std::initializer_list<std::string_view> path) {
+    const Json* found = doc::find(value, path);
+    return found != nullptr && !found->is_structured() && !scalar_text(*found).empty() && !found->is_null();
+  };
+  if (!given({"kind"})) return unexpected(ErrorKind::invalid, "the object has no kind");
+  const std::string_view kind = doc::find_string(value, {"kind"});
+  if (!kind.ends_with("List") && !given({"metadata", "name"})) {
+    return unexpected(ErrorKind::invalid, fmt::format("the {} has no metadata.name", kind));
   }
   return {};
 }
 
-Result<void> check_object(const Json& value) {
-  if (!value.is_object())
-    return unexpected(ErrorKind::invalid, "an object is expected, not a " + std::string(value.type_name()));
-  const auto scalar = [&](std::initializer_list<std::string_view> path) {
-    const Json* found = doc::find(value, path);
-    return found != nullptr && found->is_string() && !found->get_ref<const std::string&>().empty();
-  };
-  if (!scalar({"kind"})) return unexpected(ErrorKind::invalid, "the object has no kind");
-  if (!scalar({"apiVersion"})) return unexpected(ErrorKind::invalid, "the object has no apiVersion");
-  const std::string_view kind = doc::find_string(value, {"kind"});
-  if (!kind.ends_with("List") && !scalar({"metadata", "name"})) {
-    return unexpected(ErrorKind::invalid, fmt::format("the {} has no metadata.name", kind));
-  }
-  if (const std::string place = null_in_list(value, ""); !place.empty()) {
-    return unexpected(ErrorKind::invalid, fmt::format("empty item at {}", place));
+// kustomize cuts a file at lines that start with "---", behind which it allows
+// nothing but a comment.
+Result<void> check_separators(std::string_view text) {
+  int line = 1;
+  std::size_t counted = 0;
+  for (std::size_t at = text.find("\n---"); at != std::string_view::npos; at = text.find("\n---", at + 1)) {
+    const std::size_t end = text.find('\n', at + 1);
+    if (end == std::string_view::npos) break;
+    std::string_view rest = text.substr(at + 4, end - at - 4);
+    while (!rest.empty() && (rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r')) rest.remove_prefix(1);
+    if (rest.empty() || rest[0] == '#') continue;
+    for (; counted <= at; ++counted) line += text[counted] == '\n';
+    return unexpected(ErrorKind::invalid, fmt::format("line {}: text behind a document separator", line));
   }
   return {};
+}
+
+doc::YamlReading config_reading(const Limits& limits) {
+  doc::YamlReading reading;
+  reading.limits = limits.yaml;
+  reading.version_1_1 = true;
+  reading.first_document_only = true;
+  return reading;
 }
 
 auto at_line(base::Error error, const std::string& file, int line) {
@@ -110,9 +120,18 @@ Result<std::string> Folder::load(const std::string& entry) const {
   return text;
 }
 
+Result<void> Folder::spend(std::size_t bytes, std::size_t objects) const {
+  budget_.bytes += bytes;
+  budget_.objects += objects;
+  if (budget_.bytes > budget_.limits.max_total_bytes || budget_.objects > budget_.limits.max_objects) {
+    return unexpected(ErrorKind::too_large, "more bytes or objects than a build may have");
+  }
+  return {};
+}
+
 Result<Json> Folder::load_yaml(const std::string& entry) const {
   SLUICE_TRY(const std::string text, load(entry));
-  auto value = doc::parse_yaml(text, budget_.limits.yaml);
+  auto value = doc::parse_yaml(text, config_reading(budget_.limits));
   if (!value) return unexpected(std::move(value).error().with_context(path_of(entry)));
   return value;
 }
@@ -162,22 +181,27 @@ Result<std::string> Folder::kustomization_file() const {
   return found;
 }
 
-Result<Kustomization> Folder::kustomization(bool strict) const {
+Result<Kustomization> Folder::kustomization(Strictness strictness) const {
   SLUICE_TRY(const std::string path, kustomization_file());
   if (path.empty()) {
     return unexpected(ErrorKind::not_found,
                       fmt::format("{}: no kustomization.yaml in this folder", root_.empty() ? "." : root_));
   }
   SLUICE_TRY(const std::string text, files_->read(path));
-  auto value = doc::parse_yaml(text, budget_.limits.yaml);
+  auto value = doc::parse_yaml(text, config_reading(budget_.limits));
   if (!value) return unexpected(std::move(value).error().with_context(path));
-  auto kustomization = Kustomization::parse(*value, path, strict);
+  auto kustomization = Kustomization::parse(*value, path, strictness);
   if (!kustomization) return unexpected(std::move(kustomization).error().with_context(path));
   return kustomization;
 }
 
 Result<Resources> Folder::parse(std::string_view text, const std::string& file) const {
-  auto documents = doc::parse_yaml_stream(text, budget_.limits.yaml);
+  doc::YamlReading reading;
+  reading.limits = budget_.limits.yaml;
+  reading.as_kustomize = true;
+  reading.note_lines = options_.provenance;
+  if (auto checked = check_separators(text); !checked) return at_line(std::move(checked).error(), file, 0);
+  auto documents = doc::parse_yaml_stream(text, reading);
   if (!documents) return at_line(std::move(documents).error(), file, 0);
   Resources resources;
   // Lists are opened; what is in them goes to the end, as in kustomize.
@@ -191,19 +215,33 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file) 
       if (!items->is_array() && !items->is_null()) {
         return at_line(unexpected(ErrorKind::invalid, "items of a List must be a list").error, file, line);
       }
-      for (Json& item : *items) documents->push_back({std::move(item), line});
+      for (Json& item : *items) documents->push_back({std::move(item), line, {}, {}});
       continue;
     }
     if (++budget_.objects > budget_.limits.max_objects) {
       return at_line(unexpected(ErrorKind::too_large, "more objects than a build may have").error, file, line);
     }
     auto resource = std::make_unique<Resource>();
+    budget_.unknown_kinds = budget_.unknown_kinds || !Gvk::of(value).known();
     resource->value = std::move(value);
+    resource->empty_nulls = std::move((*documents)[i].empty_nulls);
     resource->file = file;
     resource->line = line;
+    resource->read_notes();
+    if (options_.provenance) {
+      resource->provenance = std::make_shared<Provenance>(resource->value, file, (*documents)[i].lines);
+    }
     resources.push_back(std::move(resource));
   }
   return resources;
+}
+
+std::optional<Resources> Folder::inline_objects(const std::string& entry, const std::string& file) const {
+  // A path is read as a plain scalar, which is no object.
+  if (entry.find_first_of("\n:{[") == std::string::npos && !entry.empty()) return std::nullopt;
+  auto objects = parse(entry, file);
+  if (!objects) return std::nullopt;
+  return *std::move(objects);
 }
 
 Result<Resources> Folder::resources(const std::string& entry) const {

@@ -16,6 +16,7 @@ struct Budget {
   const Limits& limits;
   std::size_t bytes = 0;
   std::size_t objects = 0;
+  bool unknown_kinds = false;  // one was met that kustomize has to look up in a schema
 };
 
 // The folder of one kustomization, and how it was reached.
@@ -29,6 +30,7 @@ class Folder {
 
   // Bytes of the file (or http URL) that an entry names.
   base::Result<std::string> load(const std::string& entry) const;
+  // A file of configuration, read as sigs.k8s.io/yaml does.
   base::Result<doc::Json> load_yaml(const std::string& entry) const;
   // True if the entry names a folder that is there.
   bool is_folder(const std::string& entry) const;
@@ -38,18 +40,24 @@ class Folder {
   base::Result<Folder> enter(const std::string& entry) const;
 
   // The kustomization file in this folder; `not_found` without one.
-  base::Result<Kustomization> kustomization(bool strict = true) const;
+  base::Result<Kustomization> kustomization(Strictness strictness = Strictness::file) const;
   // The path of that file in the view; "" without one. `invalid` with several.
   base::Result<std::string> kustomization_file() const;
 
   // Objects in a text; `file` is for messages.
   base::Result<std::vector<std::unique_ptr<Resource>>> parse(std::string_view text, const std::string& file) const;
+  // Objects that an entry itself holds; nothing if it is no text of objects,
+  // and so has to be a path.
+  std::optional<std::vector<std::unique_ptr<Resource>>> inline_objects(const std::string& entry,
+                                                                       const std::string& file) const;
   // Objects of the file that an entry names.
   base::Result<std::vector<std::unique_ptr<Resource>>> resources(const std::string& entry) const;
   std::string path_of(const std::string& entry) const;
 
   const base::FileView& files() const { return *files_; }
   Budget& budget() const { return budget_; }
+  // `too_large` past what a build may read.
+  base::Result<void> spend(std::size_t bytes, std::size_t objects) const;
 
  private:
   base::Result<std::string> resolve(const std::string& entry) const;

@@ -161,15 +161,21 @@ class Referrer {
       add(index_.named(name));
       return found;
     }
-    std::set<std::string> namespaces = namespaces_;
-    namespaces.insert(subject_namespaces_.begin(), subject_namespaces_.end());
-    for (const std::string& ns : namespaces) add(index_.named(name, ns));
+    for (const std::string& ns : namespaces_) add(index_.named(name, ns));
+    for (const std::string& ns : subject_namespaces_) {
+      if (!namespaces_.contains(ns)) add(index_.named(name, ns));
+    }
+    std::erase_if(found, [&](std::size_t position) { return !may_see(index_.at(position)); });
     std::sort(found.begin(), found.end());
     return found;
   }
 
   bool may_see(const std::string& ns) const {
     return cluster_scoped_ || namespaces_.contains(ns) || subject_namespaces_.contains(ns);
+  }
+  // A subject's namespace is compared with what the object says, without the default.
+  bool may_see(const Target& target) const {
+    return cluster_scoped_ || namespaces_.contains(target.ns) || subject_namespaces_.contains(target.id.ns);
   }
 
   // Of candidates for a reference with a namespace: those that were there at
@@ -250,9 +256,25 @@ std::vector<Rule> rules_for(const std::vector<NameReference>& all, const Gvk& re
   return rules;
 }
 
+// kustomize looks at the subjects of each role binding, whether a name changed or not.
+Result<void> check_subjects(const Resource& resource) {
+  if (resource.kind() != "RoleBinding") return {};
+  const auto subjects = resource.value.find("subjects");
+  if (subjects == resource.value.end() || !subjects->is_array()) return {};
+  for (const Json& subject : *subjects) {
+    if (doc::find_string(subject, {"kind"}) != "ServiceAccount") continue;
+    const auto ns = subject.find("namespace");
+    if (ns != subject.end() && !ns->is_string()) {
+      return base::unexpected(ErrorKind::invalid, resource.describe() + ": the namespace of a subject is blank");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReference>& all) {
+  for (const auto& resource : set.items()) SLUICE_CHECK(check_subjects(*resource));
   const bool any_past =
       std::any_of(set.items().begin(), set.items().end(), [](const auto& r) { return !r->past.empty(); });
   if (!any_past) return {};

@@ -18,6 +18,8 @@ Result<void> need_scalar(const Json& field) {
   return base::unexpected(ErrorKind::invalid, fmt::format("a scalar is expected, not a {}", field.type_name()));
 }
 
+constexpr const char* kHelmAnnotation = "internal.config.kubernetes.io/helm-generated";
+
 auto at(const Resource& resource, base::Error error) {
   return base::unexpected(std::move(error).with_context(resource.describe()));
 }
@@ -40,7 +42,7 @@ Result<void> affix_one(Resource& resource, const std::string& text, Side side, c
       resource.remember_id();
     }
     if (!resource.gvk().selected_by(spec.gvk)) continue;
-    SLUICE_CHECK(visit_field(resource.value, spec, CreateKind::none, [&](Json& field) -> Result<void> {
+    SLUICE_CHECK(visit_field(resource.value, spec, CreateKind::scalar, [&](Json& field) -> Result<void> {
       SLUICE_CHECK(need_scalar(field));
       field = side == Side::before ? text + scalar_text(field) : scalar_text(field) + text;
       return {};
@@ -114,6 +116,12 @@ Result<void> add_suffix(ResourceSet& set, const std::string& suffix, const Field
   return affix(set, suffix, Side::behind, specs);
 }
 
+Result<void> put_namespace(Resource& resource, const std::string& ns) {
+  const NamespaceOptions options;
+  if (auto done = NamespaceSetter(ns, options)(resource.value, {}); !done) return at(resource, std::move(done).error());
+  return {};
+}
+
 // After each object kustomize asks whether its new id is taken, by an object
 // that is done or by one that is still to come; counting ids does the same.
 Result<void> set_namespace(ResourceSet& set, const std::string& ns, const FieldSpecs& specs,
@@ -124,6 +132,7 @@ Result<void> set_namespace(ResourceSet& set, const std::string& ns, const FieldS
   for (const auto& resource : set.items()) ++ids[resource->id().key()];
   const NamespaceSetter setter(ns, options);
   for (const auto& resource : set.items()) {
+    if (metadata_text(resource->value, "annotations", kHelmAnnotation) == "true") continue;  // Helm has done so
     resource->remember_id();
     --ids[resource->id().key()];
     if (auto done = setter(resource->value, specs); !done) return at(*resource, std::move(done).error());

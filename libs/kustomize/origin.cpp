@@ -98,6 +98,7 @@ void tidy_annotations(doc::Json& object, bool keep_origin, bool keep_transformat
   const auto annotations = meta->find("annotations");
   if (annotations == meta->end() || (!annotations->is_object() && !annotations->is_null())) return;
   if (annotations->is_object()) {
+    drop_notes(*annotations);
     if (!keep_origin) annotations->erase(kOriginAnnotation);
     if (!keep_transformations) annotations->erase(kTransformationsAnnotation);
     for (auto& [key, value] : annotations->items()) {

@@ -27,16 +27,50 @@ auto at(const Resource& resource, base::Error error) {
 
 // A JSON patch in JSON, or its first document in YAML.
 Result<std::vector<PatchOperation>> read_operations(std::string_view text, const doc::YamlLimits& limits) {
-  SLUICE_TRY(const auto documents, doc::parse_yaml_stream(text, limits));
-  return parse_json_patch(documents.empty() ? Json() : documents.front().value);
+  if (text.starts_with('[')) {
+    SLUICE_TRY(const Json value, doc::parse_json(text));
+    return parse_json_patch(value);
+  }
+  doc::YamlReading reading;
+  reading.limits = limits;
+  reading.version_1_1 = true;
+  reading.first_document_only = true;
+  SLUICE_TRY(const Json value, doc::parse_yaml(text, reading));
+  return parse_json_patch(value);
 }
 
-Result<void> merge_into(Resource& target, const Json& patch, bool rename, bool rekind, const Schema& schema) {
+// Addresses of the nulls that were written as nothing. Found again by their
+// place: nothing moves them before the first patch.
+EmptyNulls take_empty_nulls(Resource& resource) {
+  EmptyNulls found;
+  for (const doc::EmptyNull& null : resource.empty_nulls) {
+    if (!resource.value.contains(null.place)) continue;
+    if (const Json& value = resource.value.at(null.place); value.is_null()) found.insert(&value);
+  }
+  resource.empty_nulls.clear();
+  return found;
+}
+
+// kustomize writes the labels anew as text, so that no null in a patch deletes one.
+void labels_as_text(Json& patch) {
+  const auto meta = patch.find("metadata");
+  const auto labels = meta != patch.end() && meta->is_object() ? meta->find("labels") : patch.end();
+  if (meta == patch.end() || !meta->is_object() || labels == meta->end()) return;
+  if (!labels->is_object() || labels->empty()) {
+    meta->erase(labels);
+    return;
+  }
+  for (auto& [key, value] : labels->items()) {
+    if (!value.is_string()) value = value.is_structured() ? std::string() : scalar_text(value);
+  }
+}
+
+Result<void> merge_into(Resource& target, Json patch, bool rename, bool rekind, const Schema& schema) {
   const std::string name(target.name());
   const std::string ns(target.ns());
   const std::string kind(target.kind());
   if (rename || rekind) target.remember_id();
-  auto alive = strategic_merge(target.value, patch, schema);
+  auto alive = strategic_merge(target.value, std::move(patch), schema, take_empty_nulls(target));
   if (!alive) return unexpected(std::move(alive).error());
   if (!*alive) {
     target.value = Json();
@@ -48,13 +82,20 @@ Result<void> merge_into(Resource& target, const Json& patch, bool rename, bool r
   return {};
 }
 
-Result<void> apply_merge(ResourceSet& set, const Resource& patch, const std::vector<Resource*>& targets, bool aimed,
+// How a patch finds its object: by a target, or by the id that it carries in
+// `patches` or in `patchesStrategicMerge`.
+enum class Aim { target, id, legacy_id };
+
+Result<void> apply_merge(ResourceSet& set, const Resource& patch, const std::vector<Resource*>& targets, Aim aim,
                          const Schema& schema) {
   const bool renames = patch.allow_name_change || patch.allow_kind_change;
   for (Resource* target : targets) {
     Json content = patch.value;
-    if (aimed) content["apiVersion"] = target->gvk().api_version();
-    auto done = merge_into(*target, content, patch.allow_name_change, patch.allow_kind_change, schema);
+    if (aim != Aim::id) {
+      content["apiVersion"] = target->gvk().api_version();
+      labels_as_text(content);
+    }
+    auto done = merge_into(*target, std::move(content), patch.allow_name_change, patch.allow_kind_change, schema);
     if (!done) return at(*target, std::move(done).error().with_context(fmt::format("patch {}", patch.describe())));
   }
   if (renames) {
@@ -85,6 +126,7 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
   SLUICE_TRY(const auto targets, select(set, *patch.target));
   for (Resource* target : targets) {
     if (!patch.by_id_only) target->remember_id();
+    target->settle_empty_nulls();  // kustomize goes through JSON here
     if (auto done = apply_json_patch(target->value, patch.operations); !done)
       return at(*target, std::move(done).error());
     if (!target->value.is_object())
@@ -147,9 +189,9 @@ Result<LoadedPatch> load_merge_patch(const std::string& entry, const Folder& fol
   LoadedPatch loaded;
   loaded.by_id_only = true;
   // What parses as objects is the patch itself, all else a path.
-  const bool inline_text = entry.find('\n') != std::string::npos || entry.find(": ") != std::string::npos;
-  if (inline_text) {
-    SLUICE_TRY(loaded.merges, folder.parse(entry, ""));
+  auto objects = folder.inline_objects(entry, "");
+  if (objects) {
+    loaded.merges = *std::move(objects);
   } else {
     SLUICE_TRY(loaded.merges, folder.resources(entry));
   }
@@ -160,11 +202,11 @@ Result<void> apply_patch(ResourceSet& set, const LoadedPatch& patch, const Schem
   if (!patch.operations.empty()) return apply_operations(set, patch);
   if (patch.target && !patch.merges.empty()) {
     SLUICE_TRY(const auto targets, select(set, *patch.target));
-    return apply_merge(set, *patch.merges.front(), targets, true, schema);
+    return apply_merge(set, *patch.merges.front(), targets, Aim::target, schema);
   }
   for (const auto& merge : patch.merges) {
     SLUICE_TRY(Resource * target, unique_target(set, *merge));
-    SLUICE_CHECK(apply_merge(set, *merge, {target}, false, schema));
+    SLUICE_CHECK(apply_merge(set, *merge, {target}, patch.by_id_only ? Aim::legacy_id : Aim::id, schema));
   }
   return {};
 }

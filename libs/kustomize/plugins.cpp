@@ -23,7 +23,8 @@ struct Context {
 
   Result<FieldSpecs> field_specs() const {
     const auto found = config.find("fieldSpecs");
-    return found == config.end() ? FieldSpecs{} : parse_field_specs(*found);
+    if (found == config.end() || found->is_null()) return FieldSpecs{};
+    return parse_field_specs(*found, "fieldSpecs", Strictness::config);
   }
   Json member(const char* name) const {
     const auto found = config.find(name);
@@ -34,19 +35,19 @@ using Make = Result<Transform> (*)(const Context&);
 
 Result<Transform> labels(const Context& context, const char* name) {
   TextMap entries;
-  Fields fields(context.config, "");
+  Fields fields(context.config, "", Strictness::config);
   fields.text_map(name, entries);
-  SLUICE_CHECK(fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
   SLUICE_TRY(FieldSpecs specs, context.field_specs());
   return Transform([entries, specs](ResourceSet& set) { return set_entries(set, entries, specs); });
 }
 
 Result<Transform> affixes(const Context& context) {
   std::string prefix, suffix;
-  Fields fields(context.config, "");
+  Fields fields(context.config, "", Strictness::config);
   fields.text("prefix", prefix);
   fields.text("suffix", suffix);
-  SLUICE_CHECK(fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
   SLUICE_TRY(FieldSpecs specs, context.field_specs());
   if (specs.empty()) return unexpected(ErrorKind::invalid, "fieldSpecs are needed");
   return Transform([prefix, suffix, specs](ResourceSet& set) -> Result<void> {
@@ -59,10 +60,10 @@ Result<Transform> affixes(const Context& context) {
 Result<Transform> name_space(const Context& context) {
   NamespaceOptions options;
   std::string mode;
-  Fields fields(context.config, "");
+  Fields fields(context.config, "", Strictness::config);
   fields.flag("unsetOnly", options.unset_only);
   fields.text("setRoleBindingSubjects", mode);
-  SLUICE_CHECK(fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
   if (mode == "allServiceAccounts") {
     options.subjects = SubjectMode::all_service_accounts;
   } else if (mode == "none") {
@@ -77,13 +78,13 @@ Result<Transform> name_space(const Context& context) {
 }
 
 Result<Transform> image(const Context& context) {
-  SLUICE_TRY(ImageSpec spec, parse_image(context.member("imageTag"), "imageTag"));
+  SLUICE_TRY(ImageSpec spec, parse_image(context.member("imageTag"), "imageTag", Strictness::config));
   SLUICE_TRY(FieldSpecs specs, context.field_specs());
   return Transform([spec, specs](ResourceSet& set) { return set_image(set, spec, specs); });
 }
 
 Result<Transform> replicas(const Context& context) {
-  SLUICE_TRY(ReplicaSpec spec, parse_replica(context.member("replica"), "replica"));
+  SLUICE_TRY(ReplicaSpec spec, parse_replica(context.member("replica"), "replica", Strictness::config));
   SLUICE_TRY(FieldSpecs specs, context.field_specs());
   return Transform([spec, specs](ResourceSet& set) { return set_replicas(set, spec, specs); });
 }
@@ -94,13 +95,13 @@ Result<Transform> patch_transform(const Context& context, LoadedPatch loaded) {
 }
 
 Result<Transform> patch(const Context& context) {
-  SLUICE_TRY(const PatchSpec spec, parse_patch(context.config, "", false));
+  SLUICE_TRY(const PatchSpec spec, parse_patch(context.config, "", Strictness::config));
   SLUICE_TRY(LoadedPatch loaded, load_patch(spec, context.folder, false));
   return patch_transform(context, std::move(loaded));
 }
 
 Result<Transform> json_patch(const Context& context) {
-  SLUICE_TRY(PatchSpec spec, parse_patch(context.config, "", false));
+  SLUICE_TRY(PatchSpec spec, parse_patch(context.config, "", Strictness::config));
   spec.patch = doc::find_string(context.config, {"jsonOp"});
   SLUICE_TRY(LoadedPatch loaded, load_patch(spec, context.folder, true));
   return patch_transform(context, std::move(loaded));
@@ -109,12 +110,13 @@ Result<Transform> json_patch(const Context& context) {
 Result<Transform> merge_patch(const Context& context) {
   std::vector<std::string> paths;
   std::string text;
-  Fields fields(context.config, "");
+  Fields fields(context.config, "", Strictness::config);
   fields.texts("paths", paths);
   fields.text("patches", text);
-  SLUICE_CHECK(fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
   if (!text.empty()) paths.push_back(text.find('\n') == std::string::npos ? text + "\n" : text);
   LoadedPatch all;
+  all.by_id_only = true;
   for (const std::string& path : paths) {
     SLUICE_TRY(LoadedPatch loaded, load_merge_patch(path, context.folder));
     for (auto& merge : loaded.merges) all.merges.push_back(std::move(merge));
@@ -125,23 +127,23 @@ Result<Transform> merge_patch(const Context& context) {
 
 Result<Transform> replacements(const Context& context) {
   std::vector<ReplacementSpec> specs;
-  Fields fields(context.config, "");
+  Fields fields(context.config, "", Strictness::config);
   fields.each("replacements", [&](const Json& value, const std::string& where) -> Result<void> {
-    SLUICE_TRY(ReplacementSpec spec, parse_replacement(value, where));
+    SLUICE_TRY(ReplacementSpec spec, parse_replacement(value, where, Strictness::config));
     specs.push_back(std::move(spec));
     return {};
   });
-  SLUICE_CHECK(fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
   SLUICE_TRY(specs, load_replacements(std::move(specs), context.folder));
   return Transform([specs](ResourceSet& set) { return replace_fields(set, specs); });
 }
 
 Result<Transform> value_add(const Context& context) {
   std::string value, file;
-  Fields fields(context.config, "");
+  Fields fields(context.config, "", Strictness::config);
   fields.text("value", value);
   fields.text("targetFilePath", file);
-  SLUICE_CHECK(fields.finish_lenient());
+  SLUICE_CHECK(fields.finish());
   Json targets = context.config.contains("targets") ? context.config["targets"] : Json::array();
   if (!file.empty()) {
     SLUICE_TRY(const Json more, context.folder.load_yaml(file));
@@ -243,7 +245,7 @@ Result<std::vector<std::unique_ptr<Resource>>> run_generator(const Resource& plu
   if (!secret && plugin.kind() != "ConfigMapGenerator") {
     return unexpected(ErrorKind::invalid, plugin.describe() + ": no built-in generator of that kind");
   }
-  SLUICE_TRY(GeneratorSpec spec, parse_generator(plugin.value, "", secret, false));
+  SLUICE_TRY(GeneratorSpec spec, parse_generator(plugin.value, "", secret, Strictness::config));
   if (spec.name.empty()) spec.name = plugin.name();
   if (spec.namespace_.empty()) spec.namespace_ = plugin.ns();
   auto resource = generate(spec, merge_options(spec.options, std::nullopt), folder);

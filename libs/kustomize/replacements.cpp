@@ -5,6 +5,7 @@
 
 #include "doc/yaml_scalar.hpp"
 #include "kustomize/field_path.hpp"
+#include "kustomize/go_json.hpp"
 #include "kustomize/selector.hpp"
 #include "kustomize/transformers.hpp"
 
@@ -76,8 +77,7 @@ Result<Json> source_value(const ResourceSet& set, const ReplacementSpec& spec) {
   auto value = lookup_field(resource->value, split_field_path(path));
   if (!value)
     return unexpected(std::move(value).error().with_context(fmt::format("source {}, {}", resource->describe(), path)));
-  if (*value == nullptr || (*value)->is_null() || ((*value)->is_structured() && (*value)->empty()) ||
-      ((*value)->is_string() && (*value)->get_ref<const std::string&>().empty())) {
+  if (*value == nullptr || (*value)->is_null() || ((*value)->is_structured() && (*value)->empty())) {
     return unexpected(ErrorKind::not_found, fmt::format("source {} has no field {}", resource->describe(), path));
   }
   if (source.options.delimiter.empty()) return **value;
@@ -126,21 +126,33 @@ MakeMissing shape_of(const Json& value, bool create) {
 // Where a path goes on behind a string that holds JSON or YAML, the value is
 // written into that text. False if this is no such path.
 Result<bool> write_into_text(Json& object, const FieldPath& path, const Json& value, MakeMissing make) {
-  Json* holder = &object;
-  std::size_t step = 0;
-  while (step < path.size() && holder->is_object() && holder->contains(path[step])) holder = &(*holder)[path[step++]];
-  if (!holder->is_string() || step == path.size()) return false;
+  Json* holder = nullptr;
+  std::size_t step = 1;
+  for (; step < path.size(); ++step) {
+    const FieldPath start(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(step));
+    const auto found = lookup_field(object, start);
+    if (!found || *found == nullptr || (*found)->is_structured()) continue;
+    holder = const_cast<Json*>(*found);  // of `object`, which may be changed
+    break;
+  }
+  if (holder == nullptr || !holder->is_string()) return false;
   const std::string text = holder->get<std::string>();
   auto inner = doc::parse_yaml(text);
   if (!inner || !inner->is_structured()) return false;
   const FieldPath rest(path.begin() + static_cast<std::ptrdiff_t>(step), path.end());
   auto found = match_fields(*inner, rest, make);
   if (!found || found->empty()) return false;
-  for (const FoundField& field : *found) SLUICE_CHECK(write_field(field, value, {}));
   const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (text[first] == '{' || text[first] == '[') {
-    const bool pretty = text.find('\n') != std::string::npos && text.find("  ") != std::string::npos;
-    *holder = inner->dump(pretty ? 2 : -1, ' ', false, Json::error_handler_t::replace);
+  const bool is_json = text[first] == '{' || text[first] == '[';
+  for (const FoundField& field : *found) {
+    // A value that is no text of the field's type can't be written there; kustomize leaves it then.
+    const bool fits = field.created || field.value->is_string() || field.value->is_structured() ||
+                      doc::resolve_plain_scalar(scalar_text(value)).type() == field.value->type();
+    if (!fits && is_json) return true;
+    SLUICE_CHECK(write_field(field, value, {}));
+  }
+  if (is_json) {
+    *holder = go_json(*inner, text.find('\n') != std::string::npos && text.find("  ") != std::string::npos);
   } else {
     std::string printed = doc::print_yaml(*inner);
     while (printed.ends_with('\n')) printed.pop_back();
@@ -216,7 +228,7 @@ Result<std::vector<ReplacementSpec>> load_replacements(std::vector<ReplacementSp
     SLUICE_TRY(const Json value, folder.load_yaml(spec.path));
     // One replacement or a list of them.
     for (const Json& entry : value.is_array() ? value : Json::array({value})) {
-      auto parsed = parse_replacement(entry, "");
+      auto parsed = parse_replacement(entry, "", Strictness::config);
       if (!parsed) return unexpected(std::move(parsed).error().with_context(folder.path_of(spec.path)));
       loaded.push_back(*std::move(parsed));
     }

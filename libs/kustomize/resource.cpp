@@ -2,7 +2,32 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 namespace sluice::kustomize {
+namespace {
+
+constexpr std::string_view kPrefix = "internal.config.kubernetes.io/";
+constexpr std::array<std::string_view, 16> kNotes{
+    "previousKinds",     "previousNames",   "prefixes",  "suffixes", "previousNamespaces",
+    "allowNameChange",   "allowKindChange", "refBy",     "path",     "generatorBehavior",
+    "needsHashSuffix",   "index",           "seqindent", "id",       "annotations-migration-resource-id",
+    "helm-generated"};
+constexpr std::array<const char*, 3> kLegacyNotes{"config.kubernetes.io/path", "config.kubernetes.io/index",
+                                                  "config.k8s.io/id"};
+
+std::vector<std::string> split(const std::optional<std::string>& text) {
+  std::vector<std::string> parts;
+  for (std::size_t start = 0; text && start <= text->size();) {
+    const std::size_t end = std::min(text->find(',', start), text->size());
+    parts.push_back(text->substr(start, end - start));
+    start = end + 1;
+  }
+  return parts;
+}
+
+}  // namespace
 
 void Resource::set_ns(const std::string& ns) {
   if (!ns.empty()) {
@@ -29,6 +54,44 @@ ResId Resource::original_id() const {
 void Resource::remember_id() {
   const ResId now = id();
   past.push_back({now.name, std::string(now.effective_ns()), now.gvk.kind});
+}
+
+void Resource::read_notes() {
+  const doc::Json* annotations = doc::find(value, {"metadata", "annotations"});
+  if (annotations == nullptr || !annotations->is_object()) return;
+  const auto& map = annotations->get_ref<const doc::Json::object_t&>();
+  const auto first = map.lower_bound(kPrefix);
+  if (first == map.end() || !first->first.starts_with(kPrefix)) return;
+  const auto note = [&](const char* name) {
+    return metadata_text(value, "annotations", std::string(kPrefix) + name);
+  };
+  wants_hash = note("needsHashSuffix") == "enabled";
+  allow_name_change = note("allowNameChange") == "enabled";
+  allow_kind_change = note("allowKindChange") == "enabled";
+  prefixes = split(note("prefixes"));
+  suffixes = split(note("suffixes"));
+  const auto names = split(note("previousNames")), namespaces = split(note("previousNamespaces")),
+             kinds = split(note("previousKinds"));
+  if (names.size() != namespaces.size() || names.size() != kinds.size()) return;
+  for (std::size_t i = 0; i < names.size(); ++i) past.push_back({names[i], namespaces[i], kinds[i]});
+}
+
+void drop_notes(doc::Json& annotations) {
+  for (auto it = annotations.begin(); it != annotations.end();) {
+    const std::string_view key = it.key();
+    const bool note = key.starts_with(kPrefix) &&
+                      std::find(kNotes.begin(), kNotes.end(), key.substr(kPrefix.size())) != kNotes.end();
+    it = note ? annotations.erase(it) : std::next(it);
+  }
+  for (const char* key : kLegacyNotes) annotations.erase(key);
+}
+
+void Resource::settle_empty_nulls() {
+  for (const doc::EmptyNull& null : empty_nulls) {
+    if (!null.in_flow || !value.contains(null.place)) continue;
+    if (doc::Json& found = value.at(null.place); found.is_null()) found = "";
+  }
+  empty_nulls.clear();
 }
 
 std::string Resource::describe() const {

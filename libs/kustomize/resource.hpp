@@ -2,6 +2,7 @@
 // to remember about it: the names it had before, and what was put around them.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "kustomize/id.hpp"
 
 namespace sluice::kustomize {
+
+class Provenance;
 
 enum class Behavior { unspecified, create, merge, replace };
 
@@ -30,7 +33,9 @@ struct Resource {
   bool allow_name_change = false;  // of a patch: it may rename its target
   bool allow_kind_change = false;
   Behavior behavior = Behavior::unspecified;
+  std::vector<doc::EmptyNull> empty_nulls;  // which a merge removes
   std::vector<std::string> var_names;  // vars that take their value from here
+  std::shared_ptr<Provenance> provenance;  // null unless asked for
   std::string file;                    // where it was read, for messages
   int line = 0;
 
@@ -46,11 +51,18 @@ struct Resource {
   // The past ids with the group and version of today, oldest first.
   std::vector<ResId> past_ids() const;
   void remember_id();
+  // kustomize keeps its notes on an object in annotations, and so reads them
+  // from what it is given.
+  void read_notes();
+  // kustomize prints a null without text in flow style as an empty string.
+  void settle_empty_nulls();
 
   // "Deployment/shop/web (apps/web.yaml:12)", for messages.
   std::string describe() const;
 };
 
+// Takes kustomize's notes out of the annotations.
+void drop_notes(doc::Json& annotations);
 // Text of a scalar as YAML has it; "" for a list or map.
 std::string scalar_text(const doc::Json& value);
 // metadata.labels or metadata.annotations as text; what is no scalar is left out.

@@ -11,12 +11,13 @@ using base::ErrorKind;
 using base::unexpected;
 using doc::Json;
 
-// Entries of `map` in `from` that `into` does not have.
+// Entries of `map` in `from` that `into` does not have, as text, which is what
+// kustomize makes of them.
 void fill_in(Json& into, const Json& from) {
   if (!from.is_object()) return;
   if (!into.is_object()) into = Json::object();
   for (const auto& [key, value] : from.items()) {
-    if (!into.contains(key)) into[key] = value;
+    if (!into.contains(key)) into[key] = value.is_structured() || value.is_null() ? std::string() : scalar_text(value);
   }
 }
 

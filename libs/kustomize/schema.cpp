@@ -42,7 +42,7 @@ std::string target_of(const Json& property) {
 // Definitions may nest schemas without a name; these get a type of their own.
 struct Reader {
   std::vector<std::unique_ptr<Schema::Type>>& types;
-  std::map<std::string, Schema::Type*> named;
+  const std::map<std::string, const Schema::Type*, std::less<>>& named;
 
   const Schema::Type* type_of(const Json& property, int depth) {
     if (const auto found = named.find(target_of(property)); found != named.end()) return found->second;
@@ -100,7 +100,9 @@ const std::shared_ptr<const Schema>& Schema::builtin() {
     };
     auto made = std::make_shared<Schema>();
     for (const Row& row : rows) {
-      if (row.what == Row::type) made->types_.push_back(std::make_unique<Type>());
+      if (row.what != Row::type) continue;
+      made->types_.push_back(std::make_unique<Type>());
+      made->named_.emplace(row.a, made->types_.back().get());
     }
     std::size_t open = 0;  // the type behind the one being filled
     for (const Row& row : rows) {
@@ -122,34 +124,46 @@ const std::shared_ptr<const Schema>& Schema::builtin() {
   return schema;
 }
 
-base::Result<std::shared_ptr<const Schema>> Schema::parse(const Json& openapi, std::shared_ptr<const Schema> fallback) {
+base::Result<std::shared_ptr<const Schema>> Schema::parse(const Json& openapi, Builtin builtin) {
   const Json* definitions = doc::find(openapi, {"definitions"});
   if (definitions == nullptr || !definitions->is_object()) {
     return base::unexpected(ErrorKind::invalid, "an OpenAPI document with definitions is expected");
   }
   auto schema = std::make_shared<Schema>();
-  schema->fallback_ = std::move(fallback);
-  Reader reader{schema->types_, {}};
+  std::map<std::string, Type*, std::less<>> own;
   for (const auto& [name, definition] : definitions->items()) {
     schema->types_.push_back(std::make_unique<Type>());
-    reader.named[name] = schema->types_.back().get();
+    own[name] = schema->types_.back().get();
   }
+  const Schema& others = *Schema::builtin();
+  if (builtin != Builtin::none) schema->named_ = others.named_;
+  for (const auto& [name, type] : own) {
+    if (builtin == Builtin::above) {
+      schema->named_.emplace(name, type);
+    } else {
+      schema->named_.insert_or_assign(name, type);
+    }
+  }
+  if (builtin == Builtin::below) schema->kinds_ = others.kinds_;
+  Reader reader{schema->types_, schema->named_};
   for (const auto& [name, definition] : definitions->items()) {
-    reader.read(definition, *reader.named[name], 0);
+    reader.read(definition, *own[name], 0);
     const Json* gvks = doc::find(definition, {"x-kubernetes-group-version-kind"});
     if (gvks == nullptr || !gvks->is_array()) continue;
     for (const Json& gvk : *gvks) {
       schema->kinds_[kind_key(doc::find_string(gvk, {"group"}), doc::find_string(gvk, {"version"}),
-                              doc::find_string(gvk, {"kind"}))] = reader.named[name];
+                              doc::find_string(gvk, {"kind"}))] = own[name];
     }
+  }
+  if (builtin == Builtin::above) {
+    for (const auto& [kind, type] : others.kinds_) schema->kinds_[kind] = type;
   }
   return std::shared_ptr<const Schema>(schema);
 }
 
 const Schema::Type* Schema::find(const Gvk& gvk) const {
   const auto found = kinds_.find(kind_key(gvk.group, gvk.version, gvk.kind));
-  if (found != kinds_.end()) return found->second;
-  return fallback_ ? fallback_->find(gvk) : nullptr;
+  return found == kinds_.end() ? nullptr : found->second;
 }
 
 const Schema::Field* Schema::field(const Type* type, std::string_view name) {

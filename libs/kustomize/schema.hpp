@@ -27,10 +27,14 @@ class Schema {
 
   // The kinds of the control plane, out of schema_table.inc.
   static const std::shared_ptr<const Schema>& builtin();
-  // An `openapi.path` file: Kubernetes definitions, in place of the built-in ones.
-  // Kinds that it doesn't have are looked up in `fallback`, if there is one.
-  static base::Result<std::shared_ptr<const Schema>> parse(const doc::Json& openapi,
-                                                           std::shared_ptr<const Schema> fallback = nullptr);
+  // How a schema file and the built-in definitions share a build.
+  enum class Builtin {
+    none,   // kustomize: the file replaces them
+    above,  // kustomize, once it has met a kind that it had to look up: they win over the file
+    below,  // Flux: the file wins over them
+  };
+  // An `openapi.path` file: Kubernetes definitions.
+  static base::Result<std::shared_ptr<const Schema>> parse(const doc::Json& openapi, Builtin builtin);
 
   // Null for a kind that is not known.
   const Type* find(const Gvk& gvk) const;
@@ -38,7 +42,7 @@ class Schema {
 
  private:
   std::vector<std::unique_ptr<Type>> types_;
-  std::shared_ptr<const Schema> fallback_;
+  std::map<std::string, const Type*, std::less<>> named_;  // by the name of the definition
   std::map<std::string, const Type*, std::less<>> kinds_;  // by "group/version/kind"
 };
 

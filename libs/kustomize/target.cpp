@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
+
+#include "kustomize/provenance.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -27,6 +30,16 @@ std::string named(const char* field, std::size_t index, const std::string& entry
 }
 
 bool is_http(const std::string& entry) { return entry.starts_with("http://") || entry.starts_with("https://"); }
+
+// The one label that a validator may leave behind.
+Json without_validated_label(Json object) {
+  const auto meta = object.find("metadata");
+  if (meta == object.end() || !meta->is_object()) return object;
+  const auto labels = meta->find("labels");
+  if (labels == meta->end() || !labels->is_object() || labels->erase("validated-by") == 0) return object;
+  if (labels->empty()) meta->erase(labels);
+  return object;
+}
 
 // The only OpenAPI version by name that kustomize v5.8.1 has built in.
 constexpr const char* kOpenApiVersion = "v1.21.2";
@@ -80,6 +93,50 @@ Result<void> Target::add_resource(const Here& here, const std::string& entry, Ac
 
 Result<void> Target::add_folder(const Here& here, const std::string& entry, bool component, Accumulated& into) {
   SLUICE_TRY(const Folder folder, here.folder.enter(entry));
+  const Origin origin = here.origin.append(entry);
+  const bool remembers = log_ != nullptr && options_.cache != nullptr && !options_.provenance && !component &&
+                         !schema_set_ && &folder.files() == log_;
+  return remembers ? add_remembered(here, folder, origin, into) : add_inner(here, folder, origin, component, into);
+}
+
+Result<void> Target::add_remembered(const Here& here, const Folder& folder, const Origin& origin, Accumulated& into) {
+  BuildCache::Impl& cache = *options_.cache->impl_;
+  const std::string key =
+      fmt::format("{}\x1f{}\x1f{}{}{}", folder.root(), origin.path, track_origin_, flux_,
+                  options_.restriction == LoadRestriction::none);
+  if (const auto layer = cache.find(key); layer != nullptr && log_->still_holds(layer->reads)) {
+    SLUICE_CHECK(folder.spend(layer->bytes, layer->objects));
+    budget_.unknown_kinds = budget_.unknown_kinds || layer->unknown_kinds;
+    warnings_.insert(warnings_.end(), layer->warnings.begin(), layer->warnings.end());
+    const std::lock_guard lock(cache.mutex);
+    ++cache.counters.layers_reused;
+    return merge(into, {layer->set.clone(), layer->config, layer->vars});
+  }
+  const std::size_t mark = log_->mark(), warned = warnings_.size();
+  const Budget before = budget_;
+  Accumulated below;
+  SLUICE_CHECK(add_inner(here, folder, origin, false, below));
+  if (!schema_set_ && !below.remote) {
+    auto layer = std::make_shared<BuiltLayer>();
+    layer->reads = log_->since(mark);
+    layer->set = below.set.clone();
+    layer->config = below.config;
+    layer->vars = below.vars;
+    layer->warnings.assign(warnings_.begin() + static_cast<std::ptrdiff_t>(warned), warnings_.end());
+    layer->bytes = budget_.bytes - before.bytes;
+    layer->objects = budget_.objects - before.objects;
+    layer->unknown_kinds = budget_.unknown_kinds;
+    cache.keep(key, std::move(layer));
+  }
+  {
+    const std::lock_guard lock(cache.mutex);
+    ++cache.counters.layers_built;
+  }
+  return merge(into, std::move(below));
+}
+
+Result<void> Target::add_inner(const Here& here, const Folder& folder, const Origin& origin, bool component,
+                               Accumulated& into) {
   // From here on errors say themselves where they belong.
   const auto mark = [](Error error) {
     error.reason = "placed";
@@ -93,7 +150,6 @@ Result<void> Target::add_folder(const Here& here, const std::string& entry, bool
                                                     : "a Component belongs in `components`, not in `resources`");
   }
   if (auto done = set_schema(*k, folder); !done) return mark(std::move(done).error());
-  const Origin origin = here.origin.append(entry);
   const Here inner{*k, folder, origin};
   if (component) {
     // A component works on what is there already.
@@ -102,11 +158,13 @@ Result<void> Target::add_folder(const Here& here, const std::string& entry, bool
     return into.set.check_unique();
   }
   Accumulated below;
+  below.remote = &folder.files() != &here.folder.files();
   if (auto done = accumulate(inner, below); !done) return mark(std::move(done).error());
   return merge(into, std::move(below));
 }
 
 Result<void> Target::merge(Accumulated& into, Accumulated from) {
+  into.remote = into.remote || from.remote;
   SLUICE_CHECK(into.set.append_all(std::move(from.set)));
   if (!into.config) {
     into.config = from.config;
@@ -129,7 +187,9 @@ Result<void> Target::set_schema(const Kustomization& k, const Folder& folder) {
     if (version != k.openapi.end()) {
       return placed(k, "openapi", unexpected(ErrorKind::invalid, "path and version exclude each other").error);
     }
-    auto schema = Schema::parse(*value, flux_ ? Schema::builtin() : nullptr);
+    auto schema = Schema::parse(*value, flux_                    ? Schema::Builtin::below
+                                        : budget_.unknown_kinds ? Schema::Builtin::above
+                                                                : Schema::Builtin::none);
     if (!schema) return placed(k, "openapi.path", std::move(schema).error());
     schema_ = *std::move(schema);
     schema_set_ = true;
@@ -147,25 +207,30 @@ Result<void> Target::set_schema(const Kustomization& k, const Folder& folder) {
 }
 
 Result<void> Target::add_config(const Here& here, Accumulated& into) {
-  std::shared_ptr<const Config> config = Config::defaults();
+  Accumulated layer;
+  layer.config = Config::defaults();
+  const auto add = [&](const char* field, const std::vector<std::string>& entries, auto read,
+                       Config& to) -> Result<void> {
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      auto value = here.folder.load_yaml(entries[i]);
+      auto more = value ? read(*value) : Result<Config>(unexpected(std::move(value).error()));
+      auto merged = more ? to.merge(*more) : Result<void>(unexpected(std::move(more).error()));
+      if (!merged) return placed(here.k, named(field, i, entries[i]), std::move(merged).error());
+    }
+    return {};
+  };
   if (!here.k.configurations.empty() || !here.k.crds.empty()) {
-    auto own = std::make_shared<Config>(*config);
-    const auto add = [&](const char* field, const std::vector<std::string>& entries, auto read) -> Result<void> {
-      for (std::size_t i = 0; i < entries.size(); ++i) {
-        auto value = here.folder.load_yaml(entries[i]);
-        auto more = value ? read(*value) : Result<Config>(unexpected(std::move(value).error()));
-        auto merged = more ? own->merge(*more) : Result<void>(unexpected(std::move(more).error()));
-        if (!merged) return placed(here.k, named(field, i, entries[i]), std::move(merged).error());
-      }
-      return {};
-    };
-    SLUICE_CHECK(add("configurations", here.k.configurations, Config::parse));
-    SLUICE_CHECK(add("crds", here.k.crds, Config::from_crds));
-    config = std::move(own);
+    Config with_defaults = *layer.config;
+    SLUICE_CHECK(add("configurations", here.k.configurations, Config::parse, with_defaults));
+    // A merge into nothing drops the defaults that a more special rule stands in front of.
+    auto own = std::make_shared<Config>();
+    SLUICE_CHECK(own->merge(with_defaults));
+    Config of_crds;
+    SLUICE_CHECK(add("crds", here.k.crds, Config::from_crds, of_crds));
+    SLUICE_CHECK(own->merge(of_crds));
+    layer.config = std::move(own);
   }
-  Accumulated own;
-  own.config = std::move(config);
-  return merge(into, std::move(own));
+  return merge(into, std::move(layer));
 }
 
 Result<void> Target::run_generators(const Here& here, Accumulated& into) {
@@ -177,6 +242,7 @@ Result<void> Target::run_generators(const Here& here, Accumulated& into) {
       auto added = made ? Result<void>{} : Result<void>(unexpected(std::move(made).error()));
       if (made) {
         (*made)->file = here.k.file;
+        note_generated(**made, here.k.file, named(spec.secret ? "secretGenerator" : "configMapGenerator", i, spec.name));
         const char* kind = spec.secret ? "SecretGenerator" : "ConfigMapGenerator";
         if (track_origin_) set_origin(**made, here.origin.builtin(here.k.file, kind));
         added = into.set.absorb(*std::move(made));
@@ -193,6 +259,7 @@ Result<void> Target::run_generators(const Here& here, Accumulated& into) {
     if (!made) return placed(here.k, "generators", std::move(made).error());
     for (auto& resource : *made) {
       resource->file = plugin->file;
+      note_generated(*resource, here.k.file, "generators " + plugin->describe());
       if (track_origin_ && !has_origin(*resource)) set_origin(*resource, plugin_origin(*plugin));
       auto added = into.set.absorb(std::move(resource));
       if (!added) return placed(here.k, "generators", std::move(added).error());
@@ -201,19 +268,23 @@ Result<void> Target::run_generators(const Here& here, Accumulated& into) {
   return {};
 }
 
+void Target::note_generated(Resource& resource, const std::string& file, const std::string& entry) const {
+  if (!options_.provenance) return;
+  const FieldSource source{"", 0, fmt::format("{}: {}", file, entry)};
+  resource.provenance = std::make_shared<Provenance>(resource.value, source);
+}
+
 Result<Accumulated> Target::plugin_objects(const Here& here, const char* field,
                                            const std::vector<std::string>& entries) {
   Accumulated plugins;
   std::vector<std::size_t> paths;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     // What parses as objects is the configuration itself, all else a path.
-    const bool inline_text = entries[i].find('\n') != std::string::npos || entries[i].find(": ") != std::string::npos;
-    auto parsed = inline_text ? here.folder.parse(entries[i], here.k.file) : Result<Resources>(Resources{});
-    if (!inline_text) {
+    auto parsed = here.folder.inline_objects(entries[i], here.k.file);
+    if (!parsed) {
       paths.push_back(i);
       continue;
     }
-    if (!parsed) return placed(here.k, indexed(field, i), std::move(parsed).error());
     for (auto& resource : *parsed) {
       const std::string file = here.k.file.substr(here.k.file.rfind('/') + 1);
       if (track_origin_) set_origin(*resource, here.origin.append(file));
@@ -249,9 +320,29 @@ Result<void> Target::run_transformers(const Here& here, Accumulated& into) {
   SLUICE_TRY(std::vector<Step> plugins, plugin_steps(here, "transformers", here.k.transformers));
   std::move(plugins.begin(), plugins.end(), std::back_inserter(steps));
   for (const Step& step : steps) {
-    if (auto done = step.run(into.set); !done) return placed(here.k, step.entry, std::move(done).error());
+    const std::string entry = fmt::format("{}: {}", here.k.file, step.entry);
+    auto done = run_step([&] { return step.run(into.set); }, entry, into.set);
+    if (!done) return placed(here.k, step.entry, std::move(done).error());
     if (track_origin_) note_transformer(into.set, step.origin);
     into.set.drop_empty();
+  }
+  return {};
+}
+
+Result<void> Target::run_step(const std::function<Result<void>()>& step, const std::string& entry,
+                              ResourceSet& set) const {
+  if (!options_.provenance) return step();
+  std::unordered_map<const Resource*, Json> before;
+  for (const auto& resource : set.items()) before.emplace(resource.get(), resource->value);
+  SLUICE_CHECK(step());
+  const FieldSource source{"", 0, entry};
+  for (const auto& resource : set.items()) {
+    const auto old = before.find(resource.get());
+    if (old == before.end() || !resource->provenance) {
+      resource->provenance = std::make_shared<Provenance>(resource->value, source);
+    } else {
+      resource->provenance->change(old->second, resource->value, source);
+    }
   }
   return {};
 }
@@ -264,7 +355,7 @@ Result<void> Target::run_validators(const Here& here, Accumulated& into) {
     if (auto done = step.run(into.set); !done) return placed(here.k, step.entry, std::move(done).error());
     const bool same =
         std::equal(before.items().begin(), before.items().end(), into.set.items().begin(), into.set.items().end(),
-                   [](const auto& a, const auto& b) { return a->value == b->value; });
+                   [](const auto& a, const auto& b) { return a->value == without_validated_label(b->value); });
     if (!same) {
       return placed(here.k, step.entry, unexpected(ErrorKind::invalid, "a validator must not change anything").error);
     }
@@ -273,10 +364,16 @@ Result<void> Target::run_validators(const Here& here, Accumulated& into) {
 }
 
 Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
-  add_hashes(all.set);
-  auto fixed = fix_name_references(all.set, all.config->name_reference);
+  const auto hashed = [&]() -> Result<void> {
+    add_hashes(all.set);
+    return {};
+  };
+  SLUICE_CHECK(run_step(hashed, "hash of the content", all.set));
+  const auto fix = [&] { return fix_name_references(all.set, all.config->name_reference); };
+  auto fixed = run_step(fix, "name reference", all.set);
   if (!fixed) return placed(here.k, "name references", std::move(fixed).error());
-  auto resolved = resolve_vars(all.set, all.vars, all.config->var_reference, warnings_);
+  const auto resolve = [&] { return resolve_vars(all.set, all.vars, all.config->var_reference, warnings_); };
+  auto resolved = run_step(resolve, "vars", all.set);
   if (!resolved) return placed(here.k, "vars", std::move(resolved).error());
   ResourceSet::Items kept;
   for (auto& resource : all.set.take()) {
@@ -293,14 +390,20 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
     return std::find(metadata.begin(), metadata.end(), option) != metadata.end();
   };
   if (wants("managedByLabel")) {
-    SLUICE_CHECK(
-        set_entries(all.set, {{"app.kubernetes.io/managed-by", "kustomize-v5.8.1"}}, {{{}, "metadata/labels", true}}));
+    const auto label = [&] {
+      return set_entries(all.set, {{"app.kubernetes.io/managed-by", "kustomize-v5.8.1"}},
+                         {{{}, "metadata/labels", true}});
+    };
+    SLUICE_CHECK(run_step(label, here.k.file + ": buildMetadata", all.set));
   }
   BuildResult result;
   result.warnings = std::move(warnings_);
   for (auto& resource : all.set.take()) {
+    resource->settle_empty_nulls();
     tidy_annotations(resource->value, wants("originAnnotations"), wants("transformerAnnotations"));
-    result.objects.push_back({std::move(resource->value), std::move(resource->file), resource->line});
+    Object object{std::move(resource->value), std::move(resource->file), resource->line, {}};
+    if (resource->provenance) object.fields = resource->provenance->fields(object.value);
+    result.objects.push_back(std::move(object));
   }
   return result;
 }

@@ -6,11 +6,13 @@
 // and at the top, once: hashes, name references, vars, local objects dropped.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "kustomize/kustomize.hpp"
+#include "kustomize/layer_memo.hpp"
 #include "kustomize/loader.hpp"
 #include "kustomize/origin.hpp"
 #include "kustomize/plugins.hpp"
@@ -22,12 +24,15 @@ struct Accumulated {
   ResourceSet set;
   std::shared_ptr<const Config> config;  // null: nothing yet
   std::vector<VarSpec> vars;
+  bool remote = false;  // some of it came from another tree
 };
 
 class Target {
  public:
   // `flux`: an openapi.path adds to the built-in schema in place of replacing it.
-  Target(const BuildOptions& options, bool flux) : budget_{options.limits}, flux_(flux) {}
+  // `log` sees what is read, for options.cache; null without one.
+  Target(const BuildOptions& options, bool flux, const ReadLog* log = nullptr)
+      : options_(options), log_(log), budget_{options.limits}, flux_(flux) {}
 
   Budget& budget() { return budget_; }
   base::Result<BuildResult> build(const Kustomization& k, const Folder& folder);
@@ -50,10 +55,18 @@ class Target {
   base::Result<void> accumulate(const Here& here, Accumulated& into);
   base::Result<void> add_resource(const Here& here, const std::string& entry, Accumulated& into);
   base::Result<void> add_folder(const Here& here, const std::string& entry, bool component, Accumulated& into);
+  base::Result<void> add_inner(const Here& here, const Folder& folder, const Origin& origin, bool component,
+                               Accumulated& into);
+  // The same with a look at what an earlier build made of the folder.
+  base::Result<void> add_remembered(const Here& here, const Folder& folder, const Origin& origin, Accumulated& into);
   base::Result<void> merge(Accumulated& into, Accumulated from);
+  // Runs a step; with provenance, what it changes is put down to `entry`.
+  base::Result<void> run_step(const std::function<base::Result<void>()>& step, const std::string& entry,
+                              ResourceSet& set) const;
   base::Result<void> set_schema(const Kustomization& k, const Folder& folder);
   base::Result<void> add_config(const Here& here, Accumulated& into);
   base::Result<void> run_generators(const Here& here, Accumulated& into);
+  void note_generated(Resource& resource, const std::string& file, const std::string& entry) const;
   base::Result<void> run_transformers(const Here& here, Accumulated& into);
   base::Result<void> run_validators(const Here& here, Accumulated& into);
   base::Result<std::vector<Step>> builtin_steps(const Here& here, const Config& config);
@@ -67,6 +80,8 @@ class Target {
                                            const std::vector<std::string>& entries);
   base::Result<BuildResult> finish(const Here& here, Accumulated all);
 
+  const BuildOptions& options_;
+  const ReadLog* log_;
   Budget budget_;
   bool flux_;
   bool track_origin_ = false;

@@ -49,6 +49,7 @@ Result<void> Target::patch_steps(const Here& here, std::vector<Step>& steps) {
                      here.origin.builtin(k.file, kind)});
   };
   LoadedPatch all;
+  all.by_id_only = true;
   for (std::size_t i = 0; i < k.patches_strategic_merge.size(); ++i) {
     auto loaded = load_merge_patch(k.patches_strategic_merge[i], here.folder);
     if (!loaded) return placed(k, indexed("patchesStrategicMerge", i), std::move(loaded).error());

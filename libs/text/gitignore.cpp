@@ -1,6 +1,7 @@
 #include "text/gitignore.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -124,6 +125,11 @@ void IgnoreRules::add_lines(std::string_view text, std::string_view folder) {
     if (line.starts_with('#') || line.find_first_not_of(" \t\r\f\v") == line.npos) continue;
     add(line, folder);
   }
+}
+
+void IgnoreRules::append(IgnoreRules later) {
+  patterns_.insert(patterns_.end(), std::make_move_iterator(later.patterns_.begin()),
+                   std::make_move_iterator(later.patterns_.end()));
 }
 
 bool IgnoreRules::ignores(std::string_view path, bool is_folder) const {

@@ -25,6 +25,9 @@ class IgnoreRules {
   // True if the path (from the root, with '/') is left out.
   bool ignores(std::string_view path, bool is_folder) const;
   bool empty() const noexcept { return patterns_.empty(); }
+  std::size_t size() const noexcept { return patterns_.size(); }
+  // Adds the patterns of `later`, which win over those that are here.
+  void append(IgnoreRules later);
 
  private:
   struct Pattern {

@@ -9,14 +9,39 @@ using sluice::apply::ApplySet;
 using sluice::apply::Outcome;
 using sluice::base::ErrorKind;
 using sluice::doc::Json;
+using sluice::rt::Task;
 using sluice::test::Cluster;
 namespace api = sluice::api;
 
 namespace {
 
-ApplySet owned_by(Cluster& cluster, const std::string& name) {
-  return ApplySet(cluster.runtime, cluster.client, cluster.mapper,
-                  {"kustomize.toolkit.fluxcd.io", name, "flux-system", "kustomize-controller"});
+// One owner with live records of its own, as one daemon has them.
+struct Owned {
+  Cluster& cluster;
+  sluice::apply::Owner owner;
+  std::shared_ptr<sluice::apply::LiveObjects> live;
+  ApplySet set;
+
+  Task<Outcome> apply(std::vector<Json> objects, sluice::apply::ApplyOptions options) {
+    auto made = sluice::apply::make_manifests(std::move(objects), owner);
+    REQUIRE(made);
+    return set.apply(std::make_shared<const std::vector<sluice::apply::Manifest>>(*std::move(made)), std::move(options));
+  }
+  Task<Outcome> prune(std::vector<api::InventoryEntry> entries) {
+    return set.prune(std::move(entries), {}, "Background");
+  }
+};
+
+Owned owned_by(Cluster& cluster, const std::string& name) {
+  sluice::apply::LiveOptions options;
+  options.owner_group = "kustomize.toolkit.fluxcd.io";
+  options.field_manager = "kustomize-controller";
+  options.foreign = sluice::apply::foreign_managers(options.field_manager, {});
+  auto live = sluice::apply::LiveObjects::create(cluster.runtime, cluster.client, sluice::base::Logger::discard(),
+                                                 std::move(options));
+  const sluice::apply::Owner owner{"kustomize.toolkit.fluxcd.io", name, "flux-system", "kustomize-controller"};
+  return {cluster, owner, live,
+          ApplySet({cluster.runtime, cluster.client, cluster.mapper, live}, owner)};
 }
 
 std::vector<Action> actions(const Outcome& outcome) {
@@ -43,7 +68,7 @@ Json secret(const Cluster& cluster, const char* value) {
 
 TEST_CASE("a set is created, then left alone, then only what changed is configured") {
   Cluster cluster;
-  ApplySet set = owned_by(cluster, "apps");
+  Owned set = owned_by(cluster, "apps");
   const auto objects = [&cluster](const char* b) {
     return std::vector<Json>{cluster.config_map("a", "1"), cluster.config_map("b", b)};
   };
@@ -94,7 +119,7 @@ TEST_CASE("one refused object stops its whole stage before anything of it is wri
 
 TEST_CASE("an immutable field is an error, and with force the object is recreated") {
   Cluster cluster;
-  ApplySet set = owned_by(cluster, "apps");
+  Owned set = owned_by(cluster, "apps");
   REQUIRE_FALSE(cluster.run(set.apply({secret(cluster, "1")}, {})).error);
   const Outcome refused = cluster.run(set.apply({secret(cluster, "2")}, {}));
   REQUIRE(refused.error);
@@ -108,7 +133,7 @@ TEST_CASE("an immutable field is an error, and with force the object is recreate
 
 TEST_CASE("pruning deletes what is ours, and leaves what is annotated, another owner's, or already gone") {
   Cluster cluster;
-  ApplySet ours = owned_by(cluster, "ours");
+  Owned ours = owned_by(cluster, "ours");
   Json kept = cluster.config_map("kept", "1");
   kept["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"] = "disabled";
   const Outcome applied = cluster.run(ours.apply(
@@ -118,7 +143,7 @@ TEST_CASE("pruning deletes what is ours, and leaves what is annotated, another o
   const auto maps = cluster.resource("v1", "ConfigMap");
   REQUIRE(cluster.run(cluster.client->remove(maps, {cluster.namespace_, "gone"}, {})));
 
-  const Outcome pruned = cluster.run(ours.prune(entries(applied), "Background"));
+  const Outcome pruned = cluster.run(ours.prune(entries(applied)));
   CHECK_FALSE(pruned.error);
   const auto exists = [&](const char* name) {
     return cluster.run(cluster.client->get(maps, {cluster.namespace_, name})).has_value();
@@ -133,7 +158,7 @@ TEST_CASE("pruning deletes what is ours, and leaves what is annotated, another o
 
 TEST_CASE("switches in the manifest are honoured: Ignore and IfNotPresent") {
   Cluster cluster;
-  ApplySet set = owned_by(cluster, "apps");
+  Owned set = owned_by(cluster, "apps");
   const auto with = [&cluster](const char* name, const char* value, const char* policy) {
     Json object = cluster.config_map(name, value);
     object["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/ssa"] = policy;
@@ -142,4 +167,95 @@ TEST_CASE("switches in the manifest are honoured: Ignore and IfNotPresent") {
   CHECK(actions(cluster.run(set.apply({with("i", "1", "Ignore")}, {}))) == std::vector{Action::skipped});
   CHECK(actions(cluster.run(set.apply({with("p", "1", "IfNotPresent")}, {}))) == std::vector{Action::created});
   CHECK(actions(cluster.run(set.apply({with("p", "2", "IfNotPresent")}, {}))) == std::vector{Action::skipped});
+}
+
+TEST_CASE("what stands as it was left costs no request; what somebody changed is put back") {
+  Cluster cluster;
+  Owned set = owned_by(cluster, "apps");
+  std::vector<std::string> drifted;
+  set.live->on_drift = [&drifted](const api::ObjectKey& owner, const api::ObjectId& id) {
+    drifted.push_back(owner.str() + " " + id.display());
+  };
+  const auto objects = [&cluster] { return std::vector<Json>{cluster.config_map("a", "1"), cluster.config_map("b", "1")}; };
+  CHECK(actions(cluster.run(set.apply(objects(), {}))) == std::vector{Action::created, Action::created});
+  int requests = 0;
+  cluster.client->on_request([&requests](const std::string&, int, std::chrono::nanoseconds) { ++requests; });
+  CHECK(actions(cluster.run(set.apply(objects(), {}))) == std::vector{Action::unchanged, Action::unchanged});
+  CHECK(requests == 0);
+  CHECK(drifted.empty());
+
+  const auto maps = cluster.resource("v1", "ConfigMap");
+  const auto touch = [&](Json patch) {
+    REQUIRE(cluster.run(
+        cluster.client->patch(maps, {cluster.namespace_, "a"}, sluice::kube::PatchType::merge, std::move(patch), {})));
+  };
+  const auto settle = [&](std::size_t want) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (drifted.size() < want && std::chrono::steady_clock::now() < deadline) {
+      cluster.runtime.context().run_one_for(std::chrono::milliseconds(5));
+    }
+  };
+  touch({{"data", {{"extra", "x"}}}});  // nobody's business of ours
+  touch({{"data", {{"key", "2"}}}});
+  settle(1);
+  REQUIRE(drifted == std::vector<std::string>{"flux-system/apps ConfigMap/" + cluster.namespace_ + "/a"});
+  CHECK(actions(cluster.run(set.apply(objects(), {}))) == std::vector{Action::configured, Action::unchanged});
+  REQUIRE(cluster.run(cluster.client->remove(maps, {cluster.namespace_, "b"}, {})));
+  settle(2);
+  CHECK(drifted.back() == "flux-system/apps ConfigMap/" + cluster.namespace_ + "/b");
+  CHECK(actions(cluster.run(set.apply(objects(), {}))) == std::vector{Action::unchanged, Action::created});
+}
+
+TEST_CASE("what kubectl added to an object goes away, and another manager's fields stay") {
+  Cluster cluster;
+  Owned set = owned_by(cluster, "apps");
+  const auto maps = cluster.resource("v1", "ConfigMap");
+  Json by_kubectl = cluster.config_map("a", "1");
+  by_kubectl["data"]["theirs"] = "x";
+  by_kubectl["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = "{}";
+  REQUIRE(cluster.run(cluster.client->create(maps, by_kubectl, "kubectl-client-side-apply")));
+  const Json other = {{"data", {{"other", "y"}}}};
+  sluice::kube::PatchOptions as_other;
+  as_other.field_manager = "some-controller";
+  REQUIRE(cluster.run(cluster.client->patch(maps, {cluster.namespace_, "a"}, sluice::kube::PatchType::merge, other, as_other)));
+
+  const Outcome outcome = cluster.run(set.apply({cluster.config_map("a", "1")}, {}));
+  if (outcome.error) FAIL(outcome.error->message);
+  CHECK(actions(outcome) == std::vector{Action::configured});
+  const auto live = cluster.run(cluster.client->get(maps, {cluster.namespace_, "a"}));
+  REQUIRE(live);
+  CHECK((*live)["data"] == Json({{"key", "1"}, {"other", "y"}}));
+  CHECK_FALSE((*live)["metadata"].contains("annotations"));
+}
+
+TEST_CASE("an inventory can be saved before anything of a stage is written, and an error there stops it") {
+  Cluster cluster;
+  Owned set = owned_by(cluster, "apps");
+  std::vector<std::string> announced;
+  sluice::apply::ApplyOptions options;
+  const auto refuse = [](std::vector<api::InventoryEntry> entries, std::vector<std::string>& into) -> Task<sluice::base::Result<void>> {
+    for (const auto& entry : entries) into.push_back(entry.id);
+    co_return sluice::base::unexpected(ErrorKind::unavailable, "no server");
+  };
+  options.before_write = [&](std::vector<api::InventoryEntry> entries) { return refuse(std::move(entries), announced); };
+  const Outcome outcome = cluster.run(set.apply({cluster.config_map("a", "1")}, options));
+  REQUIRE(outcome.error);
+  CHECK(announced == std::vector<std::string>{cluster.namespace_ + "_a__ConfigMap"});
+  CHECK_FALSE(cluster.run(cluster.client->get(cluster.resource("v1", "ConfigMap"), {cluster.namespace_, "a"})));
+}
+
+TEST_CASE("an object that is in the set is never pruned, whatever id the inventory has for it") {
+  Cluster cluster;
+  Owned set = owned_by(cluster, "apps");
+  const Json role{{"apiVersion", "rbac.authorization.k8s.io/v1"},
+                  {"kind", "ClusterRole"},
+                  {"metadata", {{"name", cluster.namespace_ + "-r"}}},
+                  {"rules", Json::array()}};
+  const Outcome applied = cluster.run(set.apply({role}, {}));
+  REQUIRE_FALSE(applied.error);
+  // As if written by somebody who took the kind for a namespaced one.
+  const std::string odd = "apps_" + cluster.namespace_ + "-r_rbac.authorization.k8s.io_ClusterRole";
+  const Outcome pruned = cluster.run(set.set.prune({{odd, "v1"}}, applied.changes, "Background"));
+  REQUIRE_FALSE(pruned.error);
+  CHECK(actions(pruned) == std::vector{Action::skipped});
 }

@@ -7,12 +7,12 @@ The binaries come from $SLUICE_CONTROL_PLANE or from `scripts/tools control-plan
 if they cannot be had. All state lives in a temporary folder; no process outlives the command.
 """
 import argparse
+import collections
+import json
 import os
 import pathlib
 import secrets
 import shutil
-import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -21,18 +21,19 @@ import time
 import urllib.error
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support.processes import Process, Skipped, free_ports, unwind_on_signals  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONTROLLERS = ("namespace-controller,garbage-collector-controller,deployment-controller,replicaset-controller,"
                "statefulset-controller,daemonset-controller,job-controller,serviceaccount-controller,"
                "endpointslice-controller,disruption-controller")
 START_LIMIT = 90  # seconds
-
-
-class Skipped(Exception):
-    """The binaries cannot be had here."""
+SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
 def binaries():
+    """The folder with the control plane's binaries; built now if need be, with progress on stderr."""
     folder = os.environ.get("SLUICE_CONTROL_PLANE")
     if not folder:
         found = subprocess.run([ROOT / "scripts/tools", "control-plane"], stdout=subprocess.PIPE, text=True)
@@ -42,25 +43,20 @@ def binaries():
     return pathlib.Path(folder)
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 class ControlPlane:
-    """Starts on entry, stops on exit. `kubeconfig` is a file for a member of system:masters."""
+    """Starts on entry, stops on exit. `kubeconfig` is a file for a member of system:masters.
 
-    def __init__(self, controllers=False):
+    accounts: users who get a kubeconfig of their own, see kubeconfig_for(); NAMESPACE/NAME is a service account.
+    audit: users whose requests are counted, see requests_by().
+    """
+
+    def __init__(self, controllers=False, accounts=(), audit=()):
         self.controllers = controllers
-        self.processes = []
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-control-plane-"))
         self.kubeconfig = self.folder / "kubeconfig"
-        self.token = secrets.token_hex(16)
+        self.etcd = self.api_server = self.controller_manager = None
+        self._tokens = {user: secrets.token_hex(16) for user in ("admin", *accounts)}
+        self._audit = [_user_name(user) for user in audit]
 
     def __enter__(self):
         try:
@@ -73,42 +69,75 @@ class ControlPlane:
     def __exit__(self, *_):
         self.stop()
 
-    def _spawn(self, name, *args):
-        log = open(self.folder / f"{name}.log", "wb")
-        process = subprocess.Popen([self.bin / name, *args], stdout=log, stderr=subprocess.STDOUT, cwd=self.folder,
-                                   start_new_session=True)
-        self.processes.append((name, process))
-        return process
+    @property
+    def token(self):
+        return self._tokens["admin"]
+
+    def _process(self, name, *args):
+        return Process(name, [self.bin / name, *args], self.folder / f"{name}.log", folder=self.folder).start()
 
     def _start(self):
         self.bin = binaries()
         etcd, peer, api, manager = free_ports(4)
         key = self.folder / "service-account.key"
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, stderr=subprocess.DEVNULL)
-        tokens = self.folder / "tokens.csv"
-        tokens.write_text(f"{self.token},admin,admin,system:masters\n")
-        self._spawn("etcd", f"--data-dir={self.folder}/etcd", f"--listen-client-urls=http://127.0.0.1:{etcd}",
-                    f"--advertise-client-urls=http://127.0.0.1:{etcd}", f"--listen-peer-urls=http://127.0.0.1:{peer}",
-                    f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
-                    f"--initial-cluster=default=http://127.0.0.1:{peer}", "--unsafe-no-fsync", "--log-level=error")
-        self._spawn("kube-apiserver", f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={api}",
-                    "--bind-address=127.0.0.1", f"--cert-dir={self.folder}/certs", f"--token-auth-file={tokens}",
-                    "--authorization-mode=RBAC", f"--service-account-key-file={key}",
-                    f"--service-account-signing-key-file={key}",
-                    "--service-account-issuer=https://kubernetes.default.svc", "--endpoint-reconciler-type=none",
-                    "--service-cluster-ip-range=10.0.0.0/16", "--enable-priority-and-fairness=false", "--v=0")
+        self.etcd = self._process(
+            "etcd", f"--data-dir={self.folder}/etcd", f"--listen-client-urls=http://127.0.0.1:{etcd}",
+            f"--advertise-client-urls=http://127.0.0.1:{etcd}", f"--listen-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-cluster=default=http://127.0.0.1:{peer}", "--unsafe-no-fsync", "--log-level=error")
         self.url = f"https://127.0.0.1:{api}"
+        self.api_server = self._process(
+            "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={api}",
+            "--bind-address=127.0.0.1", f"--cert-dir={self.folder}/certs", f"--token-auth-file={self._token_file()}",
+            "--authorization-mode=RBAC", f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}", "--service-account-issuer=https://kubernetes.default.svc",
+            "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/16",
+            "--enable-priority-and-fairness=false", "--v=0", *self._audit_flags())
         self._await_ready()
-        self.kubeconfig.write_text(
+        self._write_kubeconfig(self.kubeconfig, self.token)
+        if self.controllers:
+            self.controller_manager = self._process(
+                "kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false",
+                f"--secure-port={manager}", "--bind-address=127.0.0.1", f"--cert-dir={self.folder}/manager",
+                f"--controllers={CONTROLLERS}", f"--service-account-private-key-file={key}",
+                "--kube-api-qps=500", "--kube-api-burst=1000", "--v=0")
+
+    def _token_file(self):
+        file = self.folder / "tokens.csv"
+        lines = []
+        for user, token in self._tokens.items():
+            groups = "system:masters"
+            if "/" in user:
+                groups = f'"system:serviceaccounts,system:serviceaccounts:{user.split("/")[0]},system:authenticated"'
+            lines.append(f"{token},{_user_name(user)},{user},{groups}\n")
+        file.write_text("".join(lines))
+        return file
+
+    def _audit_flags(self):
+        if not self._audit:
+            return []
+        policy = self.folder / "audit-policy.yaml"
+        # JSON is YAML, and this file must not depend on PyYAML.
+        policy.write_text(json.dumps({
+            "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived", "ResponseStarted"],
+            "rules": [{"level": "Metadata", "users": self._audit}, {"level": "None"}]}))
+        return [f"--audit-policy-file={policy}", f"--audit-log-path={self.folder}/audit.log"]
+
+    def _write_kubeconfig(self, file, token):
+        file.touch(mode=0o600)
+        file.write_text(
             "apiVersion: v1\nkind: Config\ncurrent-context: test\n"
             f"clusters:\n- name: test\n  cluster:\n    server: {self.url}\n"
             f"    certificate-authority: {self.folder}/certs/apiserver.crt\n"
-            f"users:\n- name: admin\n  user:\n    token: {self.token}\n"
-            "contexts:\n- name: test\n  context:\n    cluster: test\n    user: admin\n")
-        if self.controllers:
-            self._spawn("kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false",
-                        f"--secure-port={manager}", "--bind-address=127.0.0.1", f"--cert-dir={self.folder}/manager",
-                        f"--controllers={CONTROLLERS}", f"--service-account-private-key-file={key}", "--v=0")
+            f"users:\n- name: test\n  user:\n    token: {token}\n"
+            "contexts:\n- name: test\n  context:\n    cluster: test\n    user: test\n")
+
+    def kubeconfig_for(self, account):
+        """A kubeconfig with the rights of one of `accounts`."""
+        file = self.folder / f"{account.replace('/', '-')}.kubeconfig"
+        self._write_kubeconfig(file, self._tokens[account])
+        return file
 
     def _await_ready(self):
         context = ssl.create_default_context()
@@ -116,10 +145,9 @@ class ControlPlane:
         request = urllib.request.Request(self.url + "/readyz", headers={"Authorization": f"Bearer {self.token}"})
         deadline = time.monotonic() + START_LIMIT
         while time.monotonic() < deadline:
-            for name, process in self.processes:
-                if process.poll() is not None:
-                    tail = (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
-                    raise RuntimeError(f"{name} ended with status {process.returncode}:\n{tail}")
+            for process in self.processes():
+                if process.status is not None:
+                    raise RuntimeError(f"{process.name} ended with status {process.status}:\n{process.log_tail()}")
             try:
                 with urllib.request.urlopen(request, context=context, timeout=2) as answer:
                     if answer.status == 200:
@@ -129,17 +157,49 @@ class ControlPlane:
             time.sleep(0.1)
         raise RuntimeError(f"kube-apiserver was not ready after {START_LIMIT} s; see {self.folder}")
 
-    def stop(self):
-        for _, process in reversed(self.processes):
-            process.terminate()
-        for _, process in reversed(self.processes):
+    def processes(self):
+        return [each for each in (self.etcd, self.api_server, self.controller_manager) if each]
+
+    def kill_api_server(self):
+        """Cuts every connection and refuses new ones. The cluster's state stays in etcd."""
+        self.api_server.kill()
+
+    def restart_api_server(self):
+        """On the same address, with the same certificate."""
+        self.api_server.start()
+        self._await_ready()
+
+    def requests_by(self, user):
+        """Counter of the requests that this audited user has made: apply, dry-run apply, patch, get, list, ..."""
+        counts = collections.Counter()
+        name = _user_name(user)
+        log = self.folder / "audit.log"
+        for line in log.read_text(errors="replace").splitlines() if log.exists() else []:
             try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self.processes = []
+                event = json.loads(line)
+            except ValueError:
+                continue  # the line that is just being written
+            if event.get("user", {}).get("username") == name:
+                counts[_request_kind(event)] += 1
+        return counts
+
+    def stop(self):
+        # Nobody will need its state, so there is nothing to end gracefully.
+        for process in reversed(self.processes()):
+            process.kill()
+        self.etcd = self.api_server = self.controller_manager = None
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _user_name(user):
+    return SERVICE_ACCOUNT + user.replace("/", ":") if "/" in user else user
+
+
+def _request_kind(event):
+    verb, uri = event["verb"], event.get("requestURI", "")
+    if verb == "patch" and "force=" in uri:  # only an apply patch may say so
+        verb = "apply"
+    return ("dry-run " if "dryRun=All" in uri else "") + verb
 
 
 def main():
@@ -149,7 +209,7 @@ def main():
     run.add_argument("--controllers", action="store_true")
     run.add_argument("command", nargs="+")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that all is stopped
+    unwind_on_signals()
     try:
         with ControlPlane(args.controllers) as plane:
             return subprocess.run(args.command, env={**os.environ, "KUBECONFIG": str(plane.kubeconfig)}).returncode

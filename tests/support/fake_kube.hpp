@@ -48,6 +48,19 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   std::vector<Request> requests;
   // Called before each request is served; for racing writes.
   std::function<void(const Request&)> before;
+  // Answers of raw_get(), by path; discovery for one.
+  std::map<std::string, doc::Json> raw;
+  // Discovery (apidiscovery.k8s.io/v2) that serves these.
+  void serve(const std::vector<kube::Resource>& resources) {
+    for (const char* path : {"/api", "/apis"}) raw[path] = doc::Json{{"items", doc::Json::array()}};
+    for (const auto& resource : resources) {
+      doc::Json kind = {{"resource", resource.plural}, {"scope", resource.namespaced ? "Namespaced" : "Cluster"}};
+      kind["responseKind"] = {{"group", resource.group}, {"version", resource.version}, {"kind", resource.kind}};
+      doc::Json version = {{"version", resource.version}, {"resources", doc::Json::array({kind})}};
+      doc::Json group = {{"metadata", {{"name", resource.group}}}, {"versions", doc::Json::array({version})}};
+      raw[resource.group.empty() ? "/api" : "/apis"]["items"].push_back(std::move(group));
+    }
+  }
   // Every request takes this long.
   std::chrono::milliseconds latency{0};
 
@@ -136,6 +149,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     kube::ObjectList found;
     found.resource_version = std::to_string(version_);
     for (auto& object : all(resource)) {
+      if (!selects(object, options.label_selector, options.field_selector)) continue;
       if (options.namespace_.empty() || api::namespace_of(object) == options.namespace_) {
         found.items.push_back(std::move(object));
       }
@@ -151,6 +165,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     auto opened = std::make_unique<FakeWatch>(shared_from_this(), resource.plural, options.namespace_);
+    opened->label_selector = options.label_selector;
+    opened->field_selector = options.field_selector;
     // What happened between the list and now.
     for (const auto& [version, plural, event] : history_) {
       if (plural == resource.plural && version > std::stoull(options.resource_version)) opened->push(event);
@@ -223,6 +239,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     auto starting = begin(made("get", path, api::ObjectKey(), doc::Json(), std::string(), std::string()));
     auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
+    if (const auto found = raw.find(path); found != raw.end()) co_return found->second;
     co_return base::unexpected(base::ErrorKind::not_found, path);
   }
   std::shared_ptr<kube::Client> impersonate(std::string, std::vector<std::string>) override {
@@ -231,6 +248,13 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   void on_request(kube::RequestCounter) override {}
 
  private:
+  // A label's presence, and metadata.name; other selectors select all.
+  static bool selects(const doc::Json& object, const std::string& labels, const std::string& fields) {
+    constexpr std::string_view by_name = "metadata.name=";
+    if (fields.starts_with(by_name) && api::name_of(object) != fields.substr(by_name.size())) return false;
+    if (labels.empty() || labels.find_first_of("=!(, ") != std::string::npos) return true;
+    return !api::label_of(object, labels).empty();
+  }
   struct FakeWatch final : kube::Watch {
     FakeWatch(std::shared_ptr<FakeKube> owner, std::string resource, std::string space)
         : kube(std::move(owner)), plural(std::move(resource)), namespace_(std::move(space)) {
@@ -243,6 +267,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     void push(const kube::WatchEvent& event) {
       const bool bookmark = event.type == kube::WatchEventType::bookmark;
       if (!bookmark && !namespace_.empty() && api::namespace_of(event.object) != namespace_) return;
+      if (!bookmark && !selects(event.object, label_selector, field_selector)) return;
       events.push_back(event);
       changed.notify_all();
     }
@@ -265,6 +290,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     std::shared_ptr<FakeKube> kube;
     std::string plural;
     std::string namespace_;
+    std::string label_selector;
+    std::string field_selector;
     std::deque<kube::WatchEvent> events;
     bool ended = false;
     std::optional<base::Error> failure;

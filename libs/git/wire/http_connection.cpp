@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <optional>
+#include <vector>
 
 #include "git/wire/connection.hpp"
 
@@ -35,6 +37,44 @@ using Easy = std::unique_ptr<CURL, Deleter<curl_easy_cleanup>>;
 using Headers = std::unique_ptr<curl_slist, Deleter<curl_slist_free_all>>;
 
 void curl_once() { [[maybe_unused]] static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT); }
+
+// Multi handles that no conversation uses at the moment. They keep what makes
+// the next poll cheap: open connections, and the system's authorities, which
+// take 20 ms to parse. libcurl gives a connection only to a transfer with the
+// same authorities and client certificate; credentials go with each request.
+class IdleHandles {
+ public:
+  static Multi take() {
+    const std::scoped_lock lock(mutex());
+    if (idle().empty()) return Multi(make());
+    Multi handle = std::move(idle().back());
+    idle().pop_back();
+    return handle;
+  }
+  static void give_back(Multi handle) {
+    const std::scoped_lock lock(mutex());
+    if (idle().size() < kMost) idle().push_back(std::move(handle));
+  }
+
+ private:
+  static constexpr std::size_t kMost = 4;
+  static constexpr long kConnections = 4;  // open ones that a handle keeps
+
+  static CURLM* make() {
+    curl_once();
+    CURLM* handle = curl_multi_init();
+    curl_multi_setopt(handle, CURLMOPT_MAXCONNECTS, kConnections);
+    return handle;
+  }
+  static std::mutex& mutex() {
+    static std::mutex instance;
+    return instance;
+  }
+  static std::vector<Multi>& idle() {
+    static std::vector<Multi> instance;
+    return instance;
+  }
+};
 
 ErrorKind kind_of(CURLcode code, std::string_view detail) {
   switch (code) {
@@ -202,11 +242,14 @@ class HttpTransfer final : public ByteStream {
 class HttpConnection final : public Connection {
  public:
   HttpConnection(const Endpoint& endpoint, HttpAuth auth)
-      : multi_((curl_once(), curl_multi_init())), auth_(std::move(auth)), base_(endpoint.origin() + endpoint.path) {
+      : multi_(IdleHandles::take()), auth_(std::move(auth)), base_(endpoint.origin() + endpoint.path) {
     while (base_.ends_with('/')) base_.pop_back();
   }
   // A transfer must leave the multi handle before that is freed.
-  ~HttpConnection() override { transfer_.reset(); }
+  ~HttpConnection() override {
+    transfer_.reset();
+    IdleHandles::give_back(std::move(multi_));
+  }
 
   bool stateless() const override { return true; }
 
@@ -240,7 +283,10 @@ class HttpConnection final : public Connection {
     transfer_.reset();
     transfer_ = std::make_unique<HttpTransfer>(multi_.get(), limits);
     transfer_->set(CURLOPT_URL, url.c_str());
-    if (!auth_.tls.ca.empty()) {
+    if (auth_.tls.ca.empty()) {
+      // Authorities from one file are parsed once per handle, from a folder each time.
+      transfer_->set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+    } else {
       // Joins the system's authorities, for this handle alone.
       auto ca = blob_of(auth_.tls.ca);
       transfer_->set(CURLOPT_CAINFO_BLOB, &ca);

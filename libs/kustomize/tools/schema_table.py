@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Writes the strategic merge table of libs/kustomize out of Kubernetes' own OpenAPI.
 
-usage: schema_table.py SWAGGER.json [OLDER_SWAGGER.json...] > ../schema_table.inc
+usage: schema_table.py SWAGGER.json > ../schema_table.inc
 
-SWAGGER.json is what a kube-apiserver answers at /openapi/v2. Kinds that it no
-longer serves are taken from the older ones, so that manifests written for
-them are still merged as they were. Only what matters for merging is kept:
-list fields with a patch strategy, and the fields that lead to them."""
+SWAGGER.json is what a kube-apiserver answers at /openapi/v2. The table in the tree is made of that of Kubernetes
+1.21.2, because it is the one that kustomize v5.8.1 merges by: with a newer one, lists of newer kinds would be merged
+where kustomize replaces them. Only what matters for merging is kept: list fields with a patch strategy, and the fields
+that lead to them."""
 import json
 import sys
 
@@ -68,7 +68,7 @@ def main():
     print("// Made by tools/schema_table.py; do not edit.")
     print("// TYPE(name)  FIELD(name, type or -1, patch strategy, merge keys)  KIND(group, version, kind, type)")
     for name in order:
-        print(f"TYPE(\"{name.split('.')[-1]}\")")
+        print(f'TYPE("{name}")')
         for field, (to, strategy, keys) in sorted(fields[name].items()):
             if strategy or to in reached:
                 print(f'FIELD("{field}", {index.get(to, -1)}, "{strategy}", "{keys}")')

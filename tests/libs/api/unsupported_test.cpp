@@ -27,10 +27,10 @@ TEST_CASE("each kind says which parts of the contract are not honoured yet") {
         Paths{"spec.provider", "spec.serviceAccountName", "spec.verify", "spec.proxySecretRef",
               "spec.recurseSubmodules", "spec.include", "spec.sparseCheckout"});
   CHECK(paths(api::unsupported_fields(api::kind::kKustomization)) ==
-        Paths{"spec.dependsOn[].readyExpr", "spec.decryption", "spec.kubeConfig", "spec.postBuild",
-              "spec.buildMetadata", "spec.healthCheckExprs", "spec.ignore"});
+        Paths{"spec.dependsOn[].readyExpr", "spec.decryption", "spec.kubeConfig",
+              "spec.healthCheckExprs", "spec.ignore"});
   CHECK(paths(api::unsupported_fields(api::kind::kProvider)) == Paths{"spec.type", "spec.proxy", "spec.proxySecretRef",
-                                                                      "spec.serviceAccountName", "spec.certSecretRef",
+                                                                      "spec.serviceAccountName",
                                                                       "spec.commitStatusExpr"});
   CHECK(api::unsupported_fields(api::kind::kAlert).empty());
   CHECK(api::unsupported_fields("Unknown").empty());
@@ -74,7 +74,7 @@ TEST_CASE("the message names every field and why") {
 }
 
 TEST_CASE("values of wrong types ask for nothing that could crash") {
-  CHECK(used("Kustomization", R"({"dependsOn": "x", "postBuild": 3})") == Paths{"spec.postBuild"});
+  CHECK(used("Kustomization", R"({"dependsOn": "x", "ignore": 3})") == Paths{"spec.ignore"});
   CHECK(api::unsupported_fields_of(Json()).empty());
   CHECK(api::unsupported_fields_of(Json{{"kind", "Provider"}, {"spec", "x"}}).empty());
 }

@@ -16,10 +16,10 @@ namespace sluice::test {
 struct RawEntry {
   std::string name;
   char type = '0';
-  std::string body;
-  std::string link;
+  std::string body{};
+  std::string link{};
   unsigned mode = 0644;
-  std::string size_field;  // overrides the octal size when not empty
+  std::string size_field{};  // overrides the octal size when not empty
   bool break_checksum = false;
 };
 

@@ -73,7 +73,8 @@ TEST_CASE("links that escape are refused, links that stay inside are left out") 
 
 TEST_CASE("nothing can be written through a link of the archive's own") {
   const TemporaryFolder folder;
-  archive::MemorySource source(archive_of({{.name = "d", .type = '2', .link = "e"}, {.name = "d/f", .body = "x"}}));
+  const std::string bytes = archive_of({{.name = "d", .type = '2', .link = "e"}, {.name = "d/f", .body = "x"}});
+  archive::MemorySource source(bytes);
   auto report = archive::unpack_to_folder(source, folder / "out", {}, {});
   REQUIRE(report);
   CHECK(report->skipped_links == 1);
@@ -160,7 +161,8 @@ TEST_CASE("of two entries with one path the last one wins, and a file is no fold
 
 TEST_CASE("set-id bits are dropped and executables stay executable") {
   const TemporaryFolder folder;
-  archive::MemorySource source(archive_of({{.name = "d/s", .body = "x", .mode = 06755}}));
+  const std::string bytes = archive_of({{.name = "d/s", .body = "x", .mode = 06755}});
+  archive::MemorySource source(bytes);
   REQUIRE(archive::unpack_to_folder(source, folder / "out", {}, {}));
   struct stat status {};
   REQUIRE(::stat((folder / "out/d/s").c_str(), &status) == 0);
@@ -170,7 +172,8 @@ TEST_CASE("set-id bits are dropped and executables stay executable") {
 TEST_CASE("a folder that holds something is not unpacked into") {
   const TemporaryFolder folder;
   std::filesystem::create_directories(folder / "out/old");
-  archive::MemorySource source(archive_of({{.name = "a"}}));
+  const std::string bytes = archive_of({{.name = "a"}});
+  archive::MemorySource source(bytes);
   auto report = archive::unpack_to_folder(source, folder / "out", {}, {});
   REQUIRE_FALSE(report);
   CHECK(report.error().kind == ErrorKind::already_exists);
@@ -182,7 +185,8 @@ TEST_CASE("unpacking stops when told to and leaves nothing") {
   const TemporaryFolder folder;
   std::stop_source stop;
   stop.request_stop();
-  archive::MemorySource source(archive_of({{.name = "a"}}));
+  const std::string bytes = archive_of({{.name = "a"}});
+  archive::MemorySource source(bytes);
   auto report = archive::unpack_to_folder(source, folder / "out", {}, stop.get_token());
   REQUIRE_FALSE(report);
   CHECK(report.error().kind == ErrorKind::cancelled);

@@ -1,0 +1,526 @@
+#include "kustomization_reconciler.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "api/names.hpp"
+#include "apply/health.hpp"
+#include "dependencies.hpp"
+
+namespace sluice::kustomize_controller {
+
+using base::ErrorKind;
+using base::Result;
+using controller::kContinue;
+using controller::Severity;
+using controller::StepResult;
+
+namespace {
+
+constexpr const char* kBuilds = "sluice_kustomize_builds_total";
+constexpr const char* kBuildsHelp = "Builds of Kustomizations, done or skipped as what they would read stands.";
+
+base::Error make_error(ErrorKind kind, std::string message) {
+  base::Error error;
+  error.kind = kind;
+  error.message = std::move(message);
+  return error;
+}
+
+// Tells of a health check that something newer has ended; does nothing once
+// disarmed, or when the daemon stops.
+class CancellationNote {
+ public:
+  CancellationNote(controller::RunContext& context, std::stop_token stop) : context_(context), stop_(std::move(stop)) {}
+  ~CancellationNote() {
+    if (!armed_ || !context_.superseded() || stop_.stop_requested()) return;
+    constexpr std::string_view text = "Health checks canceled due to a newer revision, spec or request";
+    context_.conditions.mark_false(api::condition::kReady, api::reason::kHealthCheckCanceled, text, context_.stamp());
+    context_.event(Severity::info, api::reason::kHealthCheckCanceled, text);
+  }
+  CancellationNote(const CancellationNote&) = delete;
+  CancellationNote& operator=(const CancellationNote&) = delete;
+  void disarm() { armed_ = false; }
+
+ private:
+  controller::RunContext& context_;
+  std::stop_token stop_;
+  bool armed_ = true;
+};
+
+std::vector<apply::HealthTarget> health_targets(const Run& run) {
+  std::vector<apply::HealthTarget> targets;
+  const api::ObjectId self{run.owner.namespace_, run.owner.name, std::string(api::group::kKustomize),
+                           std::string(api::kind::kKustomization)};
+  if (!run.spec().wait) {
+    for (const auto& check : run.spec().health_checks) {
+      apply::HealthTarget target;
+      const auto gvk = api::GroupVersionKind::parse(check.api_version.empty() ? "v1" : check.api_version, check.kind);
+      target.id = {check.namespace_, check.name, gvk ? gvk->group : std::string(), check.kind};
+      if (gvk && !check.api_version.empty()) target.version = gvk->version;
+      if (target.id != self) targets.push_back(std::move(target));
+    }
+    return targets;
+  }
+  std::set<api::ObjectId> vanishing;
+  for (const auto& manifest : *run.rendered->manifests) {
+    if (manifest.may_vanish) vanishing.insert(manifest.id);
+  }
+  // What the user has switched off may be in any state.
+  for (const auto& change : run.changes) {
+    if (change.action == apply::Action::skipped || change.id == self) continue;
+    targets.push_back({change.id, change.version, vanishing.contains(change.id)});
+  }
+  return targets;
+}
+
+}  // namespace
+
+std::string change_log(const std::vector<apply::Change>& changes) {
+  std::string log;
+  for (const auto& change : changes) {
+    if (change.action == apply::Action::unchanged || change.action == apply::Action::skipped) continue;
+    log += fmt::format("{}{} {}", log.empty() ? "" : "\n", change.id.display(), to_string(change.action));
+  }
+  return log;
+}
+
+KustomizationReconciler::KustomizationReconciler(ReconcilerServices services, controller::Options common,
+                                                 KustomizeOptions own, std::set<api::GroupKind> custom_stage)
+    : services_(std::move(services)),
+      common_(std::move(common)),
+      own_(std::move(own)),
+      custom_stage_(std::move(custom_stage)) {
+  traits_.resource = {std::string(api::group::kKustomize), "v1", std::string(api::kind::kKustomization),
+                      "kustomizations", true};
+  traits_.finalizer = api::finalizer::kFlux;
+  traits_.status_manager = "gotk-kustomize-controller";
+}
+
+Result<std::unique_ptr<Run>> KustomizationReconciler::begin(controller::RunContext& context) {
+  SLUICE_TRY(api::Kustomization parsed, api::parse_kustomization(*context.object));
+  auto run = std::make_unique<Run>(Run{context, std::move(parsed), context.clock.steady(), {}, {}, {}, {}, {}, {}, {},
+                                       {}, {}, false});
+  run->owner = owner_of(run->kustomization);
+  run->client = client_for(context, run->kustomization);
+  if (run->kustomization.status.inventory) run->before = *run->kustomization.status.inventory;
+  return run;
+}
+
+controller::Steps<Run> KustomizationReconciler::steps() {
+  using enum controller::Interrupt;
+  return {{"resolve_source", [this](Run& run) { return resolve_source(run); }},
+          {"check_dependencies", [this](Run& run) { return check_dependencies(run); }},
+          {"read_variables", [this](Run& run) { return read_variables(run); }},
+          {"fetch_artifact", [this](Run& run) { return fetch_artifact(run); }},
+          {"build", [this](Run& run) { return build(run); }},
+          {"apply", [this](Run& run) { return apply(run); }, between_steps},
+          {"prune", [this](Run& run) { return prune(run); }, between_steps},
+          {"await_health", [this](Run& run) { return await_health(run); }},
+          {"conclude", [this](Run& run) { return conclude(run); }}};
+}
+
+// --- 1 ---
+
+rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
+  const api::CrossNamespaceSourceReference ref = run.spec().source_ref;
+  const api::ObjectKey key = api::resolve(ref, run.owner.namespace_);
+  constexpr std::string_view text = "Reconciliation in progress";
+  // What has taken the place of a cancelled wait is this run: no failure any more.
+  if (run.context.conditions.reason(api::condition::kReady) == api::reason::kHealthCheckCanceled) {
+    run.context.conditions.mark_unknown(api::condition::kReady, api::reason::kProgressing, text, run.context.stamp());
+  }
+  run.context.progress(text);
+  unserved_.erase(run.owner.key());
+  const bool is_external = ref.kind == api::kind::kExternalArtifact;
+  std::string denied;
+  if (common_.no_cross_namespace_refs && key.namespace_ != run.owner.namespace_) {
+    denied = "cross-namespace references have been blocked";
+  } else if (is_external && !common_.is_enabled("ExternalArtifact", true)) {
+    denied = "ExternalArtifact feature gate is disabled";
+  }
+  if (!denied.empty()) {
+    auto error = make_error(ErrorKind::forbidden, fmt::format("can't access '{}/{}', {}", ref.kind, key.str(), denied));
+    co_return controller::stall(api::reason::kAccessDenied, std::move(error));
+  }
+  auto found = co_await services_.sources->find(ref, key);
+  if (!found && found.error().kind == ErrorKind::not_found) {
+    resolved_.erase(run.owner.key());
+    if (found.error().reason == "NoKindMatch") unserved_.insert(run.owner.key());
+    auto error = std::move(found).error().with_context(fmt::format("Source '{}' not found", ref.str()));
+    const base::Duration delay = std::min(api::effective_retry_interval(run.spec()), common_.requeue_dependency);
+    co_return controller::wait_for(api::reason::kArtifactFailed, std::move(error), delay);
+  }
+  if (!found) {
+    auto error = std::move(found).error().with_context(fmt::format("unable to get source '{}'", key.str()));
+    co_return controller::retry(api::reason::kArtifactFailed, std::move(error));
+  }
+  auto artifact = api::artifact_of(**found);
+  if (!artifact) co_return controller::retry(api::reason::kArtifactFailed, std::move(artifact).error());
+  if (!*artifact) {
+    resolved_.erase(run.owner.key());
+    auto error = make_error(ErrorKind::not_found, fmt::format("Source artifact not found, retrying in {}",
+                                                              base::format_duration(common_.requeue_dependency)));
+    co_return controller::wait_for(api::reason::kArtifactFailed, std::move(error), common_.requeue_dependency);
+  }
+  run.artifact = **std::move(artifact);
+  resolved_[run.owner.key()] = run.artifact.digest + run.artifact.revision;
+  run.context.event_metadata["revision"] = run.artifact.revision;
+  const auto origin = run.artifact.metadata.find("org.opencontainers.image.revision");
+  if (origin != run.artifact.metadata.end() && !origin->second.empty()) {
+    run.origin_revision = origin->second;
+    run.context.event_metadata["originRevision"] = origin->second;
+  }
+  co_return kContinue;
+}
+
+// --- 2 ---
+
+rt::Task<Result<controller::Object>> KustomizationReconciler::dependency(Run& run, api::ObjectKey key) {
+  if (controller_ != nullptr) {
+    if (auto cached = controller_->cache().find(key)) co_return cached;
+  }
+  // Of another shard, or younger than the watch.
+  auto answer = co_await run.context.client->get(traits_.resource, std::move(key));
+  if (!answer && answer.error().kind == ErrorKind::not_found) co_return controller::Object();
+  if (!answer) co_return base::unexpected(std::move(answer).error());
+  co_return std::make_shared<const doc::Json>(*std::move(answer));
+}
+
+rt::Task<StepResult> KustomizationReconciler::check_dependencies(Run& run) {
+  for (const api::DependencyReference& ref : run.spec().depends_on) {
+    const api::ObjectKey key = api::resolve(ref, run.owner.namespace_);
+    auto found = co_await dependency(run, key);
+    if (!found) co_return controller::retry(api::reason::kDependencyNotReady, std::move(found).error());
+    std::string why = why_not_ready(found->get(), key, run.kustomization, run.artifact);
+    if (why.empty()) continue;
+    auto error = make_error(ErrorKind::not_found, std::move(why));
+    co_return controller::wait_for(api::reason::kDependencyNotReady, std::move(error), common_.requeue_dependency);
+  }
+  co_return kContinue;
+}
+
+// --- 3 ---
+
+rt::Task<StepResult> KustomizationReconciler::read_variables(Run& run) {
+  if (!run.spec().post_build) co_return kContinue;
+  if (!run.spec().post_build->substitute_from.empty()) {
+    services_.sources->watch_configs(common_.watch_configs_label_selector);
+  }
+  rt::Task<Result<api::StringMap>> task =
+      kustomize_controller::read_variables(run.context.client, *run.spec().post_build, run.owner.namespace_);
+  auto variables = co_await std::move(task);
+  if (!variables) {
+    co_return failed(run, api::reason::kBuildFailed, std::move(variables).error().with_context("post build failed"));
+  }
+  run.variables = *std::move(variables);
+  co_return kContinue;
+}
+
+// --- 4 ---
+
+rt::Task<StepResult> KustomizationReconciler::fetch_artifact(Run& run) {
+  // What was rendered from this very artifact needs no artifact.
+  const auto known = renders_.find(run.owner.key(), render_key(*run.context.object, run.variables));
+  if (known && known->artifact_digest == run.artifact.digest) {
+    run.rendered = known->rendered;
+    services_.metrics.count(kBuilds, kBuildsHelp, {{"result", "skipped"}});
+    co_return kContinue;
+  }
+  run.context.progress(fmt::format("Fetching manifests for revision {} with a timeout of {}", run.artifact.revision,
+                                   base::format_duration(api::effective_timeout(run.spec()))));
+  auto fetched = co_await services_.fetcher->fetch(run.artifact);
+  if (fetched) {
+    run.tree = *std::move(fetched);
+    co_return kContinue;
+  }
+  if (fetched.error().kind != ErrorKind::not_found) {
+    co_return controller::retry(api::reason::kArtifactFailed, std::move(fetched).error());
+  }
+  auto error = make_error(ErrorKind::not_found, fmt::format("Source is not ready, artifact not found, retrying in {}",
+                                                            base::format_duration(common_.requeue_dependency)));
+  co_return controller::wait_for(api::reason::kArtifactFailed, std::move(error), common_.requeue_dependency);
+}
+
+// --- 5 ---
+
+rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::render_or_reuse(Run& run, std::string key) {
+  struct Made {
+    std::shared_ptr<const Rendered> rendered;
+    RenderCache::Records records;
+    bool reused = false;
+  };
+  const auto known = renders_.find(run.owner.key(), key);
+  const auto tree = run.tree;
+  Substitution substitution;
+  substitution.variables = run.variables;
+  substitution.strict = common_.is_enabled("StrictPostBuildSubstitutions", true);
+  substitution.always = run.spec().post_build && run.spec().post_build->substitute_strategy ==
+                                                     std::optional(api::SubstituteStrategy::always);
+  const auto input =
+      std::make_shared<const RenderInput>(RenderInput{run.kustomization, run.owner, std::move(substitution)});
+  auto work = [known, tree, input](std::stop_token) -> Result<Made> {
+    if (known && base::RecordingView::still_holds(known->records, tree->files())) {
+      return Made{known->rendered, known->records, true};
+    }
+    const base::RecordingView view(tree->files());
+    SLUICE_TRY(Rendered rendered, render(view, *input));
+    return Made{std::make_shared<const Rendered>(std::move(rendered)), view.records(), false};
+  };
+  auto done = co_await rt::run_blocking(services_.runtime, std::move(work));
+  SLUICE_CO_TRY(Made made, std::move(done));
+  services_.metrics.count(kBuilds, kBuildsHelp, {{"result", made.reused ? "skipped" : "done"}});
+  std::shared_ptr<const Rendered> rendered = made.rendered;
+  renders_.put(run.owner.key(),
+               {std::move(key), run.artifact.digest, std::move(made.records), std::move(made.rendered)});
+  co_return rendered;
+}
+
+rt::Task<StepResult> KustomizationReconciler::build(Run& run) {
+  if (!run.rendered) {
+    run.context.progress(fmt::format("Building manifests for revision {} with a timeout of {}", run.artifact.revision,
+                                     base::format_duration(api::effective_timeout(run.spec()))));
+    auto rendered = co_await render_or_reuse(run, render_key(*run.context.object, run.variables));
+    run.tree.reset();
+    if (!rendered) {
+      const std::string kind = rendered.error().reason;
+      if (kind != kPathNotFound) run.context.status["lastAttemptedRevision"] = run.artifact.revision;
+      const std::string_view reason = kind == kPathNotFound ? api::reason::kArtifactFailed
+                                      : kind == kEncrypted  ? api::reason::kReconciliationFailed
+                                                            : api::reason::kBuildFailed;
+      co_return failed(run, reason, std::move(rendered).error());
+    }
+    run.rendered = *std::move(rendered);
+    for (const std::string& warning : run.rendered->warnings) run.context.log.info("build", {{"warning", warning}});
+  }
+  run.context.status["lastAttemptedRevision"] = run.artifact.revision;
+  co_return kContinue;
+}
+
+// --- 6 ---
+
+apply::ApplyServices KustomizationReconciler::apply_services(std::shared_ptr<kube::Client> client) const {
+  return {services_.runtime, std::move(client), services_.mapper, services_.live};
+}
+
+apply::ApplyOptions KustomizationReconciler::apply_options(Run& run) {
+  apply::ApplyOptions options;
+  options.force = run.spec().force;
+  options.verify = run.context.is_requested();
+  options.concurrency = static_cast<std::size_t>(std::max(own_.concurrent_ssa, 1));
+  options.custom_stage = custom_stage_;
+  options.before_write = [this, &run](std::vector<api::InventoryEntry> entries) {
+    return announce(run, std::move(entries));
+  };
+  return options;
+}
+
+// Puts what is about to be written into the inventory, unless it is there.
+rt::Task<Result<void>> KustomizationReconciler::announce(Run& run, std::vector<api::InventoryEntry> entries) {
+  std::set<std::string_view> known;
+  for (const auto& entry : run.before.entries) known.insert(entry.id);
+  std::vector<api::InventoryEntry> fresh;
+  for (auto& entry : entries) {
+    if (!known.contains(entry.id)) fresh.push_back(std::move(entry));
+  }
+  if (fresh.empty()) co_return Result<void>();
+  for (auto& entry : fresh) run.before.entries.push_back(std::move(entry));
+  run.context.status["inventory"] = api::to_json(run.before);
+  auto saved = co_await run.context.save();
+  co_return saved;
+}
+
+rt::Task<StepResult> KustomizationReconciler::apply(Run& run) {
+  run.context.progress(fmt::format("Detecting drift for revision {} with a timeout of {}", run.artifact.revision,
+                                   base::format_duration(api::effective_timeout(run.spec()))));
+  pacer_.corrected(run.owner.key());
+  apply::ApplySet set(apply_services(run.client), run.owner);
+  rt::Task<apply::Outcome> task = set.apply(run.rendered->manifests, apply_options(run));
+  apply::Outcome outcome = co_await std::move(task);
+  const std::string log = change_log(outcome.changes);
+  if (outcome.error) {
+    base::Error error = *std::move(outcome.error);
+    if (error.reason == "NoKindMatch") unserved_.insert(run.owner.key());
+    // A part may be applied already; upstream tells it in the same message.
+    if (!log.empty()) error.message += "\n" + log;
+    co_return failed(run, api::reason::kReconciliationFailed, std::move(error));
+  }
+  run.changes = std::move(outcome.changes);
+  run.changed = !log.empty();
+  if (run.changed) {
+    run.context.log.info("server-side apply completed", {{"revision", run.artifact.revision}, {"output", log}});
+    run.context.event(Severity::info, api::reason::kProgressing, log);
+  }
+  co_return kContinue;
+}
+
+// --- 7 ---
+
+rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
+  api::ResourceInventory inventory;
+  for (const auto& change : run.changes) inventory.entries.push_back(change.entry());
+  std::vector<api::InventoryEntry> stale = apply::entries_to_prune(run.before, inventory);
+  std::optional<base::Error> error;
+  if (!stale.empty() && run.spec().prune) {
+    apply::ApplySet set(apply_services(run.client), run.owner);
+    rt::Task<apply::Outcome> task = set.prune(stale, run.changes, "Background");
+    apply::Outcome outcome = co_await std::move(task);
+    error = std::move(outcome.error);
+    const std::string log = change_log(outcome.changes);
+    if (!log.empty()) {
+      run.changed = true;
+      run.context.log.info("garbage collection completed", {{"output", log}});
+      run.context.event(Severity::info, api::reason::kProgressing, log);
+    }
+    // What could not be deleted stays known, or nobody would try again.
+    std::set<std::string> settled;
+    for (const auto& change : outcome.changes) settled.insert(change.id.str());
+    for (auto& entry : stale) {
+      if (!settled.contains(entry.id)) inventory.entries.push_back(std::move(entry));
+    }
+  }
+  run.context.status["inventory"] = api::to_json(inventory);
+  if (error) co_return failed(run, api::reason::kPruneFailed, *std::move(error));
+  co_return kContinue;
+}
+
+// --- 8 ---
+
+// Applies anew what does not stand while its health is waited for.
+rt::Task<Result<void>> KustomizationReconciler::repair(Run& run) {
+  if (!pacer_.may_correct(run.owner.key(), run.context.clock.steady())) co_return Result<void>();
+  pacer_.corrected(run.owner.key());
+  apply::ApplySet set(apply_services(run.client), run.owner);
+  rt::Task<apply::Outcome> task = set.apply(run.rendered->manifests, apply_options(run));
+  const apply::Outcome outcome = co_await std::move(task);
+  const std::string log = change_log(outcome.changes);
+  if (!log.empty()) run.context.event(Severity::info, api::reason::kProgressing, log);
+  if (outcome.error) run.context.log.error("cannot correct drift", *outcome.error);
+  co_return Result<void>();
+}
+
+rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
+  controller::RunContext& context = run.context;
+  std::vector<apply::HealthTarget> targets = health_targets(run);
+  if (targets.empty()) {
+    context.conditions.remove(api::condition::kHealthy);
+    co_return kContinue;
+  }
+  const base::Duration timeout = api::effective_timeout(run.spec());
+  const base::SteadyPoint started = context.clock.steady();
+  const api::Conditions before = context.conditions;
+  const bool was_healthy = before.is_true(api::condition::kHealthy);
+  const std::string message = fmt::format("Running health checks for revision {} with a timeout of {}",
+                                          run.artifact.revision, base::format_duration(timeout));
+  context.progress(message);
+  context.conditions.mark_unknown(api::condition::kHealthy, api::reason::kProgressing, message, context.stamp());
+  context.release_worker();
+
+  apply::HealthServices services{services_.runtime, run.client, services_.mapper, services_.live};
+  apply::HealthOptions options;
+  options.timeout = timeout;
+  options.fail_fast = !common_.is_enabled("DisableFailFastBehavior", false);
+  options.repair = [this, &run] { return repair(run); };
+  CancellationNote note(context, services_.runtime.stop_token());
+  rt::Task<Result<void>> task =
+      apply::await_health(std::move(services), run.owner.key(), std::move(targets), std::move(options));
+  auto healthy = co_await std::move(task);
+  note.disarm();
+  const std::string took = base::format_duration(
+      std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.steady() - started));
+  if (!healthy) {
+    auto error = std::move(healthy).error().with_context("health check failed after " + took);
+    controller::StepFailure failure = failed(run, api::reason::kHealthCheckFailed, std::move(error));
+    failure.condition = api::condition::kHealthy;
+    co_return failure;
+  }
+  const bool is_new = run.kustomization.status.last_applied_revision != run.artifact.revision;
+  if (was_healthy && !run.changed && !is_new) {
+    // Nothing new: the condition says when it was found so first.
+    context.conditions = before;
+    co_return kContinue;
+  }
+  context.conditions.mark_true(api::condition::kHealthy, api::reason::kSucceeded, "Health check passed in " + took,
+                               context.stamp());
+  if (!was_healthy || (is_new && run.changed)) {
+    context.event(Severity::info, api::reason::kProgressing, "Health check passed in " + took);
+  }
+  co_return kContinue;
+}
+
+// --- 9 ---
+
+rt::Task<StepResult> KustomizationReconciler::conclude(Run& run) {
+  controller::RunContext& context = run.context;
+  const api::KustomizationStatus& before = run.kustomization.status;
+  const bool is_new = before.last_applied_revision != run.artifact.revision ||
+                      before.observed_generation != context.meta.generation ||
+                      !before.conditions.is_true(api::condition::kReady);
+  context.status["lastAppliedRevision"] = run.artifact.revision;
+  if (run.origin_revision.empty()) {
+    context.status.erase("lastAppliedOriginRevision");
+  } else {
+    context.status["lastAppliedOriginRevision"] = run.origin_revision;
+  }
+  context.ready_message = "Applied revision: " + run.artifact.revision;
+  // Runs that found nothing to do, but for the one at the interval, leave no trace.
+  const bool is_due = before.history.empty() ||
+                      context.clock.now() - before.history.front().last_reconciled > run.spec().interval / 2;
+  if (is_new || run.changed || is_due || context.is_requested()) {
+    record_history(run, api::reason::kReconciliationSucceeded);
+  }
+  if (is_new || run.changed || context.is_requested()) {
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.steady() - run.started);
+    const std::string text = fmt::format("Reconciliation finished in {}, next run in {}", base::format_duration(took),
+                                         base::format_duration(run.spec().interval));
+    context.log.info(text, {{"revision", run.artifact.revision}});
+    context.event(Severity::info, api::reason::kReconciliationSucceeded, text, {{"commit_status", "update"}});
+  }
+  controller::Done done;
+  done.requeue_after = run.spec().interval;
+  co_return done;
+}
+
+void KustomizationReconciler::record_history(Run& run, std::string_view reason) {
+  if (!run.rendered) return;
+  api::History history = run.kustomization.status.history;
+  api::ReconcileRecord record;
+  record.digest = run.rendered->digest;
+  record.status = reason;
+  record.at = run.context.clock.now();
+  record.took = run.context.clock.steady() - run.started;
+  record.metadata["revision"] = run.artifact.revision;
+  if (!run.origin_revision.empty()) record.metadata["originRevision"] = run.origin_revision;
+  api::upsert(history, record);
+  run.context.status["history"] = api::to_json(history);
+}
+
+controller::StepFailure KustomizationReconciler::failed(Run& run, std::string_view reason, base::Error error) {
+  record_history(run, reason);
+  controller::StepFailure failure = controller::retry(reason, std::move(error));
+  failure.retry_after = api::effective_retry_interval(run.spec());
+  return failure;
+}
+
+// --- who ---
+
+apply::Owner KustomizationReconciler::owner_of(const api::Kustomization& kustomization) const {
+  return {std::string(api::group::kKustomize), kustomization.metadata.name, kustomization.metadata.namespace_,
+          std::string(api::field_manager::kKustomizeController)};
+}
+
+std::string KustomizationReconciler::account_of(const api::KustomizationSpec& spec) const {
+  return spec.service_account_name.empty() ? common_.default_service_account : spec.service_account_name;
+}
+
+std::shared_ptr<kube::Client> KustomizationReconciler::client_for(controller::RunContext& context,
+                                                                  const api::Kustomization& kustomization) {
+  const std::string account = account_of(kustomization.spec);
+  if (account.empty()) return context.client;
+  // The server adds the groups of a service account by itself, where none are named.
+  return context.client->impersonate(
+      fmt::format("system:serviceaccount:{}:{}", kustomization.metadata.namespace_, account), {});
+}
+
+}  // namespace sluice::kustomize_controller

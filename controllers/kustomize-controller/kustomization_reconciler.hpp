@@ -1,0 +1,118 @@
+// Kustomization: an artifact's folder becomes objects in the cluster, and they
+// stay as they were left.
+//
+//  1. resolve_source      the source of spec.sourceRef and its artifact
+//  2. check_dependencies  those of spec.dependsOn are ready
+//  3. read_variables      those of spec.postBuild
+//  4. fetch_artifact      on this machine, its digest proven
+//  5. build               kustomize; not repeated while what it read stands
+//  6. apply               server-side apply in stages, each dry-run first
+//  7. prune               what left the set
+//  8. await_health        with spec.wait or spec.healthChecks; holds no worker
+//  9. conclude            revision and history
+//
+// Ready: ReconciliationSucceeded, ArtifactFailed (1, 4, 5: path), AccessDenied (1),
+// DependencyNotReady (2), BuildFailed (3, 5), ReconciliationFailed (6), PruneFailed
+// (7), HealthCheckFailed, HealthCheckCanceled (8). Healthy: Succeeded,
+// HealthCheckFailed, Progressing. Stalled: AccessDenied, UnsupportedField, InvalidSpec.
+//
+// A newer spec, request or artifact cancels whatever waits in 1 to 5 and 8; 6
+// and 7 run to their end. The inventory names an object before it is written,
+// so that one left by a kill -9 is found again.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "apply/live_objects.hpp"
+#include "artifact/fetcher.hpp"
+#include "controller/controller.hpp"
+#include "controller/options.hpp"
+#include "controller/reconciler.hpp"
+#include "kube/rest_mapper.hpp"
+#include "drift_pacer.hpp"
+#include "options.hpp"
+#include "render.hpp"
+#include "run.hpp"
+#include "sources.hpp"
+
+namespace sluice::kustomize_controller {
+
+struct ReconcilerServices {
+  rt::Runtime& runtime;
+  const base::Clock& clock;
+  controller::Metrics& metrics;
+  std::shared_ptr<kube::RestMapper> mapper;
+  std::shared_ptr<artifact::Fetcher> fetcher;
+  std::shared_ptr<apply::LiveObjects> live;
+  std::shared_ptr<Sources> sources;
+};
+
+class KustomizationReconciler final : public controller::StepReconciler<Run>,
+                                      public std::enable_shared_from_this<KustomizationReconciler> {
+ public:
+  KustomizationReconciler(ReconcilerServices services, controller::Options common, KustomizeOptions own,
+                          std::set<api::GroupKind> custom_stage);
+
+  // Connects what wakes objects: their sources, dependencies and drift.
+  void attach(controller::Controller& controller);
+
+  const controller::KindTraits& traits() const override { return traits_; }
+  base::Result<std::unique_ptr<Run>> begin(controller::RunContext& context) override;
+  controller::Steps<Run> steps() override;
+  rt::Task<base::Result<void>> finalize(controller::RunContext& context) override;
+  void forget(const api::ObjectKey& key) override;
+
+ private:
+  rt::Task<controller::StepResult> resolve_source(Run& run);
+  rt::Task<controller::StepResult> check_dependencies(Run& run);
+  rt::Task<controller::StepResult> read_variables(Run& run);
+  rt::Task<controller::StepResult> fetch_artifact(Run& run);
+  rt::Task<controller::StepResult> build(Run& run);
+  rt::Task<controller::StepResult> apply(Run& run);
+  rt::Task<controller::StepResult> prune(Run& run);
+  rt::Task<controller::StepResult> await_health(Run& run);
+  rt::Task<controller::StepResult> conclude(Run& run);
+
+  rt::Task<base::Result<std::shared_ptr<const Rendered>>> render_or_reuse(Run& run, std::string key);
+  rt::Task<base::Result<void>> announce(Run& run, std::vector<api::InventoryEntry> entries);
+  rt::Task<base::Result<void>> repair(Run& run);
+  rt::Task<base::Result<controller::Object>> dependency(Run& run, api::ObjectKey key);
+  rt::Task<base::Result<bool>> can_impersonate(controller::RunContext& context, std::string account);
+  rt::Task<base::Result<void>> delete_objects(controller::RunContext& context, const api::Kustomization& kustomization,
+                                              std::shared_ptr<kube::Client> client);
+  rt::Task<void> await_termination(controller::RunContext& context, const api::Kustomization& kustomization,
+                                   std::shared_ptr<kube::Client> client, std::vector<apply::Change> deleted);
+
+  apply::ApplyServices apply_services(std::shared_ptr<kube::Client> client) const;
+  apply::ApplyOptions apply_options(Run& run);
+  apply::Owner owner_of(const api::Kustomization& kustomization) const;
+  // The account in whose name objects are applied; "" is the daemon's own.
+  std::string account_of(const api::KustomizationSpec& spec) const;
+  std::shared_ptr<kube::Client> client_for(controller::RunContext& context, const api::Kustomization& kustomization);
+  void record_history(Run& run, std::string_view reason);
+  controller::StepFailure failed(Run& run, std::string_view reason, base::Error error);
+  void wake_for_artifact(const std::string& source, const std::string& digest);
+  void wake_for_definitions();
+  void wake_for_config(const std::string& config);
+  void wake_for_drift(const api::ObjectKey& owner, const api::ObjectId& id);
+
+  ReconcilerServices services_;
+  controller::Options common_;
+  KustomizeOptions own_;
+  std::set<api::GroupKind> custom_stage_;
+  controller::KindTraits traits_;
+  controller::Controller* controller_ = nullptr;
+  RenderCache renders_;
+  DriftPacer pacer_;
+  std::unordered_map<api::ObjectKey, std::string> resolved_;  // artifact that the last run took up
+  std::set<api::ObjectKey> unserved_;                         // failed, as a kind is not served
+};
+
+// What of a set of changes is worth telling, "Deployment/apps/web created" a line.
+std::string change_log(const std::vector<apply::Change>& changes);
+
+}  // namespace sluice::kustomize_controller

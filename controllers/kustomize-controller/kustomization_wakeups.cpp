@@ -1,0 +1,121 @@
+// What brings a Kustomization back before its interval has passed.
+#include <utility>
+
+#include "api/names.hpp"
+#include "dependencies.hpp"
+#include "kustomization_reconciler.hpp"
+
+namespace sluice::kustomize_controller {
+
+namespace {
+
+constexpr const char* kBySource = "source";
+constexpr const char* kByDependency = "dependsOn";
+constexpr const char* kByConfig = "substituteFrom";
+
+std::vector<std::string> source_of(const doc::Json& object) {
+  std::string space(doc::find_string(object, {"spec", "sourceRef", "namespace"}));
+  if (space.empty()) space = api::namespace_of(object);
+  const std::string kind(doc::find_string(object, {"spec", "sourceRef", "kind"}));
+  return {source_id(kind, {std::move(space), std::string(doc::find_string(object, {"spec", "sourceRef", "name"}))})};
+}
+
+std::vector<std::string> dependencies_of(const doc::Json& object) {
+  std::vector<std::string> names;
+  const auto* list = doc::find(object, {"spec", "dependsOn"});
+  if (list == nullptr || !list->is_array()) return names;
+  for (const auto& ref : *list) {
+    std::string space(doc::find_string(ref, {"namespace"}));
+    if (space.empty()) space = api::namespace_of(object);
+    names.push_back(api::ObjectKey{std::move(space), std::string(doc::find_string(ref, {"name"}))}.str());
+  }
+  return names;
+}
+
+std::vector<std::string> configs_of(const doc::Json& object) {
+  std::vector<std::string> names;
+  const auto* list = doc::find(object, {"spec", "postBuild", "substituteFrom"});
+  if (list == nullptr || !list->is_array()) return names;
+  for (const auto& ref : *list) {
+    const api::ObjectKey key{std::string(api::namespace_of(object)), std::string(doc::find_string(ref, {"name"}))};
+    names.push_back(source_id(std::string(doc::find_string(ref, {"kind"})), key));
+  }
+  return names;
+}
+
+bool is_suspended(const doc::Json& object) {
+  const auto* suspend = doc::find(object, {"spec", "suspend"});
+  return suspend != nullptr && suspend->is_boolean() && suspend->get<bool>();
+}
+
+}  // namespace
+
+void KustomizationReconciler::attach(controller::Controller& controller) {
+  controller_ = &controller;
+  controller::WatchCache& cache = controller.cache();
+  cache.add_index(kBySource, source_of);
+  cache.add_index(kByDependency, dependencies_of);
+  cache.add_index(kByConfig, configs_of);
+  controller.watch(cache, [&cache](const controller::Object& before, const controller::Object& now) {
+    std::vector<api::ObjectKey> keys;
+    if (!before || !now || !matters_to_dependents(*before, *now)) return keys;
+    for (const auto& dependent : cache.by_index(kByDependency, api::key_of(*now).str())) {
+      keys.push_back(api::key_of(*dependent));
+    }
+    return keys;
+  });
+  const auto weak = weak_from_this();
+  services_.sources->on_artifact = [weak](const std::string& source, const std::string& artifact) {
+    if (const auto self = weak.lock()) self->wake_for_artifact(source, artifact);
+  };
+  services_.sources->on_definitions = [weak] {
+    if (const auto self = weak.lock()) self->wake_for_definitions();
+  };
+  services_.sources->on_config = [weak](const std::string& config) {
+    if (const auto self = weak.lock()) self->wake_for_config(config);
+  };
+  services_.live->on_drift = [weak](const api::ObjectKey& owner, const api::ObjectId& id) {
+    if (const auto self = weak.lock()) self->wake_for_drift(owner, id);
+  };
+}
+
+void KustomizationReconciler::wake_for_artifact(const std::string& source, const std::string& artifact) {
+  for (const auto& object : controller_->cache().by_index(kBySource, source)) {
+    api::ObjectKey key = api::key_of(*object);
+    const auto taken = resolved_.find(key);
+    if (taken != resolved_.end() && taken->second == artifact) continue;
+    controller_->supersede(std::move(key));
+  }
+}
+
+void KustomizationReconciler::wake_for_definitions() {
+  for (const api::ObjectKey& key : unserved_) controller_->enqueue(key);
+}
+
+void KustomizationReconciler::wake_for_config(const std::string& config) {
+  for (const auto& object : controller_->cache().by_index(kByConfig, config)) {
+    controller_->supersede(api::key_of(*object));
+  }
+}
+
+void KustomizationReconciler::wake_for_drift(const api::ObjectKey& owner, const api::ObjectId& id) {
+  const auto object = controller_->cache().find(owner);
+  if (!object || api::is_being_deleted(*object) || is_suspended(*object)) return;
+  services_.metrics.count("sluice_kustomize_drift_total", "Objects found changed or deleted by somebody else.",
+                          {{"kind", id.kind}});
+  const base::Duration delay = pacer_.seen(owner, services_.clock.steady());
+  if (delay == base::Duration::zero()) {
+    controller_->enqueue(owner);
+  } else {
+    controller_->enqueue_after(owner, delay);
+  }
+}
+
+void KustomizationReconciler::forget(const api::ObjectKey& key) {
+  renders_.forget(key);
+  pacer_.forget(key);
+  resolved_.erase(key);
+  unserved_.erase(key);
+}
+
+}  // namespace sluice::kustomize_controller

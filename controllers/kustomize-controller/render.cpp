@@ -1,0 +1,161 @@
+#include "render.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "api/names.hpp"
+#include "base/digest.hpp"
+#include "kustomize/kustomize.hpp"
+
+namespace sluice::kustomize_controller {
+
+using base::ErrorKind;
+using base::Result;
+using doc::Json;
+
+namespace {
+
+// Fields of spec that a render looks at.
+constexpr const char* kRenderFields[] = {"path",       "targetNamespace", "namePrefix", "nameSuffix",
+                                         "patches",    "images",          "components", "ignoreMissingComponents",
+                                         "postBuild",  "commonMetadata",  "decryption", "buildMetadata"};
+
+kustomize::Overlay overlay_of(const api::KustomizationSpec& spec) {
+  kustomize::Overlay overlay;
+  overlay.target_namespace = spec.target_namespace;
+  overlay.name_prefix = spec.name_prefix;
+  overlay.name_suffix = spec.name_suffix;
+  overlay.components = spec.components;
+  overlay.ignore_missing_components = spec.ignore_missing_components;
+  overlay.build_metadata = spec.build_metadata;
+  for (const api::Patch& patch : spec.patches) {
+    kustomize::Patch made;
+    made.patch = patch.patch;
+    if (patch.target) {
+      const api::Selector& s = *patch.target;
+      made.target = kustomize::Selector{s.group, s.version, s.kind, s.name, s.namespace_, s.label_selector,
+                                        s.annotation_selector};
+    }
+    overlay.patches.push_back(std::move(made));
+  }
+  for (const api::Image& image : spec.images) {
+    overlay.images.push_back({image.name, image.new_name, image.new_tag, image.digest});
+  }
+  return overlay;
+}
+
+void set_all(Json& object, const char* where, const api::StringMap& values) {
+  if (values.empty()) return;
+  Json& map = object["metadata"][where];
+  if (!map.is_object()) map = Json::object();
+  for (const auto& [key, value] : values) map[key] = value;
+}
+
+std::string origin_of(const kustomize::Object& object) {
+  if (object.origin_file.empty()) return {};
+  if (object.origin_line <= 0) return object.origin_file;
+  return fmt::format("{}:{}", object.origin_file, object.origin_line);
+}
+
+bool is_encrypted_secret(const Json& object) {
+  return api::kind_of(object) == "Secret" && doc::find(object, {"sops", "mac"}) != nullptr &&
+         api::annotation_of(object, api::annotation::kDecrypt) != api::annotation_value::kDisabled;
+}
+
+base::Unexpected encrypted(const api::ObjectId& id, const std::string& origin) {
+  base::Error error;
+  error.kind = ErrorKind::unsupported;
+  error.reason = kEncrypted;
+  error.message = fmt::format("{} ({}) is SOPS encrypted, configuring decryption is required for this secret to be "
+                              "reconciled",
+                              id.display(), origin);
+  return base::unexpected(std::move(error));
+}
+
+// Absolute paths mean the artifact's root, as upstream has it.
+Result<std::string> build_path(const base::FileView& files, const std::string& path) {
+  std::string_view relative = path;
+  while (relative.starts_with('/')) relative.remove_prefix(1);
+  auto joined = base::join_path("", relative.empty() ? std::string_view(".") : relative);
+  const auto missing = [&path](std::string_view why) {
+    base::Error error;
+    error.kind = ErrorKind::not_found;
+    error.reason = kPathNotFound;
+    error.message = fmt::format("kustomization path not found: spec.path '{}' {}", path, why);
+    return base::unexpected(std::move(error));
+  };
+  if (!joined) return missing("leads out of the artifact");
+  const auto type = files.type(*joined);
+  if (!type && type.error().kind == ErrorKind::not_found) return missing("is not in the artifact");
+  if (!type) return base::unexpected(type.error().with_context("spec.path '" + path + "'"));
+  if (*type != base::FileType::directory) return missing("is not a folder");
+  return joined;
+}
+
+}  // namespace
+
+std::string render_key(const Json& kustomization, const api::StringMap& variables) {
+  Json key = Json::object();
+  key["name"] = api::name_of(kustomization);
+  key["namespace"] = api::namespace_of(kustomization);
+  for (const char* field : kRenderFields) {
+    if (const Json* value = doc::find(kustomization, {"spec", field})) key[field] = *value;
+  }
+  // Values may be secret: they are told apart by their digest.
+  if (!variables.empty()) key["variables"] = base::sha256_hex(doc::print_json(doc::Json(variables)));
+  return doc::print_json(key);
+}
+
+Result<Rendered> render(const base::FileView& files, const RenderInput& input) {
+  const api::KustomizationSpec& spec = input.kustomization.spec;
+  SLUICE_TRY(const std::string path, build_path(files, spec.path));
+  auto built = kustomize::build_flux(files, path, overlay_of(spec));
+  if (!built) return base::unexpected(std::move(built).error().with_context("kustomize build failed"));
+  if (spec.post_build) {
+    SLUICE_CHECK(check_variable_names(input.substitution.variables));
+    for (kustomize::Object& object : built->objects) {
+      const std::string what = fmt::format("post build failed for {}/{} ({})", api::kind_of(object.value),
+                                           api::name_of(object.value), origin_of(object));
+      auto done = substitute_in(std::move(object.value), input.substitution);
+      if (!done) return base::unexpected(std::move(done).error().with_context(what));
+      object.value = *std::move(done);
+    }
+  }
+  Rendered rendered;
+  rendered.digest = base::sha256_digest(kustomize::print(*built));
+  rendered.warnings = std::move(built->warnings);
+  auto manifests = std::make_shared<std::vector<apply::Manifest>>();
+  manifests->reserve(built->objects.size());
+  std::unordered_map<api::ObjectId, std::string> seen;
+  for (kustomize::Object& object : built->objects) {
+    const std::string origin = origin_of(object);
+    if (spec.common_metadata) {
+      set_all(object.value, "labels", spec.common_metadata->labels);
+      set_all(object.value, "annotations", spec.common_metadata->annotations);
+    }
+    const bool is_secret_text = is_encrypted_secret(object.value);
+    auto made = apply::make_manifest(std::move(object.value), input.owner, origin);
+    if (!made) return base::unexpected(std::move(made).error().with_context("build of " + origin));
+    if (is_secret_text) return encrypted(made->id, origin);
+    const auto [first, is_new] = seen.try_emplace(made->id, origin);
+    if (!is_new) {
+      return base::unexpected(ErrorKind::invalid, fmt::format("{} is there twice: {} and {}", made->id.display(),
+                                                              first->second, origin));
+    }
+    manifests->push_back(*std::move(made));
+  }
+  rendered.manifests = std::move(manifests);
+  return rendered;
+}
+
+std::shared_ptr<const RenderCache::Entry> RenderCache::find(const api::ObjectKey& owner, const std::string& key) const {
+  const auto found = entries_.find(owner);
+  return found == entries_.end() || found->second->key != key ? nullptr : found->second;
+}
+
+void RenderCache::put(const api::ObjectKey& owner, Entry entry) {
+  entries_[owner] = std::make_shared<const Entry>(std::move(entry));
+}
+
+}  // namespace sluice::kustomize_controller

@@ -1,0 +1,45 @@
+// One reconciliation of a Kustomization, as it goes from step to step.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/artifact.hpp"
+#include "api/inventory.hpp"
+#include "api/kustomization.hpp"
+#include "apply/apply_set.hpp"
+#include "artifact/tree_cache.hpp"
+#include "base/clock.hpp"
+#include "controller/run_context.hpp"
+#include "kube/client.hpp"
+#include "render.hpp"
+
+namespace sluice::kustomize_controller {
+
+struct Run {
+  controller::RunContext& context;
+  api::Kustomization kustomization;
+  base::SteadyPoint started;
+  apply::Owner owner;
+  std::shared_ptr<kube::Client> client;  // speaks as the one in whose name objects are applied
+
+  // resolve_source
+  api::Artifact artifact;
+  std::string origin_revision;
+  // read_variables
+  api::StringMap variables;
+  // fetch_artifact
+  std::shared_ptr<const artifact::Tree> tree;
+  // build
+  std::shared_ptr<const Rendered> rendered;
+  // apply
+  api::ResourceInventory before;  // as it was when the run began, and what this run has announced
+  std::vector<apply::Change> changes;
+  bool changed = false;  // something was created, configured or deleted
+
+  const api::KustomizationSpec& spec() const { return kustomization.spec; }
+};
+
+}  // namespace sluice::kustomize_controller

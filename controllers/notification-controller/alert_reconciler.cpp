@@ -1,0 +1,100 @@
+#include "alert_reconciler.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/names.hpp"
+
+namespace sluice::notification {
+
+AlertReconciler::AlertReconciler(const controller::WatchCache& alerts, const controller::WatchCache& providers,
+                                 const base::Clock& clock, bool no_cross_namespace_refs)
+    : alerts_(alerts),
+      providers_(providers),
+      started_(clock.now()),
+      no_cross_namespace_refs_(no_cross_namespace_refs) {
+  traits_.resource = {std::string(api::group::kNotification), "v1beta3", std::string(api::kind::kAlert), "alerts", true};
+  traits_.status_manager = api::field_manager::kNotificationController;
+  traits_.negative_conditions = {std::string(api::condition::kAccessDenied)};
+}
+
+base::Result<std::unique_ptr<AlertRun>> AlertReconciler::begin(controller::RunContext& context) {
+  auto alert = api::parse_alert(*context.object);
+  if (!alert) {
+    context.conditions.remove(kListeningCondition);
+    return base::unexpected(std::move(alert).error());
+  }
+  return std::make_unique<AlertRun>(AlertRun{context, *std::move(alert), AlertRule{}});
+}
+
+controller::Steps<AlertRun> AlertReconciler::steps() {
+  return {{"check_spec", [this](AlertRun& run) { return check_spec(run); }},
+          {"listen", [this](AlertRun& run) { return listen(run); }},
+          {"check_access", [this](AlertRun& run) { return check_access(run); }},
+          {"check_provider", [this](AlertRun& run) { return check_provider(run); }}};
+}
+
+rt::Task<controller::StepResult> AlertReconciler::check_spec(AlertRun& run) {
+  auto rule = AlertRule::compile(run.alert, no_cross_namespace_refs_);
+  if (rule) {
+    run.rule = *std::move(rule);
+    co_return controller::kContinue;
+  }
+  run.context.conditions.remove(kListeningCondition);
+  co_return controller::stall(api::reason::kInvalidSpec, std::move(rule).error());
+}
+
+base::TimePoint AlertReconciler::since(const AlertRun& run) {
+  if (!was_here_before_) {
+    const auto all = alerts_.list();
+    was_here_before_ = std::any_of(all.begin(), all.end(), [](const auto& alert) {
+      return api::conditions_of(*alert).has(kListeningCondition);
+    });
+  }
+  const bool seen = !seen_.insert(run.alert.metadata.uid).second;
+  if (seen) return run.context.clock.now();
+  const auto* before = run.context.conditions.find(kListeningCondition);
+  if (before != nullptr) return before->last_transition_time;
+  const base::TimePoint created = run.alert.metadata.creation_timestamp.value_or(started_);
+  return *was_here_before_ ? created : std::max(created, started_);
+}
+
+rt::Task<controller::StepResult> AlertReconciler::listen(AlertRun& run) {
+  auto& conditions = run.context.conditions;
+  const auto* before = conditions.find(kListeningCondition);
+  if (before != nullptr && before->observed_generation == run.context.meta.generation) {
+    seen_.insert(run.alert.metadata.uid);
+    co_return controller::kContinue;
+  }
+  const api::ConditionStamp stamp{run.context.meta.generation, since(run)};
+  conditions.remove(kListeningCondition);
+  conditions.mark_true(kListeningCondition, kListeningReason, "What happens from now on is sent", stamp);
+  // Before anything is sent by this spec: the memory of a crash.
+  auto saved = co_await run.context.save();
+  if (saved) co_return controller::kContinue;
+  co_return controller::retry(api::reason::kFailed, std::move(saved).error());
+}
+
+rt::Task<controller::StepResult> AlertReconciler::check_access(AlertRun& run) {
+  std::string forbidden = run.rule.forbidden_source();
+  if (forbidden.empty()) co_return controller::kContinue;
+  base::Error error;
+  error.kind = base::ErrorKind::forbidden;
+  error.message = std::move(forbidden);
+  co_return controller::stall(api::reason::kAccessDenied, std::move(error), api::condition::kAccessDenied);
+}
+
+rt::Task<controller::StepResult> AlertReconciler::check_provider(AlertRun& run) {
+  const api::ObjectKey key = api::resolve(run.alert.spec.provider_ref, run.alert.metadata.namespace_);
+  if (!providers_.find(key)) {
+    base::Error error;
+    error.kind = base::ErrorKind::not_found;
+    error.message = "spec.providerRef: Provider '" + key.str() + "' does not exist; notifications wait for it";
+    co_return controller::wait_for(api::reason::kDependencyNotReady, std::move(error), std::chrono::minutes(10));
+  }
+  run.context.ready_reason = api::reason::kSucceeded;
+  run.context.ready_message = "Notifications go to Provider '" + key.str() + "'";
+  co_return controller::Done{};
+}
+
+}  // namespace sluice::notification

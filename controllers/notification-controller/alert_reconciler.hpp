@@ -1,0 +1,61 @@
+// Alert (notification.toolkit.fluxcd.io/v1beta3): is its spec in order, and since
+// when is it in force? The sending is the dispatcher's.
+//
+// 1. check_spec    expressions compile                      Stalled InvalidSpec
+// 2. listen        Listening=True from now on (see below)
+// 3. check_access  no source that is forbidden              Stalled AccessDenied
+// 4. check_provider  the Provider exists                    waits, DependencyNotReady
+//
+// Listening says since when the spec is in force, in lastTransitionTime; what
+// happened before is not sent. It starts
+//   - for a new Alert, when it was created;
+//   - where no Alert was ever looked after by us (first start, or a takeover from
+//     another notification-controller), at the start of this process;
+//   - for an edited one, when the edit was seen; but an edit made while no process
+//     ran leaves it, as what happened meanwhile must not be lost.
+// Nothing is deleted on deletion, so there is no finalizer.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "alert_rule.hpp"
+#include "controller/app.hpp"
+#include "controller/reconciler.hpp"
+
+namespace sluice::notification {
+
+struct AlertRun {
+  controller::RunContext& context;
+  api::Alert alert;
+  AlertRule rule;
+};
+
+class AlertReconciler final : public controller::StepReconciler<AlertRun> {
+ public:
+  // The caches outlive this.
+  AlertReconciler(const controller::WatchCache& alerts, const controller::WatchCache& providers,
+                  const base::Clock& clock, bool no_cross_namespace_refs);
+
+  const controller::KindTraits& traits() const override { return traits_; }
+  base::Result<std::unique_ptr<AlertRun>> begin(controller::RunContext& context) override;
+  controller::Steps<AlertRun> steps() override;
+
+ private:
+  rt::Task<controller::StepResult> check_spec(AlertRun& run);
+  rt::Task<controller::StepResult> listen(AlertRun& run);
+  rt::Task<controller::StepResult> check_access(AlertRun& run);
+  rt::Task<controller::StepResult> check_provider(AlertRun& run);
+  base::TimePoint since(const AlertRun& run);
+
+  const controller::WatchCache& alerts_;
+  const controller::WatchCache& providers_;
+  const base::TimePoint started_;
+  bool no_cross_namespace_refs_;
+  std::optional<bool> was_here_before_;  // some Alert carries our mark
+  std::set<std::string> seen_;           // uids of Alerts that this process has seen in force or suspended
+  controller::KindTraits traits_;
+};
+
+}  // namespace sluice::notification

@@ -1,0 +1,48 @@
+// An Alert made ready to be asked: does it want this occurrence? Pure.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/alert.hpp"
+#include "base/result.hpp"
+#include "occurrence.hpp"
+#include "text/regexp.hpp"
+
+namespace sluice::notification {
+
+// The labels of a live object; null where there is none of that name.
+using LabelLookup = std::function<std::shared_ptr<const api::StringMap>(const InvolvedObject&)>;
+
+// Condition of an Alert that is True for as long as one spec is in force; its
+// lastTransitionTime is when that began. Earlier occurrences are history, which
+// neither a new nor an edited Alert sends.
+inline constexpr std::string_view kListeningCondition = "Listening";
+inline constexpr std::string_view kListeningReason = "SpecInForce";
+
+struct AlertRule {
+  api::ObjectKey key;
+  std::string uid;
+  api::AlertSpec spec;
+  std::vector<text::Regexp> inclusion;
+  std::vector<text::Regexp> exclusion;
+  base::TimePoint since{};
+  bool own_namespace_only = false;  // --no-cross-namespace-refs
+
+  // `invalid` naming the field whose expression does not parse.
+  static base::Result<AlertRule> compile(const api::Alert& alert, bool own_namespace_only);
+
+  // Severity, sources, inclusion and exclusion; not whether it was sent before.
+  bool wants(const Occurrence& what, const LabelLookup& labels) const;
+  bool names_kind(std::string_view kind) const;
+  // The first source that --no-cross-namespace-refs forbids; "" if all may be listened to.
+  std::string forbidden_source() const;
+
+ private:
+  bool wants_from(const api::CrossNamespaceObjectReference& source, const Occurrence& what,
+                  const LabelLookup& labels) const;
+};
+
+}  // namespace sluice::notification

@@ -1,0 +1,102 @@
+#include "courier.hpp"
+
+#include <utility>
+
+#include "message.hpp"
+
+namespace sluice::notification {
+
+namespace {
+
+const kube::Resource& secrets_resource() {
+  static const kube::Resource resource{"", "v1", "Secret", "secrets", true};
+  return resource;
+}
+
+rt::Task<base::Result<doc::Json>> read_secret(std::shared_ptr<kube::Client> client, api::ObjectKey key,
+                                              std::string field) {
+  rt::Task<base::Result<doc::Json>> getting = client->get(secrets_resource(), key);
+  auto secret = co_await std::move(getting);
+  if (secret) co_return *std::move(secret);
+  const std::string what = "spec." + field + ": Secret '" + key.str() + "'";
+  co_return base::unexpected(std::move(secret).error().with_context(what));
+}
+
+}  // namespace
+
+rt::Task<base::Result<Endpoint>> read_endpoint(std::shared_ptr<kube::Client> client, api::Provider provider) {
+  EndpointSecrets secrets;
+  const std::string space = provider.metadata.namespace_;
+  if (provider.spec.secret_ref) {
+    rt::Task<base::Result<doc::Json>> reading =
+        read_secret(client, api::resolve(*provider.spec.secret_ref, space), "secretRef");
+    auto secret = co_await std::move(reading);
+    SLUICE_CO_TRY(secrets.secret, std::move(secret));
+  }
+  if (provider.spec.cert_secret_ref) {
+    rt::Task<base::Result<doc::Json>> reading =
+        read_secret(client, api::resolve(*provider.spec.cert_secret_ref, space), "certSecretRef");
+    auto secret = co_await std::move(reading);
+    SLUICE_CO_TRY(secrets.cert, std::move(secret));
+  }
+  co_return resolve_endpoint(provider, secrets);
+}
+
+HttpCourier::HttpCourier(rt::Runtime& runtime, std::shared_ptr<kube::Client> client)
+    : runtime_(runtime), client_(std::move(client)) {}
+
+base::Result<std::shared_ptr<http::Client>> HttpCourier::connection_for(const api::ObjectKey& provider,
+                                                                        const Endpoint& endpoint) {
+  const auto known = connections_.find(provider);
+  if (known != connections_.end() && known->second.fingerprint == endpoint.fingerprint) return known->second.client;
+  http::ClientOptions options;
+  options.tls = endpoint.tls;
+  options.max_connections = 1;
+  options.connect_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(endpoint.timeout);
+  options.request_timeout = options.connect_timeout;
+  options.max_body = 8U << 20U;
+  options.user_agent = "notification-controller";
+  SLUICE_TRY(auto client, http::Client::create(runtime_, endpoint.url.origin(), std::move(options)));
+  connections_[provider] = {endpoint.fingerprint, client};
+  return client;
+}
+
+void HttpCourier::forget(const api::ObjectKey& provider) { connections_.erase(provider); }
+
+rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notification notification, std::string id) {
+  const base::Duration timeout = api::effective_timeout(provider.spec);
+  const api::ObjectKey key = provider.metadata.key();
+  rt::Task<base::Result<Endpoint>> reading = read_endpoint(client_, std::move(provider));
+  auto found = co_await std::move(reading);
+  // Whatever is wrong with the Provider, it is not the fault of the message.
+  if (!found) {
+    base::Error error = std::move(found).error();
+    if (error.kind == base::ErrorKind::invalid) error.kind = base::ErrorKind::unavailable;
+    co_return base::unexpected(std::move(error));
+  }
+  const Endpoint endpoint = *std::move(found);
+  auto connected = connection_for(key, endpoint);
+  if (!connected) {
+    base::Error error = std::move(connected).error();
+    error.kind = base::ErrorKind::unavailable;
+    error.message = endpoint.mask(std::move(error.message));
+    co_return base::unexpected(std::move(error));
+  }
+  const std::shared_ptr<http::Client> client = *std::move(connected);
+  http::Request request = make_request(notification, endpoint, id);
+  rt::Task<base::Result<http::Response>> sending = client->send(std::move(request));
+  rt::Task<base::Result<http::Response>> limited = rt::with_timeout(std::move(sending), timeout, "the delivery");
+  auto answer = co_await std::move(limited);
+  base::Result<void> outcome;
+  if (answer) {
+    outcome = judge_answer(endpoint, *answer);
+  } else {
+    outcome = base::unexpected(std::move(answer).error());
+  }
+  if (outcome) co_return base::Result<void>();
+  base::Error error = std::move(outcome).error();
+  error.message = endpoint.mask(std::move(error.message));
+  co_return base::unexpected(std::move(error));
+}
+
+}  // namespace sluice::notification

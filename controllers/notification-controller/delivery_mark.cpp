@@ -1,0 +1,97 @@
+#include "delivery_mark.hpp"
+
+#include <array>
+#include <utility>
+
+#include "api/object_meta.hpp"
+#include "base/digest.hpp"
+
+namespace sluice::notification {
+
+namespace {
+
+constexpr std::array<std::pair<DeliveryState, std::string_view>, 4> kStates{{
+    {DeliveryState::none, ""},
+    {DeliveryState::sent, "sent"},
+    {DeliveryState::rejected, "rejected"},
+    {DeliveryState::skipped, "skipped"},
+}};
+
+}  // namespace
+
+std::string_view to_string(DeliveryState state) noexcept {
+  for (const auto& [value, name] : kStates) {
+    if (value == state) return name;
+  }
+  return "";
+}
+
+bool DeliveryMark::covers(const Occurrence& what) const {
+  return state != DeliveryState::none && count == what.count && last == what.last && digest == what.digest;
+}
+
+std::string mark_key(std::string_view alert_uid) {
+  return "delivery.notification.toolkit.fluxcd.io/" + std::string(alert_uid);
+}
+
+std::string print_mark(const DeliveryMark& mark) {
+  doc::Json text = doc::Json::object();
+  if (mark.state != DeliveryState::none) {
+    text["state"] = to_string(mark.state);
+    text["count"] = mark.count;
+    text["last"] = base::format_time(mark.last);
+    text["digest"] = mark.digest;
+  }
+  if (mark.pending) text["pending"] = true;
+  return doc::print_json(text);
+}
+
+std::optional<DeliveryMark> read_mark(const doc::Json& event, std::string_view alert_uid) {
+  const auto text = api::annotation_of(event, mark_key(alert_uid));
+  if (text.empty()) return std::nullopt;
+  const auto parsed = doc::parse_json(text);
+  if (!parsed || !parsed->is_object()) return std::nullopt;
+  DeliveryMark mark;
+  const auto pending = parsed->find("pending");
+  mark.pending = pending != parsed->end() && pending->is_boolean() && pending->get<bool>();
+  const auto name = doc::find_string(*parsed, {"state"});
+  for (const auto& [value, known] : kStates) {
+    if (known == name) mark.state = value;
+  }
+  if (mark.state != DeliveryState::none) {
+    const auto last = base::parse_time(doc::find_string(*parsed, {"last"}));
+    const auto count = parsed->find("count");
+    if (!last || count == parsed->end() || !count->is_number_integer()) return std::nullopt;
+    mark.last = *last;
+    mark.count = count->get<std::int64_t>();
+    mark.digest = doc::find_string(*parsed, {"digest"});
+  }
+  if (mark.state == DeliveryState::none && !mark.pending) return std::nullopt;
+  return mark;
+}
+
+Verdict judge(const Occurrence& what, const JudgeInput& input) {
+  if (input.mark && input.mark->covers(what)) return Verdict::covered;
+  if (input.last_alike) {
+    const base::Duration apart = what.last > *input.last_alike ? what.last - *input.last_alike
+                                                               : *input.last_alike - what.last;
+    if (apart < input.window) return Verdict::repeated;
+  }
+  if (input.mark && input.mark->pending) return Verdict::due;
+  if (what.last < input.since) return Verdict::history;
+  if (what.last + kMaxAge < input.now) return Verdict::too_old;
+  return Verdict::due;
+}
+
+std::string delivery_id(const Occurrence& what, std::string_view alert_uid, const std::optional<DeliveryMark>& before) {
+  const std::int64_t after = before && before->state != DeliveryState::none ? before->count : 0;
+  const std::string text =
+      std::string(alert_uid) + "/" + what.event_uid + "/" + what.digest + "/" + std::to_string(after);
+  return base::sha256_hex(text).substr(0, 32);
+}
+
+std::string taken_key(const Occurrence& what, std::string_view alert_uid) {
+  return what.event_uid + "/" + std::string(alert_uid) + "/" + std::to_string(what.count) + "/" + what.digest;
+}
+
+}  // namespace sluice::notification

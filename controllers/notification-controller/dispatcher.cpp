@@ -1,0 +1,238 @@
+#include "dispatcher.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/kind.hpp"
+#include "api/names.hpp"
+
+namespace sluice::notification {
+
+namespace {
+
+constexpr std::size_t kMaxRemembered = 65'536;
+
+std::string alike_key(std::string_view alert_uid, std::string_view digest) {
+  return std::string(alert_uid) + "/" + std::string(digest);
+}
+
+// The spec is in force, since when; nothing while it is not, or not yet.
+std::optional<base::TimePoint> in_force_since(const api::Alert& alert) {
+  if (alert.spec.suspend || alert.metadata.is_being_deleted()) return std::nullopt;
+  const auto* listening = alert.status.conditions.find(kListeningCondition);
+  if (listening == nullptr || listening->status != api::ConditionStatus::is_true) return std::nullopt;
+  if (listening->observed_generation != alert.metadata.generation) return std::nullopt;
+  return listening->last_transition_time;
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(controller::Services services, controller::WatchCache& alerts,
+                       controller::WatchCache& providers, Sources& sources, Courier& courier, Journal& journal,
+                       DispatcherOptions options)
+    : services_(std::move(services)),
+      alerts_(alerts),
+      providers_(providers),
+      sources_(sources),
+      courier_(courier),
+      journal_(journal),
+      options_(std::move(options)),
+      labels_([&sources](const InvolvedObject& object) { return sources.labels_of(object); }) {}
+
+std::optional<std::string> Dispatcher::trouble(const api::ObjectKey& provider) const {
+  const auto it = trouble_.find(provider);
+  return it == trouble_.end() ? std::nullopt : std::optional<std::string>(it->second);
+}
+
+std::size_t Dispatcher::waiting() const noexcept {
+  std::size_t all = 0;
+  for (const auto& [key, outbox] : outboxes_) all += outbox->waiting();
+  return all;
+}
+
+// --- what happens in the cluster ---
+
+rt::Task<void> Dispatcher::run() {
+  tasks_.spawn(services_.runtime.context(), sources_.run());
+  subscribe();
+  co_await tasks_.join();
+}
+
+void Dispatcher::subscribe() {
+  Sources::Handlers sources;
+  sources.event = [this](const doc::Json& event) { event_changed(event); };
+  sources.appeared = [this](const InvolvedObject& object) { object_appeared(object); };
+  sources.ready = [this](std::string_view kind) {
+    for (const auto& [key, known] : rules_) scan(known.rule, kind);
+  };
+  sources_.handle(std::move(sources));
+  controller::CacheHandlers alerts;
+  alerts.added = [this](const controller::Object& now) { alert_changed(*now); };
+  alerts.updated = [this](const controller::Object&, const controller::Object& now) { alert_changed(*now); };
+  alerts.deleted = [this](const controller::Object& last) { alert_gone(*last); };
+  alert_handler_ = alerts_.subscribe(std::move(alerts));
+  controller::CacheHandlers providers;
+  providers.added = [this](const controller::Object& now) { provider_changed(doc::Json(), *now); };
+  providers.updated = [this](const controller::Object& before, const controller::Object& now) {
+    provider_changed(*before, *now);
+  };
+  provider_handler_ = providers_.subscribe(std::move(providers));
+}
+
+void Dispatcher::alert_gone(const doc::Json& alert) { rules_.erase(api::key_of(alert)); }
+
+void Dispatcher::alert_changed(const doc::Json& object) {
+  const auto alert = api::parse_alert(object);
+  const auto since = alert ? in_force_since(*alert) : std::nullopt;
+  if (!since) {
+    alert_gone(object);
+    return;
+  }
+  const api::ObjectKey key = alert->metadata.key();
+  const auto known = rules_.find(key);
+  if (known != rules_.end() && known->second.generation == alert->metadata.generation &&
+      known->second.rule.since == *since && known->second.rule.uid == alert->metadata.uid) {
+    return;
+  }
+  auto rule = AlertRule::compile(*alert, options_.no_cross_namespace_refs);
+  if (!rule) {
+    alert_gone(object);
+    return;
+  }
+  rule->since = *since;
+  Rule& kept = rules_[key];
+  kept = {*std::move(rule), alert->metadata.generation};
+  std::set<std::string> kinds;
+  for (const auto& source : kept.rule.spec.event_sources) kinds.insert(source.kind);
+  for (const auto& kind : kinds) {
+    sources_.want(kind);
+    if (sources_.is_ready(kind)) scan(kept.rule, kind);
+  }
+}
+
+void Dispatcher::provider_changed(const doc::Json& before, const doc::Json& now) {
+  if (before.is_object() && api::generation_of(before) == api::generation_of(now)) return;
+  const auto outbox = outboxes_.find(api::key_of(now));
+  if (outbox != outboxes_.end()) outbox->second->hurry();
+}
+
+// All Events of a kind, oldest first; marks before anything is judged by them.
+void Dispatcher::scan(const AlertRule& rule, std::string_view kind) {
+  if (!rule.names_kind(kind)) return;
+  std::vector<std::pair<controller::Object, Occurrence>> found;
+  for (auto& event : sources_.events(kind)) {
+    take_in_mark(rule, *event);
+    auto what = read_occurrence(*event);
+    if (what && what->involved.kind == kind) found.emplace_back(std::move(event), *std::move(what));
+  }
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    if (a.second.last != b.second.last) return a.second.last < b.second.last;
+    // Within a second only the server knows; its versions grow.
+    return controller::is_older_version(api::resource_version_of(*a.first), api::resource_version_of(*b.first));
+  });
+  for (const auto& [event, what] : found) consider(rule, *event, what);
+}
+
+void Dispatcher::event_changed(const doc::Json& event) {
+  const auto what = read_occurrence(event);
+  if (!what) return;
+  for (const auto& [key, known] : rules_) {
+    take_in_mark(known.rule, event);
+    consider(known.rule, event, *what);
+  }
+}
+
+void Dispatcher::object_appeared(const InvolvedObject& object) {
+  for (const auto& event : sources_.events(object.kind)) {
+    if (doc::find_string(*event, {"involvedObject", "name"}) == object.name &&
+        doc::find_string(*event, {"involvedObject", "namespace"}) == object.namespace_) {
+      event_changed(*event);
+    }
+  }
+}
+
+// What the Event says, or what this process or the last one knows beyond that.
+std::optional<DeliveryMark> Dispatcher::mark_of(const doc::Json& event, std::string_view alert_uid) const {
+  auto written = read_mark(event, alert_uid);
+  const DeliveryMark* noted = journal_.find(api::uid_of(event), alert_uid);
+  if (noted == nullptr) return written;
+  const bool is_newer = !written || written->state == DeliveryState::none || noted->last > written->last ||
+                        (noted->last == written->last && noted->count > written->count);
+  return is_newer ? *noted : written;
+}
+
+// The last process was killed before it could write to the Event.
+void Dispatcher::make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what) {
+  const DeliveryMark* noted = journal_.find(what.event_uid, rule.uid);
+  if (noted == nullptr || taken_.contains(taken_key(what, rule.uid))) return;
+  const DeliveryMark mark = *noted;
+  const bool is_missing = mark_of(event, rule.uid) == mark && read_mark(event, rule.uid) != mark;
+  journal_.forget(what.event_uid, rule.uid);  // it is in the file until the next start
+  if (!is_missing) return;
+  Delivery delivery;
+  delivery.alert = rule.key;
+  delivery.alert_uid = rule.uid;
+  delivery.occurrence = what;
+  taken_.insert(taken_key(what, rule.uid));
+  tasks_.spawn(services_.runtime.context(), write_late_mark(std::move(delivery), mark));
+}
+
+void Dispatcher::take_in_mark(const AlertRule& rule, const doc::Json& event) {
+  const auto mark = mark_of(event, rule.uid);
+  if (!mark || mark->state == DeliveryState::none) return;
+  base::TimePoint& last = last_alike_[alike_key(rule.uid, mark->digest)];
+  last = std::max(last, mark->last);
+}
+
+// Flux: chats get no events that are meant for commit statuses.
+bool Dispatcher::is_for_others(const AlertRule& rule, const Occurrence& what) const {
+  if (!is_commit_status_update(what)) return false;
+  const auto provider = providers_.find(api::resolve(rule.spec.provider_ref, rule.key.namespace_));
+  return provider && doc::find_string(*provider, {"spec", "type"}) == api::provider_type::kSlack;
+}
+
+void Dispatcher::consider(const AlertRule& rule, const doc::Json& event, const Occurrence& what) {
+  if (taken_.contains(taken_key(what, rule.uid))) return;
+  JudgeInput input;
+  input.mark = mark_of(event, rule.uid);
+  input.since = rule.since;
+  input.now = services_.clock.now();
+  input.window = options_.rate_limit_interval;
+  const auto alike = last_alike_.find(alike_key(rule.uid, what.digest));
+  if (alike != last_alike_.end()) input.last_alike = alike->second;
+  const Verdict verdict = judge(what, input);
+  if (verdict == Verdict::covered) make_up_for_mark(rule, event, what);
+  if (verdict != Verdict::due) return;
+  if (!rule.wants(what, labels_) || is_for_others(rule, what)) return;
+  Delivery delivery;
+  delivery.alert = rule.key;
+  delivery.alert_uid = rule.uid;
+  delivery.occurrence = what;
+  delivery.id = delivery_id(what, rule.uid, input.mark);
+  delivery.marked_pending = input.mark && input.mark->pending;
+  enqueue(rule, std::move(delivery));
+}
+
+void Dispatcher::enqueue(const AlertRule& rule, Delivery delivery) {
+  const Occurrence& what = delivery.occurrence;
+  taken_.insert(taken_key(what, rule.uid));
+  if (last_alike_.size() > kMaxRemembered) {
+    const base::TimePoint old = services_.clock.now() - options_.rate_limit_interval - std::chrono::hours(1);
+    std::erase_if(last_alike_, [old](const auto& item) { return item.second < old; });
+  }
+  base::TimePoint& last = last_alike_[alike_key(rule.uid, what.digest)];
+  last = std::max(last, what.last);
+  outbox_of(api::resolve(rule.spec.provider_ref, rule.key.namespace_)).push(std::move(delivery));
+}
+
+Outbox& Dispatcher::outbox_of(const api::ObjectKey& provider) {
+  auto& outbox = outboxes_[provider];
+  if (!outbox) {
+    auto deliver = [this, provider](Delivery delivery) { return attempt(provider, std::move(delivery)); };
+    outbox = std::make_unique<Outbox>(services_.runtime, services_.clock, std::move(deliver));
+    tasks_.spawn(services_.runtime.context(), outbox->run());
+  }
+  return *outbox;
+}
+
+}  // namespace sluice::notification

@@ -1,0 +1,112 @@
+// From Events to messages: which Alert wants which occurrence, what of it was
+// sent before, and the sending. Runs on the loop, while this replica leads.
+//
+//   Events ─▶ consider(): AlertRule::wants, judge() ─▶ Outbox of the Provider
+//   Outbox ─▶ attempt(): look again, Courier::deliver ─▶ remember(): mark the Event
+//
+// All that is kept here can be made anew from the cluster: from the Events with
+// their marks, the Alerts with the time since when they are in force, and the
+// Providers. So a crash loses nothing; docs/decisions/0004-alerts-from-events.md.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "alert_rule.hpp"
+#include "api/provider.hpp"
+#include "controller/app.hpp"
+#include "courier.hpp"
+#include "delivery_mark.hpp"
+#include "journal.hpp"
+#include "outbox.hpp"
+#include "sources.hpp"
+
+namespace sluice::notification {
+
+struct DispatcherOptions {
+  base::Duration rate_limit_interval = std::chrono::minutes(5);
+  bool no_cross_namespace_refs = false;
+  std::string field_manager = "notification-controller";
+};
+
+class Dispatcher {
+ public:
+  // All outlive this.
+  Dispatcher(controller::Services services, controller::WatchCache& alerts, controller::WatchCache& providers,
+             Sources& sources, Courier& courier, Journal& journal, DispatcherOptions options);
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+
+  // Until it is cancelled; what is being sent then is sent and remembered first.
+  rt::Task<void> run();
+
+  // Why the last delivery to a Provider failed; nothing while all is well.
+  std::optional<std::string> trouble(const api::ObjectKey& provider) const;
+  // Called when that changes.
+  void on_trouble(std::function<void(const api::ObjectKey& provider)> listener) { on_trouble_ = std::move(listener); }
+  std::size_t waiting() const noexcept;
+
+ private:
+  enum class Fate { send, drop, wait, skip };
+  struct Plan {
+    Fate fate = Fate::drop;
+    std::string why;
+    api::Provider provider;
+    Notification notification;
+  };
+  struct Rule {
+    AlertRule rule;
+    std::int64_t generation = 0;
+  };
+
+  void subscribe();
+  void alert_changed(const doc::Json& alert);
+  void alert_gone(const doc::Json& alert);
+  void provider_changed(const doc::Json& before, const doc::Json& now);
+  void scan(const AlertRule& rule, std::string_view kind);
+  void event_changed(const doc::Json& event);
+  void object_appeared(const InvolvedObject& object);
+  std::optional<DeliveryMark> mark_of(const doc::Json& event, std::string_view alert_uid) const;
+  void take_in_mark(const AlertRule& rule, const doc::Json& event);
+  void make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
+  rt::Task<void> write_late_mark(Delivery delivery, DeliveryMark mark);
+  void consider(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
+  bool is_for_others(const AlertRule& rule, const Occurrence& what) const;
+  void enqueue(const AlertRule& rule, Delivery delivery);
+  Outbox& outbox_of(const api::ObjectKey& provider);
+
+  Plan plan(const Delivery& delivery) const;
+  Fate fate_without_rule(const Delivery& delivery) const;
+  rt::Task<Attempt> attempt(api::ObjectKey outbox, Delivery delivery);
+  rt::Task<Attempt> conclude(api::ObjectKey provider, Delivery delivery, base::Result<void> sent);
+  rt::Task<void> remember(Delivery delivery, DeliveryState state);
+  rt::Task<void> write_until_written(Delivery delivery, DeliveryMark mark);
+  rt::Task<bool> write_mark(Delivery delivery, DeliveryMark mark);
+  void note_trouble(const api::ObjectKey& provider, std::string message);
+  void report(const Delivery& delivery, const std::string& message);
+  void release(const Delivery& delivery);
+
+  controller::Services services_;
+  controller::WatchCache& alerts_;
+  controller::WatchCache& providers_;
+  Sources& sources_;
+  Courier& courier_;
+  Journal& journal_;
+  DispatcherOptions options_;
+  LabelLookup labels_;
+  std::map<api::ObjectKey, Rule> rules_;
+  std::map<api::ObjectKey, std::unique_ptr<Outbox>> outboxes_;
+  std::set<std::string> taken_;  // in an outbox: by Event, Alert, count and digest
+  // When news of a digest was last dealt with or taken, by Alert and digest.
+  std::map<std::string, base::TimePoint> last_alike_;
+  std::map<api::ObjectKey, std::string> trouble_;
+  std::function<void(const api::ObjectKey&)> on_trouble_;
+  controller::WatchCache::HandlerId alert_handler_ = 0;
+  controller::WatchCache::HandlerId provider_handler_ = 0;
+  rt::TaskGroup tasks_;
+};
+
+}  // namespace sluice::notification

@@ -1,0 +1,226 @@
+// The second half of the dispatcher: one attempt to deliver, and its memory.
+#include <utility>
+
+#include "api/kind.hpp"
+#include "api/names.hpp"
+#include "dispatcher.hpp"
+
+namespace sluice::notification {
+
+namespace {
+
+constexpr std::string_view kDispatchFailed = "NotificationDispatchFailed";  // Flux: reason of events on Alerts
+constexpr int kMarkTriesAtShutdown = 3;
+constexpr base::Duration kFirstMarkPause = std::chrono::milliseconds(100);
+constexpr base::Duration kLongestMarkPause = std::chrono::seconds(5);
+
+// What may be known to the server soon, whatever it says now.
+bool may_be_written_later(base::ErrorKind kind) {
+  return base::is_retryable(kind) || kind == base::ErrorKind::conflict || kind == base::ErrorKind::unauthorized;
+}
+
+}  // namespace
+
+// The Alert's spec is not in force: forever, or only until the edit is taken in?
+Dispatcher::Fate Dispatcher::fate_without_rule(const Delivery& delivery) const {
+  const auto object = alerts_.find(delivery.alert);
+  if (!object || api::uid_of(*object) != delivery.alert_uid) return Fate::drop;
+  const auto alert = api::parse_alert(*object);
+  if (!alert || alert->spec.suspend || alert->metadata.is_being_deleted()) return Fate::drop;
+  return alert->status.observed_generation == alert->metadata.generation ? Fate::drop : Fate::wait;
+}
+
+// Alert, Provider and Event may have changed while it waited.
+Dispatcher::Plan Dispatcher::plan(const Delivery& delivery) const {
+  Plan plan;
+  const auto known = rules_.find(delivery.alert);
+  if (known == rules_.end() || known->second.rule.uid != delivery.alert_uid) {
+    plan.fate = fate_without_rule(delivery);
+    plan.why = "the Alert is not in force";
+    return plan;
+  }
+  const AlertRule& rule = known->second.rule;
+  const Occurrence& what = delivery.occurrence;
+  if (!rule.wants(what, labels_) || is_for_others(rule, what)) {
+    plan.why = "the Alert no longer wants it";
+    return plan;
+  }
+  if (!sources_.event(what)) {
+    plan.why = "its Event has expired";
+    return plan;
+  }
+  plan.fate = Fate::wait;
+  const api::ObjectKey key = api::resolve(rule.spec.provider_ref, rule.key.namespace_);
+  const auto object = providers_.find(key);
+  plan.why = "Provider '" + key.str() + "' does not exist";
+  if (!object) return plan;
+  auto provider = api::parse_provider(*object);
+  plan.why = "Provider '" + key.str() + "' is Stalled";
+  if (!provider) return plan;
+  plan.provider = *std::move(provider);
+  if (plan.provider.spec.suspend) {
+    plan.fate = Fate::skip;
+    plan.why = "Provider '" + key.str() + "' is suspended";
+    return plan;
+  }
+  if (!api::unsupported_message(*object).empty()) return plan;
+  plan.fate = Fate::send;
+  plan.why.clear();
+  plan.notification = compose(what, rule.spec);
+  return plan;
+}
+
+rt::Task<Attempt> Dispatcher::attempt(api::ObjectKey outbox, Delivery delivery) {
+  const Plan next = plan(delivery);
+  const auto rule = rules_.find(delivery.alert);
+  if (rule != rules_.end() && api::resolve(rule->second.rule.spec.provider_ref, delivery.alert.namespace_) != outbox) {
+    // The Alert was pointed at another Provider meanwhile.
+    enqueue(rule->second.rule, std::move(delivery));
+    co_return Attempt{};
+  }
+  if (next.fate == Fate::wait) co_return Attempt{Outcome::failed, std::nullopt, false};
+  if (next.fate == Fate::drop) {
+    services_.log.info("notification dropped", {{"alert", delivery.alert.str()},
+                                                {"object", delivery.occurrence.involved.str()},
+                                                {"why", next.why}});
+    release(delivery);
+    co_return Attempt{};
+  }
+  if (next.fate == Fate::skip) {
+    rt::Task<void> remembering = remember(delivery, DeliveryState::skipped);
+    co_await std::move(remembering);
+    co_return Attempt{};
+  }
+  api::Provider provider = next.provider;
+  Notification notification = next.notification;
+  const base::SteadyPoint started = services_.clock.steady();
+  rt::Task<base::Result<void>> delivering =
+      courier_.deliver(std::move(provider), std::move(notification), delivery.id);
+  auto sent = co_await std::move(delivering);
+  const std::chrono::duration<double> took = services_.clock.steady() - started;
+  services_.metrics.observe("gotk_notification_delivery_duration_seconds", "Time that receivers took to answer.",
+                            {{"provider", outbox.name}, {"namespace", outbox.namespace_}}, took.count());
+  rt::Task<Attempt> concluding = conclude(outbox, std::move(delivery), std::move(sent));
+  const Attempt concluded = co_await std::move(concluding);
+  co_return concluded;
+}
+
+rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery delivery, base::Result<void> sent) {
+  const std::string result = sent ? "delivered" : (sent.error().kind == base::ErrorKind::invalid ? "rejected" : "failed");
+  services_.metrics.count("gotk_notification_deliveries_total", "Attempts to deliver a notification.",
+                          {{"provider", provider.name}, {"namespace", provider.namespace_}, {"result", result}});
+  if (sent) {
+    rt::Task<void> remembering = remember(delivery, DeliveryState::sent);
+    co_await std::move(remembering);
+    services_.log.info("notification delivered", {{"alert", delivery.alert.str()},
+                                                  {"provider", provider.str()},
+                                                  {"object", delivery.occurrence.involved.str()},
+                                                  {"reason", delivery.occurrence.reason},
+                                                  {"id", delivery.id}});
+    note_trouble(provider, std::string());
+    co_return Attempt{Outcome::delivered, std::nullopt, false};
+  }
+  const base::Error& error = sent.error();
+  services_.log.error("notification not delivered", error,
+                      {{"alert", delivery.alert.str()}, {"provider", provider.str()}, {"id", delivery.id}});
+  if (error.kind == base::ErrorKind::invalid) {
+    report(delivery, error.message + "; it will not be tried again");
+    rt::Task<void> remembering = remember(delivery, DeliveryState::rejected);
+    co_await std::move(remembering);
+    co_return Attempt{};
+  }
+  if (!delivery.marked_pending) report(delivery, error.message);
+  note_trouble(provider, error.message);
+  Attempt attempt{Outcome::failed, std::nullopt, false};
+  if (error.retry_after) attempt.retry_after = *error.retry_after;
+  if (!delivery.marked_pending) {
+    const auto event = sources_.event(delivery.occurrence);
+    DeliveryMark mark;
+    if (event) mark = read_mark(*event, delivery.alert_uid).value_or(DeliveryMark{});
+    mark.pending = true;
+    rt::Task<bool> writing = write_mark(delivery, std::move(mark));
+    const bool written = co_await std::move(writing);
+    attempt.marked_pending = written;
+  }
+  co_return attempt;
+}
+
+// Returns when the Event says so, or is gone, or the process has to end.
+rt::Task<void> Dispatcher::remember(Delivery delivery, DeliveryState state) {
+  DeliveryMark mark;
+  mark.state = state;
+  mark.count = delivery.occurrence.count;
+  mark.last = delivery.occurrence.last;
+  mark.digest = delivery.occurrence.digest;
+  journal_.note(delivery.occurrence.event_uid, delivery.alert_uid, mark);
+  rt::Task<void> writing = write_until_written(delivery, std::move(mark));
+  co_await std::move(writing);
+  journal_.forget(delivery.occurrence.event_uid, delivery.alert_uid);
+  release(delivery);
+}
+
+// Of a delivery of the last process, which the journal tells of.
+rt::Task<void> Dispatcher::write_late_mark(Delivery delivery, DeliveryMark mark) {
+  rt::Task<void> writing = write_until_written(delivery, std::move(mark));
+  co_await std::move(writing);
+  release(delivery);
+}
+
+rt::Task<void> Dispatcher::write_until_written(Delivery delivery, DeliveryMark mark) {
+  base::Duration pause = kFirstMarkPause;
+  int tries_at_end = 0;
+  for (;;) {
+    rt::Task<bool> writing = write_mark(delivery, mark);
+    const bool written = co_await std::move(writing);
+    if (written) break;
+    if (services_.runtime.stop_token().stop_requested() && ++tries_at_end >= kMarkTriesAtShutdown) break;
+    co_await rt::sleep_for(pause);
+    pause = std::min(pause * 2, kLongestMarkPause);
+  }
+}
+
+// True when there is nothing more to write.
+rt::Task<bool> Dispatcher::write_mark(Delivery delivery, DeliveryMark mark) {
+  doc::Json patch = doc::Json::object();
+  patch["metadata"]["annotations"][mark_key(delivery.alert_uid)] = print_mark(mark);
+  kube::PatchOptions options;
+  options.field_manager = options_.field_manager;
+  rt::Task<base::Result<doc::Json>> patching = services_.client->patch(
+      events_resource(), delivery.occurrence.event, kube::PatchType::merge, std::move(patch), std::move(options));
+  auto patched = co_await std::move(patching);
+  if (patched) {
+    sources_.observe_write(delivery.occurrence.involved.kind, *std::move(patched));
+    co_return true;
+  }
+  const base::Error& error = patched.error();
+  if (error.kind == base::ErrorKind::not_found) co_return true;  // expired, and its news with it
+  services_.log.error("cannot note a delivery on its Event", error, {{"event", delivery.occurrence.event.str()}});
+  co_return !may_be_written_later(error.kind);
+}
+
+void Dispatcher::release(const Delivery& delivery) {
+  taken_.erase(taken_key(delivery.occurrence, delivery.alert_uid));
+}
+
+void Dispatcher::note_trouble(const api::ObjectKey& provider, std::string message) {
+  const auto known = trouble_.find(provider);
+  if (message.empty() ? known == trouble_.end() : known != trouble_.end() && known->second == message) return;
+  if (message.empty()) {
+    trouble_.erase(known);
+  } else {
+    trouble_[provider] = std::move(message);
+  }
+  if (on_trouble_) on_trouble_(provider);
+}
+
+void Dispatcher::report(const Delivery& delivery, const std::string& message) {
+  const auto alert = alerts_.find(delivery.alert);
+  if (!alert) return;
+  controller::EventRecord record;
+  record.severity = controller::Severity::error;
+  record.reason = kDispatchFailed;
+  record.message = "failed to send notification for " + delivery.occurrence.involved.str() + ": " + message;
+  services_.events.emit(*alert, std::move(record));
+}
+
+}  // namespace sluice::notification

@@ -1,0 +1,72 @@
+// What waits to be sent to one Provider, and whose turn it is. Pure but for its
+// memory.
+//
+// One lane per involved object keeps the order of what is said about it. A lane
+// whose head fails steps back, so that a message that a receiver chokes on holds
+// up nothing but its own object; and after each failure the whole Provider rests
+// for a while, so that one that is down is not hammered.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "api/object_meta.hpp"
+#include "base/clock.hpp"
+#include "occurrence.hpp"
+
+namespace sluice::notification {
+
+// One occurrence on its way to one Alert's Provider.
+struct Delivery {
+  api::ObjectKey alert;
+  std::string alert_uid;
+  Occurrence occurrence;
+  std::string id;  // see delivery_id
+  bool marked_pending = false;  // its Event says that it was tried in vain
+};
+
+class Lanes {
+ public:
+  static constexpr base::Duration kFirstDelay = std::chrono::seconds(1);
+  static constexpr base::Duration kLongestDelay = std::chrono::minutes(5);  // of one lane
+  static constexpr base::Duration kLongestRest = std::chrono::seconds(60);  // of the Provider
+
+  void push(Delivery delivery);
+
+  // The lane whose head is next, or how long to wait for one; neither when empty.
+  struct Turn {
+    std::optional<std::string> lane;
+    std::optional<base::Duration> wait;
+  };
+  Turn next(base::SteadyPoint now) const;
+  Delivery& head(const std::string& lane);
+
+  // The head is dealt with. `answered`: because the receiver took it, so it is well.
+  void settle(const std::string& lane, bool answered);
+  // The head failed and stays. `wanted`: the receiver's Retry-After.
+  void fail(const std::string& lane, base::SteadyPoint now, std::optional<base::Duration> wanted);
+  // Try everything now: the Provider was edited.
+  void hurry();
+
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  struct Lane {
+    std::deque<Delivery> waiting;
+    int failures = 0;
+    base::SteadyPoint not_before{};
+    std::uint64_t arrival = 0;  // smaller goes first
+  };
+  static base::Duration grown(int failures, base::Duration limit);
+
+  std::map<std::string, Lane> lanes_;
+  std::size_t size_ = 0;
+  std::uint64_t arrivals_ = 0;
+  int failures_in_a_row_ = 0;
+  base::SteadyPoint rest_until_{};
+};
+
+}  // namespace sluice::notification

@@ -1,0 +1,78 @@
+// What a Kubernetes Event tells: that something happened to a Flux object. Pure.
+//
+// Flux's daemons write each event twice, to Kubernetes and to the event server
+// of notification-controller, with the same text and metadata (fluxcd/pkg
+// runtime/events/recorder.go). Reading the first copy is enough, and it is still
+// there after a crash.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/object_meta.hpp"
+#include "base/clock.hpp"
+#include "doc/json.hpp"
+
+namespace sluice::notification {
+
+enum class Severity { info, error };
+std::string_view to_string(Severity severity) noexcept;
+
+// core/v1 ObjectReference.
+struct InvolvedObject {
+  std::string api_version;
+  std::string kind;
+  std::string namespace_;
+  std::string name;
+  std::string uid;
+  std::string resource_version;
+  std::string field_path;
+
+  std::string group() const;
+  // "Kustomization/flux-system/apps"
+  std::string str() const;
+  bool operator==(const InvolvedObject&) const = default;
+};
+
+// One state of one Event: a count bump or another message is another occurrence.
+struct Occurrence {
+  api::ObjectKey event;
+  std::string event_uid;
+  InvolvedObject involved;
+  Severity severity = Severity::info;
+  std::string reason;
+  std::string message;
+  api::StringMap metadata;  // keys as on the wire, with their groups
+  std::string reporting_controller;
+  std::string reporting_instance;
+  std::int64_t count = 1;
+  base::TimePoint last{};  // when it happened (the last time), to the second
+  // Same news, same digest, in whichever Event it stands. Flux: the key of the
+  // rate limit (notification-controller internal/server/event_server.go).
+  std::string digest;
+};
+
+// Longest message that is sent, in bytes. Flux: 39,000 (apis/event Event.message).
+inline constexpr std::size_t kMaxMessage = 39'000;
+
+// Nothing for what is never alerted: traces, objects of kinds that no Alert can
+// name, and what does not read as an Event.
+std::optional<Occurrence> read_occurrence(const doc::Json& event);
+
+// A kind that an Alert can name.
+struct SourceKind {
+  std::string_view group;
+  std::string_view version;
+  std::string_view kind;
+  std::string_view plural;
+};
+const std::vector<SourceKind>& source_kinds();
+const SourceKind* find_source_kind(std::string_view kind);
+
+// At most `limit` bytes, never half a character; "..." where something is missing.
+std::string cut_text(std::string_view text, std::size_t limit);
+
+}  // namespace sluice::notification

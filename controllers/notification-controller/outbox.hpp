@@ -1,0 +1,53 @@
+// Sends what waits for one Provider, one message at a time. Runs on the loop;
+// owned by the dispatcher.
+//
+// One at a time on purpose: at most one delivery per Provider is in doubt when
+// the process is killed, and chats take about one message a second anyway. Each
+// Provider has an outbox of its own, so one that fails or hangs delays no other.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.hpp"
+#include "lanes.hpp"
+#include "rt/runtime.hpp"
+
+namespace sluice::notification {
+
+enum class Outcome {
+  delivered,  // the receiver took it, and it is remembered
+  dropped,    // nobody wants it any more, or the receiver never will
+  failed,     // to be tried again
+};
+struct Attempt {
+  Outcome outcome = Outcome::dropped;
+  std::optional<base::Duration> retry_after;
+  bool marked_pending = false;
+};
+
+class Outbox {
+ public:
+  using Deliver = std::function<rt::Task<Attempt>(Delivery)>;
+
+  Outbox(rt::Runtime& runtime, const base::Clock& clock, Deliver deliver);
+
+  void push(Delivery delivery);
+  void hurry();
+  std::size_t waiting() const noexcept { return lanes_.size(); }
+
+  // Until it is cancelled; a delivery that is on is finished first.
+  rt::Task<void> run();
+
+ private:
+  rt::Task<Attempt> deliver_undisturbed(Delivery delivery);
+
+  rt::Runtime& runtime_;
+  const base::Clock& clock_;
+  Deliver deliver_;
+  Lanes lanes_;
+  rt::Notify changed_;
+};
+
+}  // namespace sluice::notification

@@ -1,0 +1,149 @@
+#include "sources.hpp"
+
+#include <utility>
+
+namespace sluice::notification {
+
+namespace {
+
+// A kind that cannot be listed (no right to) must not hold up its Events.
+constexpr base::Duration kSyncLimit = std::chrono::seconds(30);
+constexpr base::Duration kAfterError = std::chrono::seconds(1);
+
+InvolvedObject identity_of(const SourceKind& kind, const doc::Json& object) {
+  InvolvedObject identity;
+  identity.api_version = std::string(kind.group) + "/" + std::string(kind.version);
+  identity.kind = kind.kind;
+  identity.namespace_ = api::namespace_of(object);
+  identity.name = api::name_of(object);
+  identity.uid = api::uid_of(object);
+  return identity;
+}
+
+}  // namespace
+
+Sources::Sources(rt::Runtime& runtime, base::Logger log, OpenCache open, FindResource find)
+    : runtime_(runtime), log_(std::move(log)), open_(std::move(open)), find_(std::move(find)) {}
+
+void Sources::want(std::string_view name) {
+  const SourceKind* kind = find_source_kind(name);
+  if (kind == nullptr || sources_.contains(name)) return;
+  Source& source = sources_[std::string(name)];
+  source.kind = kind;
+  if (running_) start(source);
+}
+
+void Sources::start(Source& source) {
+  tasks_.spawn(runtime_.context(), follow(source));
+  started_.notify_all();
+}
+
+rt::Task<void> Sources::run() {
+  running_ = true;
+  for (auto& [name, source] : sources_) start(source);
+  for (;;) {
+    // join() takes what it started along when this is cancelled.
+    if (tasks_.running() > 0) {
+      co_await tasks_.join();
+    } else {
+      co_await started_.wait();
+    }
+  }
+}
+
+// True once it is known whether there are such objects.
+rt::Task<bool> Sources::find_objects(Source& source) {
+  rt::Task<base::Result<kube::Resource>> finding =
+      find_(std::string(source.kind->group), std::string(source.kind->kind));
+  auto found = co_await std::move(finding);
+  if (!found) {
+    const bool absent = found.error().kind == base::ErrorKind::not_found;
+    if (!absent) log_.error("cannot look up a kind", found.error(), {{"kind", source.kind->kind}});
+    co_return absent;
+  }
+  controller::WatchCacheOptions options;
+  options.resource = *std::move(found);
+  options.metadata_only = true;
+  controller::WatchCache& cache = open_(std::move(options));
+  const bool synced = co_await cache.wait_synced(kSyncLimit);
+  if (!synced) log_.info("objects cannot be listed; their labels are unknown", {{"kind", source.kind->kind}});
+  source.objects = &cache;
+  co_return true;
+}
+
+rt::Task<void> Sources::follow(Source& source) {
+  controller::WatchCacheOptions options;
+  options.resource = events_resource();
+  options.field_selector = "involvedObject.kind=" + std::string(source.kind->kind);
+  source.events = &open_(std::move(options));
+  for (;;) {
+    const bool known = co_await find_objects(source);
+    if (known) break;
+    co_await rt::sleep_for(kAfterError);
+  }
+  bool synced = false;
+  while (!synced) synced = co_await source.events->wait_synced(kSyncLimit);
+  source.ready = true;
+  handlers_.ready(source.kind->kind);
+  subscribe_events(source);
+  while (source.objects == nullptr) {
+    co_await rt::sleep_for(look_again);
+    [[maybe_unused]] const bool known = co_await find_objects(source);
+  }
+  subscribe_objects(source);
+}
+
+// Not for the life of a subscription but of the process: there is one of each.
+void Sources::subscribe_events(Source& source) {
+  controller::CacheHandlers handlers;
+  const auto tell = [this, kind = source.kind](const controller::Object& now) {
+    if (doc::find_string(*now, {"involvedObject", "kind"}) == kind->kind) handlers_.event(*now);
+  };
+  handlers.added = tell;
+  handlers.updated = [tell](const controller::Object&, const controller::Object& now) { tell(now); };
+  source.events->subscribe(std::move(handlers));
+}
+
+// An Event may come to us before the object that it is about.
+void Sources::subscribe_objects(Source& source) {
+  controller::CacheHandlers handlers;
+  handlers.added = [this, kind = source.kind](const controller::Object& now) {
+    handlers_.appeared(identity_of(*kind, *now));
+  };
+  source.objects->subscribe(std::move(handlers));
+}
+
+bool Sources::is_ready(std::string_view kind) const {
+  const auto it = sources_.find(kind);
+  return it != sources_.end() && it->second.ready;
+}
+
+std::vector<controller::Object> Sources::events(std::string_view kind) const {
+  const auto it = sources_.find(kind);
+  if (it == sources_.end() || it->second.events == nullptr) return {};
+  return it->second.events->list();
+}
+
+controller::Object Sources::event(const Occurrence& what) const {
+  const auto it = sources_.find(what.involved.kind);
+  if (it == sources_.end() || it->second.events == nullptr) return nullptr;
+  auto found = it->second.events->find(what.event);
+  // Another one of that name is not the one.
+  if (found && api::uid_of(*found) != what.event_uid) return nullptr;
+  return found;
+}
+
+void Sources::observe_write(std::string_view kind, doc::Json event) {
+  const auto it = sources_.find(kind);
+  if (it != sources_.end() && it->second.events != nullptr) it->second.events->observe_write(std::move(event));
+}
+
+std::shared_ptr<const api::StringMap> Sources::labels_of(const InvolvedObject& object) const {
+  const auto it = sources_.find(object.kind);
+  if (it == sources_.end() || it->second.objects == nullptr) return nullptr;
+  const auto found = it->second.objects->find({object.namespace_, object.name});
+  if (!found) return nullptr;
+  return std::make_shared<const api::StringMap>(api::read_meta(*found).labels);
+}
+
+}  // namespace sluice::notification

@@ -1,0 +1,82 @@
+// The Events about Flux objects, and the labels of those objects, for the kinds
+// that Alerts name. Runs on the loop; outlives nothing but its own tasks.
+//
+// One watch of Events per kind, so that a busy cluster's Events about Pods never
+// reach us; and one of the kind itself, where its CRD is installed.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "alert_rule.hpp"
+#include "base/log.hpp"
+#include "controller/watch_cache.hpp"
+#include "kube/client.hpp"
+#include "occurrence.hpp"
+#include "rt/runtime.hpp"
+
+namespace sluice::notification {
+
+inline const kube::Resource& events_resource() {
+  static const kube::Resource resource{"", "v1", "Event", "events", true};
+  return resource;
+}
+
+class Sources {
+ public:
+  // The app's cache for these options, running.
+  using OpenCache = std::function<controller::WatchCache&(controller::WatchCacheOptions)>;
+  // The resource of a kind; `not_found` where its CRD is not installed.
+  using FindResource = std::function<rt::Task<base::Result<kube::Resource>>(std::string group, std::string kind)>;
+  struct Handlers {
+    std::function<void(const doc::Json& event)> event;          // new or changed, of a kind that is ready
+    std::function<void(std::string_view kind)> ready;           // all that is known of the kind can be looked at
+    std::function<void(const InvolvedObject& object)> appeared;  // an object of a kind that is ready
+  };
+
+  Sources(rt::Runtime& runtime, base::Logger log, OpenCache open, FindResource find);
+
+  void handle(Handlers handlers) { handlers_ = std::move(handlers); }
+  // From now on; at once or when run() gets to it.
+  void want(std::string_view kind);
+  // Until it is cancelled.
+  rt::Task<void> run();
+
+  bool is_ready(std::string_view kind) const;
+  std::vector<controller::Object> events(std::string_view kind) const;
+  controller::Object event(const Occurrence& what) const;
+  // Our own write to an Event.
+  void observe_write(std::string_view kind, doc::Json event);
+  std::shared_ptr<const api::StringMap> labels_of(const InvolvedObject& object) const;
+
+  // How often to look for a CRD that is not there.
+  base::Duration look_again = std::chrono::seconds(30);
+
+ private:
+  struct Source {
+    const SourceKind* kind = nullptr;
+    controller::WatchCache* events = nullptr;
+    controller::WatchCache* objects = nullptr;
+    bool ready = false;
+  };
+  void start(Source& source);
+  rt::Task<void> follow(Source& source);
+  rt::Task<bool> find_objects(Source& source);
+  void subscribe_events(Source& source);
+  void subscribe_objects(Source& source);
+
+  rt::Runtime& runtime_;
+  base::Logger log_;
+  OpenCache open_;
+  FindResource find_;
+  Handlers handlers_;
+  std::map<std::string, Source, std::less<>> sources_;
+  bool running_ = false;
+  rt::TaskGroup tasks_;
+  rt::Notify started_;
+};
+
+}  // namespace sluice::notification

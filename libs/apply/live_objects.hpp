@@ -1,0 +1,142 @@
+// What the cluster holds of the objects that we have applied: one watch for
+// each kind, over all owners, with a short record for each object instead of
+// the object. Runs on the loop.
+//
+//   live->watch(deployments);                         // cheap; once for all who need it
+//   const LiveObject* web = live->find(deployments, {"apps", "web"});
+//
+// Only objects with the label `<group>/name` are seen. The records answer three
+// questions without a request: is an object still as we left it (drift), is it
+// healthy (readiness), is it there at all (pruning, recreation). While a watch is
+// down is_current() is false, and whoever asks must ask the server instead.
+// Facts: "Kubernetes API Concepts", sections "Efficient detection of changes" and
+// "Watch bookmarks"; KEP-5504, resource versions are comparable as integers.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "api/inventory.hpp"
+#include "api/object_meta.hpp"
+#include "apply/ownership.hpp"
+#include "apply/readiness.hpp"
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "doc/json.hpp"
+#include "kube/client.hpp"
+#include "rt/runtime.hpp"
+
+namespace sluice::apply {
+
+struct LiveObject {
+  std::string resource_version;
+  std::string uid;
+  api::ObjectKey owner;    // from the owner labels
+  std::uint64_t owned = 0;  // owned_hash() of it
+  Health health = Health::in_progress;
+  std::string message;        // of its readiness, unless it is current
+  bool switched_off = false;  // annotated `reconcile: disabled` or `ssa: Ignore` in the cluster
+  bool to_take_over = false;  // needs_takeover()
+  // What we left there: hash of the manifest, and owned_hash() of the server's
+  // answer. 0 when this process has not applied it.
+  std::uint64_t desired = 0;
+  std::uint64_t left = 0;
+  int writes = 0;     // requests of ours that are on
+  bool gone = false;  // deleted while such a request is on; resource_version is that of the deletion
+
+  // As we left it, for all that we know.
+  bool stands() const noexcept { return left != 0 && owned == left && !to_take_over; }
+};
+
+struct LiveOptions {
+  std::string owner_group;    // label prefix, "kustomize.toolkit.fluxcd.io"
+  std::string field_manager;  // "kustomize-controller"
+  std::vector<ForeignManager> foreign;
+  std::chrono::nanoseconds min_backoff = std::chrono::milliseconds(200);
+  std::chrono::nanoseconds max_backoff = std::chrono::seconds(30);
+  // A watch on which neither event nor bookmark came for this long is opened anew.
+  std::chrono::nanoseconds silence_limit = std::chrono::minutes(3);
+};
+
+class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
+ public:
+  static std::shared_ptr<LiveObjects> create(rt::Runtime& runtime, std::shared_ptr<kube::Client> client,
+                                             base::Logger log, LiveOptions options);
+  ~LiveObjects();
+  LiveObjects(const LiveObjects&) = delete;
+  LiveObjects& operator=(const LiveObjects&) = delete;
+
+  // Told when an object that we left stands no more as we left it, or is gone:
+  // somebody else did that. Never for our own writes.
+  std::function<void(const api::ObjectKey& owner, const api::ObjectId& id)> on_drift;
+
+  // Starts the watch of a resource, unless it is on. It stays on for good.
+  void watch(const kube::Resource& resource);
+  // The records are all there is, but for changes that are on their way here.
+  bool is_current(const kube::Resource& resource) const;
+  // Waits until it is; false if it has not come within `limit`, or the last try failed.
+  rt::Task<bool> wait_current(kube::Resource resource, std::chrono::nanoseconds limit);
+
+  // Null where nothing is known; valid until the loop turns.
+  const LiveObject* find(const kube::Resource& resource, const api::ObjectKey& key) const;
+  const LiveOptions& options() const noexcept { return options_; }
+  std::size_t size() const noexcept;
+
+  // Takes in the server's answer to a request, unless something newer is known.
+  void observe(const kube::Resource& resource, const doc::Json& object);
+  // `object` is the server's answer to a write of the manifest with hash `desired`.
+  void note_left(const kube::Resource& resource, const doc::Json& object, std::uint64_t desired);
+  // We are about to delete it, or it is nobody's business any more: no drift.
+  void disown(const kube::Resource& resource, const api::ObjectKey& key);
+
+  // While one lives, what happens to the object is taken for our own doing; it
+  // is judged when the last one goes.
+  class Write {
+   public:
+    Write(std::shared_ptr<LiveObjects> live, kube::Resource resource, api::ObjectKey key);
+    ~Write();
+    Write(const Write&) = delete;
+    Write& operator=(const Write&) = delete;
+
+   private:
+    std::shared_ptr<LiveObjects> live_;
+    kube::Resource resource_;
+    api::ObjectKey key_;
+  };
+
+  // Notified at every change of an object of this owner, and when a watch comes
+  // or goes. Holders keep the owner's entry alive.
+  std::shared_ptr<rt::Notify> changes_of(const api::ObjectKey& owner);
+
+ private:
+  struct Kind;
+  LiveObjects(rt::Runtime& runtime, std::shared_ptr<kube::Client> client, base::Logger log, LiveOptions options);
+
+  static rt::Task<void> follow(std::weak_ptr<LiveObjects> weak, std::shared_ptr<Kind> kind);
+  static rt::Task<base::Result<void>> list_all(std::weak_ptr<LiveObjects> weak, std::shared_ptr<Kind> kind);
+  static rt::Task<base::Result<void>> watch_once(std::weak_ptr<LiveObjects> weak, std::shared_ptr<Kind> kind);
+  Kind* kind_of(const kube::Resource& resource) const;
+  LiveObject* record(const kube::Resource& resource, const api::ObjectKey& key) const;
+  LiveObject describe(const doc::Json& object) const;
+  void store(Kind& kind, const doc::Json& object);
+  void drop(Kind& kind, const api::ObjectKey& key, std::string_view version);
+  void replace_all(Kind& kind, const kube::ObjectList& all);
+  void judge(const Kind& kind, const api::ObjectKey& key, LiveObject& object);
+  void tell(const api::ObjectKey& owner);
+  void tell_all();
+
+  rt::Runtime& runtime_;
+  std::shared_ptr<kube::Client> client_;
+  base::Logger log_;
+  LiveOptions options_;
+  std::map<std::string, std::shared_ptr<Kind>, std::less<>> kinds_;  // by group/version/plural
+  std::unordered_map<api::ObjectKey, std::weak_ptr<rt::Notify>> waiting_;
+};
+
+}  // namespace sluice::apply

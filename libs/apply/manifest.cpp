@@ -1,0 +1,131 @@
+#include "apply/manifest.hpp"
+
+#include <utility>
+
+#include "api/names.hpp"
+#include "apply/ownership.hpp"
+#include "base/digest.hpp"
+
+namespace sluice::apply {
+
+using doc::Json;
+
+namespace {
+
+constexpr const char* kServerFields[] = {"managedFields",     "resourceVersion", "uid",
+                                         "creationTimestamp", "generation",      "selfLink"};
+
+void strip(Json& object, bool is_definition) {
+  // kstatus reads the status of a CRD's manifest; upstream leaves it, too.
+  if (!is_definition) object.erase("status");
+  Json& metadata = object["metadata"];
+  for (const char* field : kServerFields) metadata.erase(field);
+  const auto annotations = metadata.find("annotations");
+  if (annotations != metadata.end() && annotations->is_object()) {
+    annotations->erase(std::string(api::annotation::kLegacyKustomizeChecksum));
+    annotations->erase(std::string(api::annotation::kLegacySyncChecksum));
+    annotations->erase("kubectl.kubernetes.io/last-applied-configuration");
+    if (annotations->empty()) metadata.erase(annotations);
+  }
+  const auto labels = metadata.find("labels");
+  if (labels != metadata.end() && labels->is_object()) labels->erase(std::string(api::annotation::kLegacySyncGcMark));
+}
+
+void default_protocols(Json* ports) {
+  if (ports == nullptr || !ports->is_array()) return;
+  for (Json& port : *ports) {
+    if (port.is_object() && !port.contains("protocol")) port["protocol"] = "TCP";
+  }
+}
+
+Json* at(Json& value, std::initializer_list<const char*> path) {
+  Json* here = &value;
+  for (const char* key : path) {
+    if (!here->is_object()) return nullptr;
+    const auto found = here->find(key);
+    if (found == here->end()) return nullptr;
+    here = &*found;
+  }
+  return here;
+}
+
+// The server fills in the protocol, which is part of a port's key in lists, so
+// without it server-side apply takes one port for two.
+// Facts: kubernetes/kubernetes#98576, structured-merge-diff#130.
+void normalize_pod(Json* spec) {
+  if (spec == nullptr) return;
+  Json* containers = at(*spec, {"containers"});
+  if (containers == nullptr || !containers->is_array()) return;
+  for (Json& container : *containers) default_protocols(at(container, {"ports"}));
+}
+
+void normalize_secret(Json& object) {
+  Json* plain = at(object, {"stringData"});
+  if (plain == nullptr || !plain->is_object()) return;
+  const Json strings = std::move(*plain);
+  object.erase("stringData");
+  Json& data = object["data"];
+  if (!data.is_object()) data = Json::object();
+  for (const auto& [key, value] : strings.items()) {
+    if (value.is_string()) data[key] = base::base64_encode(value.get_ref<const std::string&>());
+  }
+}
+
+void normalize(Json& object, const api::ObjectId& id) {
+  if (id.group.empty() && id.kind == "Service") return default_protocols(at(object, {"spec", "ports"}));
+  if (id.group.empty() && id.kind == "Secret") return normalize_secret(object);
+  if (id.group.empty() && id.kind == "Pod") return normalize_pod(at(object, {"spec"}));
+  if (id.group == "apps" || (id.group == "batch" && id.kind == "Job")) {
+    return normalize_pod(at(object, {"spec", "template", "spec"}));
+  }
+  if (id.group == "batch" && id.kind == "CronJob") {
+    return normalize_pod(at(object, {"spec", "jobTemplate", "spec", "template", "spec"}));
+  }
+}
+
+// Flux: switches may be labels or annotations.
+bool has_switch(const Json& object, std::string_view key, std::string_view value) {
+  return api::annotation_of(object, key) == value || api::label_of(object, key) == value;
+}
+
+}  // namespace
+
+base::Result<Manifest> make_manifest(Json object, const Owner& owner, std::string origin) {
+  if (!object.is_object()) return base::unexpected(base::ErrorKind::invalid, origin + ": not an object");
+  SLUICE_TRY(api::ObjectId id, api::ObjectId::of(object));
+  SLUICE_TRY(const api::GroupVersionKind gvk, api::gvk_of(object));
+  if (!object["metadata"].is_object()) object["metadata"] = Json::object();
+  strip(object, id.kind == "CustomResourceDefinition");
+  normalize(object, id);
+  Json& labels = object["metadata"]["labels"];
+  if (!labels.is_object()) labels = Json::object();
+  labels[owner.group + "/name"] = owner.name;
+  labels[owner.group + "/namespace"] = owner.namespace_;
+
+  Manifest made;
+  made.skip = has_switch(object, api::annotation::kSsa, api::annotation_value::kSsaIgnore) ||
+              has_switch(object, api::annotation::kReconcile, api::annotation_value::kDisabled);
+  made.if_not_present = has_switch(object, api::annotation::kSsa, api::annotation_value::kSsaIfNotPresent);
+  made.merge = has_switch(object, api::annotation::kSsa, api::annotation_value::kSsaMerge);
+  made.force = has_switch(object, api::annotation::kForce, api::annotation_value::kEnabled);
+  made.may_vanish = id.group == "batch" && id.kind == "Job" &&
+                    doc::find(object, {"spec", "ttlSecondsAfterFinished"}) != nullptr;
+  made.id = std::move(id);
+  made.version = gvk.version;
+  made.hash = hash_of(object);
+  made.text = doc::print_json(object);
+  made.origin = std::move(origin);
+  return made;
+}
+
+base::Result<std::vector<Manifest>> make_manifests(std::vector<Json> objects, const Owner& owner) {
+  std::vector<Manifest> made;
+  made.reserve(objects.size());
+  for (Json& object : objects) {
+    SLUICE_TRY(Manifest one, make_manifest(std::move(object), owner));
+    made.push_back(std::move(one));
+  }
+  return made;
+}
+
+}  // namespace sluice::apply

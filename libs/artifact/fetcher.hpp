@@ -1,0 +1,68 @@
+// Brings the artifact that a source names in status.artifact to this machine.
+// Runs on the loop; hashing and unpacking on the pool.
+//
+//   auto tree = co_await fetcher->fetch(artifact);
+//   if (!tree) ...                        // `untrusted`: not the bytes that the source promised
+//   (*tree)->files()                      // a base::FileView, for as long as the handle lives
+//
+// The archive is streamed with its digest computed on the way, and not looked
+// into before the digest is proven. It is unpacked once for each digest
+// (tree_cache.hpp), however many ask for it at the same time.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "api/artifact.hpp"
+#include "archive/limits.hpp"
+#include "artifact/tree_cache.hpp"
+#include "base/result.hpp"
+#include "http/client.hpp"
+#include "rt/runtime.hpp"
+
+namespace sluice::artifact {
+
+struct FetcherOptions {
+  TreeCacheOptions cache;
+  std::uint64_t max_archive_bytes = 1ULL << 30U;  // of the compressed archive
+  archive::Limits limits;                         // of what is in it
+  int retries = 2;                                // of a server that cannot be reached, or answers 5xx
+  std::chrono::milliseconds retry_delay{250};     // doubles
+  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(30);  // between two pieces
+  // "host:port" in place of the URL's; Flux: $SOURCE_CONTROLLER_LOCALHOST.
+  std::string host_override;
+};
+
+class Fetcher {
+ public:
+  static base::Result<std::shared_ptr<Fetcher>> create(rt::Runtime& runtime, FetcherOptions options);
+
+  // `not_found` (HTTP 404: the source has replaced it), `untrusted` (no digest,
+  // or another one), `unavailable`, `too_large`, `invalid` (not a tar.gz, or one
+  // that reaches out of its folder), `unsupported` (digest algorithm), `io`.
+  rt::Task<base::Result<std::shared_ptr<const Tree>>> fetch(api::Artifact artifact);
+
+  const TreeCache& cache() const noexcept { return *cache_; }
+  std::uint64_t downloads() const noexcept { return downloads_; }
+
+ private:
+  struct Flight;
+  Fetcher(rt::Runtime& runtime, FetcherOptions options, std::shared_ptr<TreeCache> cache)
+      : runtime_(runtime), options_(std::move(options)), cache_(std::move(cache)) {}
+
+  rt::Task<base::Result<std::shared_ptr<const Tree>>> fetch_alone(api::Artifact artifact);
+  rt::Task<base::Result<std::uint64_t>> download_and_unpack(api::Artifact artifact);
+  base::Result<std::shared_ptr<http::Client>> client_for(const http::Url& url);
+
+  rt::Runtime& runtime_;
+  FetcherOptions options_;
+  std::shared_ptr<TreeCache> cache_;
+  std::map<std::string, std::shared_ptr<Flight>> flights_;         // by digest
+  std::map<std::string, std::shared_ptr<http::Client>> clients_;  // by origin
+  std::uint64_t downloads_ = 0;
+};
+
+}  // namespace sluice::artifact

@@ -1,0 +1,74 @@
+// Unpacked artifacts, one folder for each digest, shared by all who read them.
+//
+//   <root>/sluice-artifacts-XXXXXX/     one for each process, held by a lock on .lock
+//       sha256-<hex>/                   the files of one artifact
+//
+// A tree lives on disk for as long as somebody holds it, and for a while after:
+// of those that nobody holds the newest stay, within bounds. Nothing outlives the
+// process: folders whose process is gone, however it ended, are removed by the
+// next one. Not thread-safe but for the removal of folders; meant for the loop.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/file_view.hpp"
+#include "base/result.hpp"
+#include "rt/runtime.hpp"
+
+namespace sluice::artifact {
+
+// The files of an artifact. Any thread may read them.
+class Tree {
+ public:
+  Tree(std::string digest, std::unique_ptr<base::FileView> files, std::uint64_t bytes)
+      : digest_(std::move(digest)), files_(std::move(files)), bytes_(bytes) {}
+  const std::string& digest() const noexcept { return digest_; }
+  const base::FileView& files() const noexcept { return *files_; }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+
+ private:
+  std::string digest_;
+  std::unique_ptr<base::FileView> files_;
+  std::uint64_t bytes_ = 0;
+};
+
+struct TreeCacheOptions {
+  std::string root;  // an existing folder; may be shared by processes
+  std::uint64_t max_unused_bytes = 256ULL << 20U;
+  std::size_t max_unused_trees = 16;
+};
+
+class TreeCache {
+ public:
+  // Makes this process's folder, and removes those of dead ones. Blocking. `io`.
+  static base::Result<std::shared_ptr<TreeCache>> open(rt::Runtime& runtime, TreeCacheOptions options);
+  ~TreeCache();  // removes the folder
+  TreeCache(const TreeCache&) = delete;
+  TreeCache& operator=(const TreeCache&) = delete;
+
+  const std::string& folder() const noexcept { return folder_; }
+  // Where the tree of a digest has its place; it is there only once add() has been called.
+  std::string path_of(std::string_view digest) const;
+
+  // Null where there is none. Counts as use.
+  std::shared_ptr<const Tree> find(std::string_view digest);
+  // Takes over the folder path_of(digest), which holds `bytes` bytes of files.
+  base::Result<std::shared_ptr<const Tree>> add(const std::string& digest, std::uint64_t bytes);
+  std::size_t size() const noexcept { return trees_.size(); }
+
+ private:
+  TreeCache(rt::Runtime& runtime, TreeCacheOptions options) : runtime_(runtime), options_(std::move(options)) {}
+  void trim();
+
+  rt::Runtime& runtime_;
+  TreeCacheOptions options_;
+  std::string folder_;
+  int lock_ = -1;
+  std::list<std::shared_ptr<const Tree>> trees_;  // used last first
+};
+
+}  // namespace sluice::artifact

@@ -1,0 +1,375 @@
+// The whole reconciler against an API server in memory and an artifact server.
+#include "kustomize-controller/kustomization_reconciler.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "api/names.hpp"
+#include "base/digest.hpp"
+#include "http/server.hpp"
+#include "libs/archive/raw_tar.hpp"
+#include "libs/archive/temporary_folder.hpp"
+#include "libs/controller/harness.hpp"
+#include "support/run_task.hpp"
+
+using namespace sluice;
+using base::ErrorKind;
+using kustomize_controller::KustomizationReconciler;
+
+namespace {
+
+const kube::Resource kKustomizations{"kustomize.toolkit.fluxcd.io", "v1", "Kustomization", "kustomizations", true};
+const kube::Resource kRepositories{"source.toolkit.fluxcd.io", "v1", "GitRepository", "gitrepositories", true};
+const kube::Resource kMaps{"", "v1", "ConfigMap", "configmaps", true};
+const kube::Resource kDeployments{"apps", "v1", "Deployment", "deployments", true};
+
+std::string config_map(const std::string& name, const std::string& value) {
+  return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n  namespace: apps\ndata:\n  k: \"" + value +
+         "\"\n";
+}
+
+struct Fixture : test::Harness {
+  test::TemporaryFolder folder;
+  std::map<std::string, std::string> archives;  // by path
+  std::unique_ptr<http::Server> server;
+  std::shared_ptr<artifact::Fetcher> fetcher;
+  std::shared_ptr<apply::LiveObjects> live;
+  std::unique_ptr<controller::WatchCache> cache;
+  std::unique_ptr<controller::Controller> controller;
+  std::unique_ptr<rt::TaskGroup> tasks = std::make_unique<rt::TaskGroup>();
+
+  static rt::Task<http::Reply> answer(Fixture* self, http::Request request) {
+    const auto found = self->archives.find(request.target);
+    http::Reply reply;
+    reply.status = found == self->archives.end() ? 404 : 200;
+    reply.body = found == self->archives.end() ? std::string() : found->second;
+    co_return reply;
+  }
+
+  explicit Fixture(controller::Options common = {}) {
+    kube->serve({kKustomizations, kRepositories, kMaps, kDeployments});
+    auto started = http::Server::start(*runtime, "127.0.0.1:0",
+                                       [this](http::Request request) { return answer(this, std::move(request)); });
+    REQUIRE(started);
+    server = *std::move(started);
+    artifact::FetcherOptions fetching;
+    fetching.cache.root = folder.path().string();
+    fetching.retry_delay = std::chrono::milliseconds(1);
+    auto made = artifact::Fetcher::create(*runtime, std::move(fetching));
+    REQUIRE(made);
+    fetcher = *std::move(made);
+    auto mapper = std::make_shared<kube::RestMapper>(kube);
+    apply::LiveOptions options;
+    options.owner_group = api::group::kKustomize;
+    options.field_manager = "kustomize-controller";
+    options.foreign = apply::foreign_managers(options.field_manager, {});
+    options.min_backoff = std::chrono::milliseconds(1);
+    live = apply::LiveObjects::create(*runtime, kube, base::Logger::discard(), std::move(options));
+    auto sources = std::make_shared<kustomize_controller::Sources>(kustomize_controller::SourceServices{
+        *runtime, kube, mapper, base::system_clock(), base::Logger::discard(), ""});
+    auto reconciler = std::make_shared<KustomizationReconciler>(
+        kustomize_controller::ReconcilerServices{*runtime, base::system_clock(), metrics, mapper, fetcher, live, sources},
+        std::move(common), kustomize_controller::KustomizeOptions{}, std::set<api::GroupKind>{});
+    controller::WatchCacheOptions cached;
+    cached.resource = kKustomizations;
+    cache = std::make_unique<controller::WatchCache>(kube, base::system_clock(), base::Logger::discard(), cached);
+    controller::ControllerOptions running;
+    running.concurrency = 1;  // what only waits must not hold it
+    running.retry.min = std::chrono::milliseconds(5);
+    controller = std::make_unique<controller::Controller>(
+        controller::Services{*runtime, kube, base::system_clock(), base::Logger::discard(), events, metrics},
+        reconciler, *cache, running);
+    reconciler->attach(*controller);
+    sources->start();
+  }
+  ~Fixture() {
+    tasks->cancel();
+    test::run(*runtime, join(tasks.get()));
+    runtime.reset();
+  }
+  static rt::Task<bool> join(rt::TaskGroup* group) {
+    co_await group->join();
+    co_return true;
+  }
+  static rt::Task<void> run_all(Fixture* self) {
+    const bool synced = co_await self->cache->wait_synced(std::chrono::seconds(5));
+    static_cast<void>(synced);
+    co_await self->controller->run();
+  }
+  void start() {
+    tasks->spawn(runtime->context(), cache->run());
+    tasks->spawn(runtime->context(), run_all(this));
+  }
+
+  // A new artifact of the repository.
+  void publish(const std::map<std::string, std::string>& files, const std::string& revision) {
+    std::string tar;
+    for (const auto& [path, text] : files) {
+      test::RawEntry entry;
+      entry.name = path;
+      entry.body = text;
+      tar += test::raw_entry(entry);
+    }
+    const std::string bytes = test::gzip(tar + test::end_marker());
+    const std::string path = "/" + base::sha256_hex(bytes) + ".tar.gz";
+    archives[path] = bytes;
+    doc::Json source = {{"metadata", {{"name", "repo"}, {"namespace", "flux-system"}}}, {"spec", {{"url", "x"}}}};
+    source["status"]["artifact"] = {{"url", "http://127.0.0.1:" + std::to_string(server->port()) + path},
+                                    {"digest", base::sha256_digest(bytes)},
+                                    {"path", path},
+                                    {"revision", revision},
+                                    {"lastUpdateTime", "2026-01-01T00:00:00Z"}};
+    kube->put(kRepositories, source);
+  }
+  void kustomize(const std::string& name, doc::Json spec = doc::Json::object()) {
+    doc::Json object = {{"metadata", {{"name", name}, {"namespace", "flux-system"}}}};
+    object["spec"] = {{"interval", "10m"}, {"retryInterval", "20ms"}, {"prune", true}, {"path", "./" + name}};
+    object["spec"]["sourceRef"] = {{"kind", "GitRepository"}, {"name", "repo"}};
+    object["spec"].update(spec);
+    kube->put(kKustomizations, object);
+  }
+  doc::Json get(const std::string& name) const { return kube->object(kKustomizations, {"flux-system", name}); }
+  doc::Json map(const std::string& name) const { return kube->object(kMaps, {"apps", name}); }
+  std::string value(const std::string& name) const {
+    const doc::Json object = map(name);
+    return object.is_null() ? "" : object["data"]["k"].get<std::string>();
+  }
+  bool is_ready(const std::string& name, const std::string& revision) const {
+    const doc::Json object = get(name);
+    if (object.is_null()) return false;
+    return api::conditions_of(object).is_true("Ready") &&
+           doc::find_string(object, {"status", "lastAppliedRevision"}) == revision;
+  }
+  std::string reason(const std::string& name) const { return std::string(api::conditions_of(get(name)).reason("Ready")); }
+  std::string message(const std::string& name) const { return std::string(api::conditions_of(get(name)).message("Ready")); }
+  void until(const std::function<bool()>& is_so) { test::until(*runtime, is_so, std::chrono::seconds(20)); }
+  std::vector<std::string> inventory(const std::string& name) const {
+    std::vector<std::string> ids;
+    const doc::Json object = get(name);
+    const auto* entries = doc::find(object, {"status", "inventory", "entries"});
+    if (entries == nullptr) return ids;
+    for (const auto& entry : *entries) ids.push_back(entry["id"].get<std::string>());
+    return ids;
+  }
+  bool has_event(const std::string& reason, const std::string& text) const {
+    for (const auto& record : events.records) {
+      if (record.reason == reason && record.message.find(text) != std::string::npos) return true;
+    }
+    return false;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an artifact's folder is applied, a new one rolls out, what left it is pruned") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"shop/b.yaml", config_map("b", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  CHECK(fixture.value("a") == "1");
+  CHECK(fixture.inventory("shop") == std::vector<std::string>{"apps_a__ConfigMap", "apps_b__ConfigMap"});
+  CHECK(fixture.get("shop")["status"]["lastAttemptedRevision"] == "main@sha1:1");
+  CHECK(fixture.get("shop")["status"]["history"][0]["lastReconciledStatus"] == "ReconciliationSucceeded");
+  CHECK(api::label_of(fixture.map("a"), api::label::kKustomizeName) == "shop");
+  CHECK(fixture.has_event("Progressing", "ConfigMap/apps/a created"));
+  CHECK(fixture.has_event("ReconciliationSucceeded", "Reconciliation finished"));
+
+  fixture.publish({{"shop/a.yaml", config_map("a", "2")}}, "main@sha1:2");
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
+  CHECK(fixture.value("a") == "2");
+  CHECK(fixture.map("b").is_null());
+  CHECK(fixture.inventory("shop") == std::vector<std::string>{"apps_a__ConfigMap"});
+  CHECK(fixture.has_event("Progressing", "ConfigMap/apps/b deleted"));
+}
+
+TEST_CASE("the inventory names an object before it is written") {
+  Fixture fixture;
+  bool known_before = false;
+  fixture.kube->before = [&](const test::FakeKube::Request& request) {
+    if (request.verb != "apply" || !fixture.map("a").is_null()) return;
+    const auto ids = fixture.inventory("shop");
+    known_before = std::find(ids.begin(), ids.end(), "apps_a__ConfigMap") != ids.end();
+  };
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  CHECK(known_before);
+}
+
+TEST_CASE("a commit that touches another folder renders nothing and writes nothing to the objects") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  const std::size_t applies = fixture.kube->count("apply");
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"other/x.yaml", "x"}}, "main@sha1:2");
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
+  CHECK(fixture.kube->count("apply") == applies);
+  const std::string text = fixture.metrics.text();
+  CHECK(text.find("sluice_kustomize_builds_total{result=\"done\"} 1") != std::string::npos);
+  CHECK(text.find("sluice_kustomize_builds_total{result=\"skipped\"} 1") != std::string::npos);
+}
+
+TEST_CASE("what somebody edits or deletes is put back") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"shop/b.yaml", config_map("b", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  doc::Json edited = fixture.map("a");
+  edited["data"]["k"] = "by hand";
+  fixture.kube->put(kMaps, edited);
+  fixture.until([&] { return fixture.value("a") == "1"; });
+  fixture.kube->erase(kMaps, {"apps", "b"});
+  fixture.until([&] { return fixture.value("b") == "1"; });
+  CHECK(fixture.metrics.text().find("sluice_kustomize_drift_total{kind=\"ConfigMap\"}") != std::string::npos);
+}
+
+TEST_CASE("a build that fails changes nothing, says where, and mends itself") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  fixture.publish({{"shop/b.yaml", "a: [1\nb: 2\n"}}, "main@sha1:2");
+  fixture.until([&] { return fixture.reason("shop") == "BuildFailed"; });
+  CHECK(fixture.message("shop").find("b.yaml") != std::string::npos);
+  CHECK(fixture.value("a") == "1");
+  CHECK(fixture.get("shop")["status"]["lastAppliedRevision"] == "main@sha1:1");
+  CHECK(fixture.get("shop")["status"]["lastAttemptedRevision"] == "main@sha1:2");
+  CHECK(fixture.inventory("shop").size() == 1);
+  fixture.publish({{"shop/a.yaml", config_map("a", "3")}}, "main@sha1:3");
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:3"); });
+  CHECK(fixture.value("a") == "3");
+}
+
+TEST_CASE("missing things are told by their reason: source, artifact, path, kind") {
+  Fixture fixture;
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.reason("shop") == "ArtifactFailed"; });
+  CHECK(fixture.message("shop").find("Source 'GitRepository/repo' not found") != std::string::npos);
+  doc::Json bare = {{"metadata", {{"name", "repo"}, {"namespace", "flux-system"}}}, {"spec", {{"url", "x"}}}};
+  fixture.kube->put(kRepositories, bare);
+  fixture.until([&] { return fixture.message("shop").find("Source artifact not found") == 0; });
+  fixture.publish({{"other/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.until([&] { return fixture.message("shop").find("kustomization path not found") == 0; });
+  CHECK(fixture.reason("shop") == "ArtifactFailed");
+  fixture.publish({{"shop/w.yaml", "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: w\n  namespace: apps\n"}},
+                  "main@sha1:2");
+  fixture.until([&] { return fixture.reason("shop") == "ReconciliationFailed"; });
+  CHECK(fixture.message("shop").find("Widget/apps/w dry-run failed (NoKindMatch), from shop/w.yaml:1") == 0);
+  fixture.archives.clear();
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:3");
+  fixture.archives.clear();
+  fixture.publish({{"shop/a.yaml", config_map("a", "2")}}, "main@sha1:4");
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:4"); });
+}
+
+TEST_CASE("an object that the server refuses stops its stage, and nothing is pruned") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"shop/b.yaml", config_map("b", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  fixture.kube->fail_next("apply", test::make_error(ErrorKind::forbidden, "the webhook says no"), 1);
+  fixture.publish({{"shop/a.yaml", config_map("a", "2")}}, "main@sha1:2");
+  fixture.until([&] { return fixture.has_event("ReconciliationFailed", "the webhook says no"); });
+  CHECK(fixture.value("b") == "1");
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
+  CHECK(fixture.map("b").is_null());
+}
+
+TEST_CASE("an object that could not be deleted stays in the inventory until it is") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"shop/b.yaml", config_map("b", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  fixture.kube->fail_next("delete", test::make_error(ErrorKind::forbidden, "not you"), 1);
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:2");
+  fixture.until([&] { return fixture.has_event("PruneFailed", "not you"); });
+  CHECK(fixture.inventory("shop").size() == 2);
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
+  CHECK(fixture.map("b").is_null());
+  CHECK(fixture.inventory("shop").size() == 1);
+}
+
+TEST_CASE("a dependency is waited for, and wakes who waits for it") {
+  Fixture fixture;
+  fixture.publish({{"db/a.yaml", config_map("db", "1")}, {"web/a.yaml", config_map("web", "1")}}, "main@sha1:1");
+  fixture.kustomize("web", {{"dependsOn", doc::Json::array({{{"name", "db"}}})}});
+  fixture.start();
+  fixture.until([&] { return fixture.reason("web") == "DependencyNotReady"; });
+  CHECK(fixture.map("web").is_null());
+  fixture.kustomize("db");
+  fixture.until([&] { return fixture.is_ready("db", "main@sha1:1"); });
+  fixture.controller->enqueue({"flux-system", "web"});  // created, not changed: nobody tells
+  fixture.until([&] { return fixture.is_ready("web", "main@sha1:1"); });
+  fixture.publish({{"db/a.yaml", config_map("db", "2")}, {"web/a.yaml", config_map("web", "2")}}, "main@sha1:2");
+  fixture.until([&] { return fixture.is_ready("web", "main@sha1:2"); });
+  CHECK(fixture.is_ready("db", "main@sha1:2"));
+}
+
+TEST_CASE("health is waited for without a worker, ends by an event, and a newer artifact cancels the wait") {
+  Fixture fixture;
+  const auto deployment = [](const char* image) {
+    return std::string("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\n  namespace: apps\nspec:\n  replicas: 1\n"
+                       "  template:\n    spec:\n      containers:\n      - name: c\n        image: ") + image + "\n";
+  };
+  fixture.publish({{"shop/d.yaml", deployment("a:1")}, {"other/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop", {{"wait", true}, {"timeout", "5m"}});
+  fixture.start();
+  const api::ObjectKey key{"apps", "d"};
+  fixture.until([&] { return !fixture.kube->object(kDeployments, key).is_null(); });
+  fixture.kustomize("other");
+  fixture.until([&] { return fixture.is_ready("other", "main@sha1:1"); });
+  CHECK_FALSE(fixture.is_ready("shop", "main@sha1:1"));
+
+  fixture.publish({{"shop/d.yaml", deployment("a:2")}, {"other/a.yaml", config_map("a", "1")}}, "main@sha1:2");
+  fixture.until([&] {
+    const auto live = fixture.kube->object(kDeployments, key);
+    return live["spec"]["template"]["spec"]["containers"][0]["image"] == "a:2";
+  });
+  CHECK(fixture.has_event("HealthCheckCanceled", "canceled"));
+  doc::Json live = fixture.kube->object(kDeployments, key);
+  live["status"] = {{"observedGeneration", live["metadata"]["generation"]}, {"replicas", 1}, {"updatedReplicas", 1},
+                    {"availableReplicas", 1}, {"readyReplicas", 1}};
+  live["status"]["conditions"] = doc::Json::array({{{"type", "Available"}, {"status", "True"}}});
+  fixture.kube->put(kDeployments, live);
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
+  CHECK(api::conditions_of(fixture.get("shop")).is_true("Healthy"));
+}
+
+TEST_CASE("deleting a Kustomization deletes its objects as its policy says") {
+  Fixture fixture;
+  fixture.publish({{"gone/a.yaml", config_map("gone", "1")}, {"left/a.yaml", config_map("left", "1")},
+                   {"kept/a.yaml", config_map("kept", "1")}},
+                  "main@sha1:1");
+  fixture.kustomize("gone", {{"deletionPolicy", "WaitForTermination"}, {"prune", false}});
+  fixture.kustomize("left", {{"deletionPolicy", "Orphan"}});
+  fixture.kustomize("kept");
+  fixture.start();
+  for (const char* name : {"gone", "left", "kept"}) fixture.until([&] { return fixture.is_ready(name, "main@sha1:1"); });
+  fixture.kustomize("kept", {{"suspend", true}});
+  for (const char* name : {"gone", "left", "kept"}) {
+    fixture.kube->erase(kKustomizations, {"flux-system", name});
+    fixture.until([&] { return fixture.get(name).is_null(); });
+  }
+  CHECK(fixture.map("gone").is_null());
+  CHECK(fixture.value("left") == "1");
+  CHECK(fixture.value("kept") == "1");
+}
+
+TEST_CASE("references into other namespaces can be forbidden") {
+  controller::Options common;
+  common.no_cross_namespace_refs = true;
+  Fixture fixture(common);
+  doc::Json ref = {{"kind", "GitRepository"}, {"name", "repo"}, {"namespace", "other"}};
+  fixture.kustomize("shop", {{"sourceRef", ref}});
+  fixture.start();
+  fixture.until([&] { return fixture.reason("shop") == "AccessDenied"; });
+  CHECK(api::conditions_of(fixture.get("shop")).is_true("Stalled"));
+}

@@ -1,0 +1,133 @@
+#include "kustomize-controller/render.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace sluice;
+using kustomize_controller::render;
+using kustomize_controller::RenderInput;
+
+namespace {
+
+using Files = std::map<std::string, std::string, std::less<>>;
+
+RenderInput input(const char* path = "./app") {
+  RenderInput made;
+  made.kustomization.metadata.name = "shop";
+  made.kustomization.metadata.namespace_ = "flux-system";
+  made.kustomization.spec.path = path;
+  made.owner = {"kustomize.toolkit.fluxcd.io", "shop", "flux-system", "kustomize-controller"};
+  return made;
+}
+
+const char* const kConfig = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cfg\n  namespace: apps\ndata:\n  k: v\n";
+
+base::Error refused(const Files& files, const RenderInput& what) {
+  const auto view = base::make_memory_view(files);
+  auto rendered = render(*view, what);
+  REQUIRE_FALSE(rendered);
+  return std::move(rendered).error();
+}
+
+}  // namespace
+
+TEST_CASE("a folder becomes manifests that name their owner and where they come from") {
+  const auto view = base::make_memory_view({{"app/cfg.yaml", kConfig}, {"other/x.yaml", "not: [yaml"}});
+  RenderInput what = input();
+  what.kustomization.spec.common_metadata = api::CommonMetadata{{{"note", "x"}}, {{"team", "a"}}};
+  what.kustomization.spec.target_namespace = "shop";
+  auto rendered = render(*view, what);
+  if (!rendered) FAIL(rendered.error().message);
+  REQUIRE(rendered->manifests->size() == 1);
+  const auto& manifest = rendered->manifests->front();
+  CHECK(manifest.id == api::ObjectId{"shop", "cfg", "", "ConfigMap"});
+  CHECK(manifest.origin == "app/cfg.yaml:1");
+  const auto object = doc::Json::parse(manifest.text);
+  CHECK(object["metadata"]["labels"] == doc::Json({{"team", "a"},
+                                                   {"kustomize.toolkit.fluxcd.io/name", "shop"},
+                                                   {"kustomize.toolkit.fluxcd.io/namespace", "flux-system"}}));
+  CHECK(object["metadata"]["annotations"]["note"] == "x");
+  CHECK(rendered->digest.starts_with("sha256:"));
+}
+
+TEST_CASE("a path that is no folder of the artifact is told apart from a build that fails") {
+  const Files files{{"app/cfg.yaml", kConfig}};
+  for (const char* path : {"./missing", "../app", "app/cfg.yaml", "a/../../app"}) {
+    const auto error = refused(files, input(path));
+    CHECK(error.reason == kustomize_controller::kPathNotFound);
+    CHECK(error.message.find(path) != std::string::npos);
+  }
+  const auto view = base::make_memory_view(files);
+  for (const char* path : {"", "./", "/", "/app", "./app/"}) CHECK(render(*view, input(path)));
+}
+
+TEST_CASE("what is wrong in a file is told with the file") {
+  const auto yaml = refused({{"app/bad.yaml", "a: [1\nb: 2\n"}}, input());
+  CHECK(yaml.message.find("bad.yaml") != std::string::npos);
+  CHECK(yaml.reason.empty());
+  const auto nameless = refused({{"app/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n"}}, input());
+  CHECK(nameless.message.find("a.yaml") != std::string::npos);
+  const auto twice = refused({{"app/a.yaml", kConfig}, {"app/b.yaml", kConfig}}, input());
+  CHECK(twice.message.find("cfg") != std::string::npos);
+}
+
+TEST_CASE("an encrypted Secret is not applied as it is") {
+  const char* const secret =
+      "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n  namespace: apps\ndata:\n  k: RU5D\nsops:\n  mac: ENC[x]\n";
+  const auto error = refused({{"app/s.yaml", secret}}, input());
+  CHECK(error.reason == kustomize_controller::kEncrypted);
+  CHECK(error.message.find("Secret/apps/s") != std::string::npos);
+}
+
+TEST_CASE("the render key moves with what a render looks at, and with nothing else") {
+  doc::Json object = doc::Json::parse(R"({"metadata": {"name": "a", "namespace": "b"},
+    "spec": {"path": "./x", "interval": "1m", "prune": true}})");
+  const std::string before = kustomize_controller::render_key(object, {});
+  object["spec"]["interval"] = "2m";
+  object["spec"]["prune"] = false;
+  object["status"]["x"] = 1;
+  CHECK(kustomize_controller::render_key(object, {}) == before);
+  CHECK(kustomize_controller::render_key(object, {{"v", "1"}}) != before);
+  object["spec"]["images"] = doc::Json::array({{{"name", "a"}}});
+  CHECK(kustomize_controller::render_key(object, {}) != before);
+}
+
+TEST_CASE("variables are put into built objects, and may change the type of a value") {
+  const char* const text =
+      "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\n  namespace: apps\ndata:\n  k: ${value:-none}\n  n: ${n}\n";
+  const auto view = base::make_memory_view({{"app/a.yaml", text}});
+  RenderInput what = input();
+  what.kustomization.spec.post_build.emplace();
+  what.substitution.variables = {{"name", "cfg"}, {"n", "3"}};
+  auto rendered = render(*view, what);
+  if (!rendered) FAIL(rendered.error().message);
+  const auto object = doc::Json::parse(rendered->manifests->front().text);
+  CHECK(object["metadata"]["name"] == "cfg");
+  CHECK(object["data"]["k"] == "none");
+  CHECK(object["data"]["n"] == 3);
+
+  what.substitution.variables.erase("n");
+  const auto strict = refused({{"app/a.yaml", text}}, what);
+  CHECK(strict.message.find("app/a.yaml:1") != std::string::npos);
+  CHECK(strict.message.find("variable not set (strict mode): \"n\"") != std::string::npos);
+  what.substitution.variables["bad-name"] = "x";
+  CHECK(refused({{"app/a.yaml", text}}, what).message.find("'bad-name' var name is invalid") != std::string::npos);
+}
+
+TEST_CASE("without variables nothing is substituted, unless it is asked for; and single objects may opt out") {
+  const char* const text =
+      "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cfg\n  namespace: apps\ndata:\n  k: ${value:-none}\n";
+  const auto value = [&](RenderInput what, const std::string& file) {
+    const auto view = base::make_memory_view({{"app/a.yaml", file}});
+    auto rendered = render(*view, what);
+    if (!rendered) FAIL(rendered.error().message);
+    return doc::Json::parse(rendered->manifests->front().text)["data"]["k"].get<std::string>();
+  };
+  RenderInput what = input();
+  what.kustomization.spec.post_build.emplace();
+  CHECK(value(what, text) == "${value:-none}");
+  what.substitution.always = true;
+  CHECK(value(what, text) == "none");
+  std::string off = text;
+  off.replace(off.find("  namespace"), 0, "  annotations:\n    kustomize.toolkit.fluxcd.io/substitute: disabled\n");
+  CHECK(value(what, off) == "${value:-none}");
+}

@@ -1,0 +1,538 @@
+// The dispatcher and its reconciler against an API server in memory, with a
+// courier that does as it is told. "Crash" throws the process's memory away.
+#include "notification-controller/dispatcher.hpp"
+
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <fstream>
+#include <functional>
+
+#include "notification-controller/alert_reconciler.hpp"
+#include "support.hpp"
+#include "support/fake_kube.hpp"
+
+using namespace std::chrono_literals;
+using namespace sluice;
+using namespace sluice::test;
+using notification::Courier;
+
+namespace {
+
+const kube::Resource kAlerts{"notification.toolkit.fluxcd.io", "v1beta3", "Alert", "alerts", true};
+const kube::Resource kProviders{"notification.toolkit.fluxcd.io", "v1beta3", "Provider", "providers", true};
+const kube::Resource kKustomizations{kGroup, "v1", "Kustomization", "kustomizations", true};
+const kube::Resource kEvents{"", "v1", "Event", "events", true};
+
+struct Sent {
+  std::string provider;
+  std::string message;
+  std::string id;
+  api::StringMap metadata;
+};
+
+// Takes all, or fails as `answer` says.
+class FakeCourier final : public Courier {
+ public:
+  rt::Task<base::Result<void>> deliver(api::Provider provider, notification::Notification what,
+                                       std::string id) override {
+    ++attempts;
+    const std::string name = provider.metadata.name;
+    if (hang.contains(name)) co_await rt::sleep_for(1h);
+    if (const auto it = answer.find(name); it != answer.end()) co_return base::unexpected(it->second);
+    sent.push_back({name, what.message, id, what.metadata});
+    if (after_sending) after_sending();
+    co_return base::Result<void>();
+  }
+  std::vector<std::string> messages(const std::string& provider = "hook") const {
+    std::vector<std::string> out;
+    for (const auto& item : sent) {
+      if (item.provider == provider) out.push_back(item.message);
+    }
+    return out;
+  }
+  std::vector<Sent> sent;
+  std::map<std::string, base::Error> answer;
+  std::set<std::string> hang;
+  std::function<void()> after_sending;
+  int attempts = 0;
+};
+
+rt::Task<void> run_app(controller::App& app) {
+  [[maybe_unused]] const auto ended = co_await app.run();
+}
+
+rt::Task<base::Result<kube::Resource>> kustomizations(bool installed) {
+  if (!installed) co_return base::unexpected(base::ErrorKind::not_found, "no such kind");
+  co_return kKustomizations;
+}
+
+std::string now_and(base::Duration later = {}) {
+  return base::format_time(base::system_clock().now() + std::chrono::duration_cast<base::TimePoint::duration>(later));
+}
+
+// One process's memory. The cluster and the receivers outlive it.
+struct Process {
+  Process(std::shared_ptr<FakeKube> kube, FakeCourier& courier, notification::DispatcherOptions options,
+          bool crd_installed, const std::string& journal_path)
+      : runtime(std::make_unique<rt::Runtime>(1)), journal(journal_path, base::Logger::discard()) {
+    auto common = controller::default_options("notification-controller");
+    common.metrics_addr = "0";
+    common.health_addr = "0";
+    common.graceful_shutdown = 100ms;
+    app = std::make_unique<controller::App>(*runtime, common, base::Logger::discard(), kube);
+    controller::WatchCacheOptions alert_options;
+    alert_options.resource = kAlerts;
+    controller::WatchCacheOptions provider_options;
+    provider_options.resource = kProviders;
+    auto& alerts = app->cache(alert_options);
+    auto& providers = app->cache(provider_options);
+    sources = std::make_unique<notification::Sources>(
+        *runtime, app->log(),
+        [this](controller::WatchCacheOptions wanted) -> controller::WatchCache& { return app->cache(wanted); },
+        [crd_installed](std::string, std::string) { return kustomizations(crd_installed); });
+    dispatcher = std::make_unique<notification::Dispatcher>(app->services(), alerts, providers, *sources, courier,
+                                                            journal, options);
+    app->add(std::make_shared<notification::AlertReconciler>(alerts, providers, app->clock(),
+                                                             options.no_cross_namespace_refs));
+    app->while_leading("dispatcher", [this] { return dispatcher->run(); });
+    runtime->spawn("app", run_app(*app));
+  }
+  // The runtime goes first, and with it whatever still uses the rest.
+  ~Process() { runtime.reset(); }
+  std::unique_ptr<rt::Runtime> runtime;
+  notification::Journal journal;
+  std::unique_ptr<controller::App> app;
+  std::unique_ptr<notification::Sources> sources;
+  std::unique_ptr<notification::Dispatcher> dispatcher;
+};
+
+struct Harness {
+  Harness() { kube->put(kProviders, make_provider("hook")); }
+  ~Harness() { crash(); }
+  void start() { process = std::make_unique<Process>(kube, courier, options, crd_installed, journal_path); }
+  void crash() { process.reset(); }
+  void turn(std::chrono::milliseconds time) {
+    process->runtime->context().restart();
+    process->runtime->context().run_for(time);
+  }
+  void until(const std::function<bool()>& is_so, std::chrono::milliseconds limit = 10s) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    process->runtime->context().restart();
+    while (!is_so()) {
+      if (std::chrono::steady_clock::now() > deadline) FAIL("it never became so");
+      process->runtime->context().run_one_for(10ms);
+    }
+  }
+  // The Alert is created at `created`, and the process takes it in.
+  void add_alert(const std::string& name, doc::Json spec = doc::Json::object(), base::Duration created = -10min) {
+    doc::Json alert = make_alert(name, std::move(spec));
+    alert["metadata"]["creationTimestamp"] = now_and(created);
+    kube->put(kAlerts, alert);
+  }
+  bool is_listening(const std::string& name) const {
+    return api::conditions_of(kube->object(kAlerts, {"apps", name})).is_true(notification::kListeningCondition);
+  }
+  void start_with_alert() {
+    add_alert("a");
+    start();
+    until([&] { return is_listening("a"); });
+  }
+  std::string mark_of(const doc::Json& event, const std::string& alert = "uid-a") const {
+    const auto live = kube->object(kEvents, api::key_of(event));
+    return std::string(api::annotation_of(live, notification::mark_key(alert)));
+  }
+  void bump(const doc::Json& event, base::Duration later) {
+    doc::Json live = kube->object(kEvents, api::key_of(event));
+    live["count"] = live["count"].get<int>() + 1;
+    live["lastTimestamp"] = now_and(later);
+    kube->put(kEvents, live);
+  }
+  std::shared_ptr<FakeKube> kube = std::make_shared<FakeKube>();
+  FakeCourier courier;
+  notification::DispatcherOptions options;
+  bool crd_installed = true;
+  std::string journal_path;  // none
+  std::unique_ptr<Process> process;
+};
+
+doc::Json event_now(const std::string& object, const std::string& message, base::Duration later = 1s) {
+  return make_event(object, message, now_and(later));
+}
+
+}  // namespace
+
+TEST_CASE("an event is sent and noted on its Event, once") {
+  Harness h;
+  h.start_with_alert();
+  const auto event = event_now("shop", "applied");
+  h.kube->put(kEvents, event);
+  h.until([&] { return !h.mark_of(event).empty(); });
+  h.turn(50ms);
+  CHECK(h.courier.messages() == std::vector<std::string>{"applied"});
+  CHECK(h.mark_of(event).find("\"state\":\"sent\"") != std::string::npos);
+  CHECK(h.courier.sent[0].metadata.at("revision") == "main@sha1:abc");
+}
+
+TEST_CASE("an Event that nobody wants is never written to") {
+  Harness h;
+  h.start_with_alert();
+  doc::Json event = event_now("shop", "applied");
+  event["involvedObject"]["kind"] = "HelmRelease";
+  event["involvedObject"]["apiVersion"] = "helm.toolkit.fluxcd.io/v2";
+  h.kube->put(kEvents, event);
+  h.turn(50ms);
+  CHECK(h.courier.sent.empty());
+  CHECK(h.kube->count("patch", "events") == 0);
+}
+
+TEST_CASE("what happened while no process ran is sent by the next one, in order") {
+  Harness h;
+  h.start_with_alert();
+  h.crash();
+  for (int i = 0; i < 5; ++i) h.kube->put(kEvents, event_now("shop", "news " + std::to_string(i)));
+  h.start();
+  h.until([&] { return h.courier.sent.size() == 5; });
+  CHECK(h.courier.messages() == std::vector<std::string>{"news 0", "news 1", "news 2", "news 3", "news 4"});
+  h.crash();
+  h.start();
+  h.until([&] { return h.process->sources->is_ready("Kustomization"); });
+  h.turn(50ms);
+  CHECK(h.courier.sent.size() == 5);
+}
+
+TEST_CASE("a crash between the receiver's answer and the note sends again, under the same id") {
+  Harness h;
+  h.start_with_alert();
+  h.courier.after_sending = [&] { h.kube->fail_next("patch", make_error(base::ErrorKind::unavailable, "gone"), 50); };
+  h.kube->put(kEvents, event_now("shop", "applied"));
+  h.until([&] { return h.courier.sent.size() == 1; });
+  h.crash();
+  h.kube->clear_faults();
+  h.courier.after_sending = nullptr;
+  h.start();
+  h.until([&] { return h.courier.sent.size() == 2; });
+  h.turn(50ms);
+  CHECK(h.courier.sent.size() == 2);
+  CHECK(h.courier.sent[0].id == h.courier.sent[1].id);
+}
+
+TEST_CASE("with a journal, a crash before the note is written sends nothing again, and the note is made up for") {
+  Harness h;
+  h.journal_path = "/tmp/sluice-journal-test-" + std::to_string(::getpid());
+  ::unlink(h.journal_path.c_str());
+  h.start_with_alert();
+  h.courier.after_sending = [&] { h.kube->fail_next("patch", make_error(base::ErrorKind::unavailable, "gone"), 50); };
+  const auto event = event_now("shop", "applied");
+  h.kube->put(kEvents, event);
+  h.until([&] { return h.courier.sent.size() == 1; });
+  h.turn(20ms);
+  CHECK(h.mark_of(event).empty());
+  h.crash();
+  h.kube->clear_faults();
+  h.start();
+  h.until([&] { return !h.mark_of(event).empty(); });
+  h.turn(50ms);
+  CHECK(h.courier.sent.size() == 1);
+  CHECK(h.mark_of(event).find("\"state\":\"sent\"") != std::string::npos);
+  ::unlink(h.journal_path.c_str());
+}
+
+TEST_CASE("a journal that is a link, a folder or full of rubbish hurts nobody") {
+  const std::string path = "/tmp/sluice-journal-test-" + std::to_string(::getpid());
+  const auto log = base::Logger::discard();
+  notification::DeliveryMark mark;
+  mark.state = notification::DeliveryState::sent;
+  mark.count = 2;
+  mark.last = at("2026-01-31T10:00:00Z");
+  mark.digest = "d";
+  ::unlink(path.c_str());
+  {
+    notification::Journal journal(path, log);
+    journal.note("e", "a", mark);
+  }
+  {
+    std::ofstream(path, std::ios::app) << "rubbish\n{}\n[1]\n{\"event\":7}\n\xff\xfe\n{\"event\":\"e\",\"ale";
+    const notification::Journal journal(path, log);
+    REQUIRE(journal.find("e", "a") != nullptr);
+    CHECK(*journal.find("e", "a") == mark);
+    CHECK(journal.find("e", "b") == nullptr);
+  }
+  const std::string link = path + "-link";
+  ::unlink(link.c_str());
+  REQUIRE(::symlink(path.c_str(), link.c_str()) == 0);
+  for (const auto& bad : {link, std::string("/tmp"), std::string("/nowhere/at/all"), std::string()}) {
+    INFO(bad);
+    notification::Journal journal(bad, log);
+    journal.note("e", "a", mark);
+    CHECK(journal.find("e", "a") == nullptr);
+  }
+  ::unlink(link.c_str());
+  ::unlink(path.c_str());
+}
+
+TEST_CASE("a note that cannot be written is tried again, and nothing else is sent to that Provider before") {
+  Harness h;
+  h.start_with_alert();
+  h.courier.after_sending = [&] {
+    h.courier.after_sending = nullptr;
+    h.kube->fail_next("patch", make_error(base::ErrorKind::unavailable, "gone"), 2);
+  };
+  const auto first = event_now("shop", "one");
+  const auto second = event_now("bank", "two");
+  h.kube->put(kEvents, first);
+  h.kube->put(kEvents, second);
+  h.until([&] { return !h.mark_of(first).empty() && !h.mark_of(second).empty(); });
+  CHECK(h.courier.messages() == std::vector<std::string>{"one", "two"});
+}
+
+TEST_CASE("neither a new nor an edited Alert sends history") {
+  Harness h;
+  h.kube->put(kEvents, event_now("shop", "old", -20min));
+  h.add_alert("a", doc::Json::object(), -30min);  // older than the event, but never looked after
+  h.start();
+  h.until([&] { return h.is_listening("a"); });
+  h.kube->put(kEvents, event_now("shop", "new"));
+  h.until([&] { return h.courier.sent.size() == 1; });
+  doc::Json spec = doc::Json::object();
+  spec["eventMetadata"]["x"] = "y";
+  h.add_alert("a", spec);
+  h.add_alert("b", doc::Json::object(), 5s);
+  h.until([&] { return h.is_listening("b"); });
+  h.turn(100ms);
+  CHECK(h.courier.messages() == std::vector<std::string>{"new"});
+}
+
+TEST_CASE("an Alert that was created while no process ran listens from its creation on") {
+  Harness h;
+  h.start_with_alert();
+  h.crash();
+  h.add_alert("b", doc::Json::object(), -5min);
+  h.kube->put(kEvents, event_now("shop", "missed", -4min));
+  h.kube->put(kEvents, event_now("shop", "before", -6min));
+  h.start();
+  h.until([&] { return h.is_listening("b") && !h.courier.sent.empty(); });
+  h.turn(50ms);
+  CHECK(h.courier.messages() == std::vector<std::string>{"missed"});
+}
+
+TEST_CASE("a repetition within the interval is not sent, in the same Event or another, also by the next process") {
+  Harness h;
+  h.start_with_alert();
+  const auto event = event_now("shop", "it broke");
+  h.kube->put(kEvents, event);
+  h.until([&] { return !h.mark_of(event).empty(); });
+  h.bump(event, 2min);
+  h.kube->put(kEvents, event_now("shop", "it broke", 3min));
+  h.turn(50ms);
+  h.crash();
+  h.start();
+  h.until([&] { return h.process->sources->is_ready("Kustomization"); });
+  h.turn(50ms);
+  CHECK(h.courier.sent.size() == 1);
+  h.bump(event, 6min);
+  h.until([&] { return h.courier.sent.size() == 2; });
+  CHECK(h.courier.sent[0].id != h.courier.sent[1].id);
+}
+
+TEST_CASE("a Provider that fails or hangs delays no other") {
+  Harness h;
+  for (const auto* name : {"broken", "hung"}) {
+    h.kube->put(kProviders, make_provider(name));
+    doc::Json spec = doc::Json::object();
+    spec["providerRef"]["name"] = name;
+    h.add_alert(name, spec);
+  }
+  h.courier.answer["broken"] = make_error(base::ErrorKind::unavailable, "the receiver answered 500");
+  h.courier.hang.insert("hung");
+  h.start_with_alert();
+  h.until([&] { return h.is_listening("broken") && h.is_listening("hung"); });
+  const auto event = event_now("shop", "m0");
+  h.kube->put(kEvents, event);
+  for (int i = 1; i < 10; ++i) h.kube->put(kEvents, event_now("shop", "m" + std::to_string(i)));
+  h.until([&] { return h.courier.messages("hook").size() == 10; });
+  h.until([&] { return !h.mark_of(event, "uid-broken").empty(); });
+  CHECK(h.mark_of(event, "uid-broken") == R"({"pending":true})");
+  CHECK(h.process->dispatcher->trouble({"apps", "broken"}) == "the receiver answered 500");
+  CHECK_FALSE(h.process->dispatcher->trouble({"apps", "hook"}));
+  h.courier.answer.clear();
+  h.kube->put(kProviders, [] {  // an edit has all tried at once
+    doc::Json spec = doc::Json::object();
+    spec["channel"] = "x";
+    return make_provider("broken", spec);
+  }());
+  h.until([&] { return h.courier.messages("broken").size() == 10; });
+  CHECK(h.courier.messages("broken") == h.courier.messages("hook"));
+}
+
+TEST_CASE("what was tried in vain survives a crash and an edit of the Alert meanwhile") {
+  Harness h;
+  h.start_with_alert();
+  h.courier.answer["hook"] = make_error(base::ErrorKind::unavailable, "down");
+  const auto event = event_now("shop", "applied", -2s);
+  doc::Json live = h.kube->object(kAlerts, {"apps", "a"});
+  for (auto& condition : live["status"]["conditions"]) condition["lastTransitionTime"] = now_and(-1min);
+  h.kube->put(kAlerts, live);
+  h.kube->put(kEvents, event);
+  h.until([&] { return !h.mark_of(event).empty(); });
+  live = h.kube->object(kAlerts, {"apps", "a"});
+  live["spec"]["eventMetadata"]["edited"] = "yes";
+  h.kube->put(kAlerts, live);
+  h.turn(50ms);
+  h.crash();
+  h.courier.answer.clear();
+  h.start();
+  h.until([&] { return h.courier.sent.size() == 1; });
+  CHECK(h.courier.sent[0].metadata.at("edited") == "yes");
+}
+
+TEST_CASE("a message that is refused for good is told of and not tried again, and its followers are sent") {
+  Harness h;
+  h.start_with_alert();
+  h.courier.answer["hook"] = make_error(base::ErrorKind::invalid, "the receiver answered 413");
+  const auto event = event_now("shop", "too much");
+  h.kube->put(kEvents, event);
+  h.until([&] { return !h.mark_of(event).empty(); });
+  CHECK(h.mark_of(event).find("rejected") != std::string::npos);
+  h.courier.answer.clear();
+  h.kube->put(kEvents, event_now("shop", "less"));
+  h.until([&] { return h.courier.sent.size() == 1; });
+  h.until([&] {
+    for (const auto& said : h.kube->all(kEvents)) {
+      if (said.value("reason", "") == "NotificationDispatchFailed") return true;
+    }
+    return false;
+  });
+  CHECK(h.courier.messages() == std::vector<std::string>{"less"});
+}
+
+TEST_CASE("a suspended Provider gets nothing of what happens meanwhile, a suspended Alert neither") {
+  Harness h;
+  doc::Json suspended = doc::Json::object();
+  suspended["suspend"] = true;
+  h.kube->put(kProviders, make_provider("hook", suspended));
+  h.start_with_alert();
+  const auto event = event_now("shop", "quiet");
+  h.kube->put(kEvents, event);
+  h.until([&] { return !h.mark_of(event).empty(); });
+  h.kube->put(kProviders, make_provider("hook"));
+  h.turn(50ms);
+  CHECK(h.courier.sent.empty());
+  doc::Json live = h.kube->object(kAlerts, {"apps", "a"});
+  live["spec"]["suspend"] = true;
+  h.kube->put(kAlerts, live);
+  h.turn(50ms);
+  h.kube->put(kEvents, event_now("shop", "quiet too", -1s));
+  h.turn(50ms);
+  CHECK(h.courier.sent.empty());
+}
+
+TEST_CASE("messages wait for a Provider that is not there yet, and follow an Alert to another") {
+  Harness h;
+  doc::Json spec = doc::Json::object();
+  spec["providerRef"]["name"] = "later";
+  h.add_alert("a", spec);
+  h.start();
+  h.until([&] { return h.is_listening("a"); });
+  CHECK(api::conditions_of(h.kube->object(kAlerts, {"apps", "a"})).reason("Ready") != "Succeeded");
+  h.kube->put(kEvents, event_now("shop", "one"));
+  h.turn(50ms);
+  CHECK(h.courier.attempts == 0);
+  doc::Json live = h.kube->object(kAlerts, {"apps", "a"});
+  live["spec"]["providerRef"]["name"] = "hook";
+  h.kube->put(kAlerts, live);
+  h.until([&] { return h.courier.messages("hook") == std::vector<std::string>{"one"}; });
+}
+
+TEST_CASE("commit status updates go to webhooks and not to chats") {
+  Harness h;
+  doc::Json chat = doc::Json::object();
+  chat["type"] = "slack";
+  h.kube->put(kProviders, make_provider("chat", chat));
+  doc::Json spec = doc::Json::object();
+  spec["providerRef"]["name"] = "chat";
+  h.add_alert("chat", spec);
+  h.start_with_alert();
+  h.until([&] { return h.is_listening("chat"); });
+  doc::Json event = event_now("shop", "status");
+  event["metadata"]["annotations"][kGroup + "/commit_status"] = "update";
+  h.kube->put(kEvents, event);
+  h.kube->put(kEvents, event_now("shop", "news"));
+  h.until([&] { return h.courier.messages("chat").size() == 1 && h.courier.messages("hook").size() == 2; });
+  CHECK(h.courier.messages("chat") == std::vector<std::string>{"news"});
+}
+
+TEST_CASE("labels are looked up live, and an object that comes after its event is waited for") {
+  Harness h;
+  doc::Json spec = doc::Json::object();
+  doc::Json source = doc::Json::object();
+  source["kind"] = "Kustomization";
+  source["name"] = "*";
+  source["matchLabels"]["team"] = "shop";
+  spec["eventSources"] = doc::Json::array({source});
+  h.add_alert("a", spec);
+  h.start();
+  h.until([&] { return h.is_listening("a") && h.process->sources->is_ready("Kustomization"); });
+  h.kube->put(kEvents, event_now("ours", "one"));
+  h.kube->put(kEvents, event_now("theirs", "two"));
+  h.turn(50ms);
+  CHECK(h.courier.sent.empty());
+  doc::Json object = doc::Json::object();
+  object["metadata"] = {{"name", "ours"}, {"namespace", "apps"}, {"labels", {{"team", "shop"}}}};
+  h.kube->put(kKustomizations, object);
+  object["metadata"] = {{"name", "theirs"}, {"namespace", "apps"}, {"labels", {{"team", "bank"}}}};
+  h.kube->put(kKustomizations, object);
+  h.until([&] { return h.courier.sent.size() == 1; });
+  h.turn(50ms);
+  CHECK(h.courier.messages() == std::vector<std::string>{"one"});
+}
+
+TEST_CASE("events of a kind whose CRD is not installed are sent all the same") {
+  Harness h;
+  h.crd_installed = false;
+  h.start_with_alert();
+  h.kube->put(kEvents, event_now("shop", "applied"));
+  h.until([&] { return h.courier.sent.size() == 1; });
+  CHECK(h.courier.messages() == std::vector<std::string>{"applied"});
+}
+
+TEST_CASE("a message whose Event has expired is dropped") {
+  Harness h;
+  h.start_with_alert();
+  h.courier.answer["hook"] = make_error(base::ErrorKind::unavailable, "down");
+  const auto event = event_now("shop", "applied");
+  h.kube->put(kEvents, event);
+  h.until([&] { return !h.mark_of(event).empty(); });
+  h.kube->erase(kEvents, api::key_of(event));
+  h.courier.answer.clear();
+  h.until([&] { return h.process->dispatcher->waiting() == 0; });
+  CHECK(h.courier.sent.empty());
+}
+
+TEST_CASE("an expression that does not parse stalls its Alert, says where, and sends nothing until it is mended") {
+  Harness h;
+  doc::Json spec = doc::Json::object();
+  spec["inclusionList"] = {"("};
+  h.add_alert("a", spec);
+  h.start();
+  h.until([&] { return api::conditions_of(h.kube->object(kAlerts, {"apps", "a"})).is_true("Stalled"); });
+  const auto conditions = api::conditions_of(h.kube->object(kAlerts, {"apps", "a"}));
+  CHECK(conditions.reason("Ready") == "InvalidSpec");
+  CHECK(conditions.message("Ready").find("spec.inclusionList[0]") == 0);
+  CHECK_FALSE(conditions.has(notification::kListeningCondition));
+  h.kube->put(kEvents, event_now("shop", "applied"));
+  h.turn(50ms);
+  CHECK(h.courier.sent.empty());
+}
+
+TEST_CASE("an end in order finishes and notes the delivery that is on") {
+  Harness h;
+  h.start_with_alert();
+  h.kube->latency = 20ms;
+  const auto event = event_now("shop", "applied");
+  h.kube->put(kEvents, event);
+  h.courier.after_sending = [&] { h.process->runtime->shutdown(5s); };
+  h.until([&] { return h.courier.sent.size() == 1; });
+  h.until([&] { return !h.mark_of(event).empty(); });
+  CHECK(h.courier.sent.size() == 1);
+}

@@ -1,0 +1,141 @@
+#include "notification-controller/lanes.hpp"
+
+#include "support.hpp"
+
+using namespace sluice;
+using namespace sluice::test;
+using namespace std::chrono_literals;
+using notification::Delivery;
+using notification::Lanes;
+
+namespace {
+
+Delivery delivery(const std::string& object, const std::string& message) {
+  Delivery out;
+  out.occurrence = make_occurrence(make_event(object, message));
+  return out;
+}
+
+// The message whose turn it is; "" if none is.
+std::string turn(Lanes& lanes, base::SteadyPoint now) {
+  const auto next = lanes.next(now);
+  return next.lane ? lanes.head(*next.lane).occurrence.message : "";
+}
+
+void settle(Lanes& lanes, base::SteadyPoint now, bool answered = true) {
+  const auto next = lanes.next(now);
+  REQUIRE(next.lane);
+  lanes.settle(*next.lane, answered);
+}
+
+void fail(Lanes& lanes, base::SteadyPoint now, std::optional<base::Duration> wanted = std::nullopt) {
+  const auto next = lanes.next(now);
+  REQUIRE(next.lane);
+  lanes.fail(*next.lane, now, wanted);
+}
+
+}  // namespace
+
+TEST_CASE("empty lanes have no turn and nothing to wait for") {
+  const Lanes lanes;
+  CHECK_FALSE(lanes.next({}).lane);
+  CHECK_FALSE(lanes.next({}).wait);
+}
+
+TEST_CASE("objects take turns, and what is said about one stays in order") {
+  Lanes lanes;
+  lanes.push(delivery("a", "a1"));
+  lanes.push(delivery("a", "a2"));
+  lanes.push(delivery("b", "b1"));
+  std::string order;
+  while (lanes.size() > 0) {
+    order += turn(lanes, {}) + " ";
+    settle(lanes, {});
+  }
+  CHECK(order == "a1 b1 a2 ");
+}
+
+TEST_CASE("a failed message is tried before the later ones of its object, with growing delays") {
+  Lanes lanes;
+  lanes.push(delivery("a", "a1"));
+  lanes.push(delivery("a", "a2"));
+  base::SteadyPoint now{};
+  std::vector<std::int64_t> delays;
+  for (int i = 0; i < 12; ++i) {
+    CHECK(turn(lanes, now) == "a1");
+    fail(lanes, now);
+    CHECK(turn(lanes, now).empty());
+    const auto wait = lanes.next(now).wait;
+    REQUIRE(wait);
+    delays.push_back(std::chrono::duration_cast<std::chrono::seconds>(*wait).count());
+    now += *wait;
+  }
+  CHECK(delays == std::vector<std::int64_t>{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300});
+  settle(lanes, now);
+  CHECK(turn(lanes, now) == "a2");
+}
+
+TEST_CASE("a message that a receiver chokes on holds up its own object only") {
+  Lanes lanes;
+  lanes.push(delivery("poison", "p"));
+  lanes.push(delivery("b", "b1"));
+  lanes.push(delivery("b", "b2"));
+  base::SteadyPoint now{};
+  fail(lanes, now);
+  now += 1s;  // the Provider rests
+  CHECK(turn(lanes, now) == "b1");
+  settle(lanes, now);
+  CHECK(turn(lanes, now) == "p");
+  fail(lanes, now);
+  now += 1s;
+  CHECK(turn(lanes, now) == "b2");
+}
+
+TEST_CASE("a Provider that is down is left alone for longer and longer, whichever message it is") {
+  Lanes lanes;
+  for (int i = 0; i < 50; ++i) lanes.push(delivery("o" + std::to_string(i), "m"));
+  base::SteadyPoint now{};
+  int attempts = 0;
+  while (now < base::SteadyPoint{} + 10min) {
+    if (lanes.next(now).lane) {
+      fail(lanes, now);
+      ++attempts;
+    }
+    now += 1s;
+  }
+  CHECK(attempts < 20);
+  CHECK(attempts > 10);
+}
+
+TEST_CASE("Retry-After is obeyed, within reason") {
+  Lanes lanes;
+  lanes.push(delivery("a", "a1"));
+  base::SteadyPoint now{};
+  fail(lanes, now, 30s);
+  CHECK(lanes.next(now).wait == base::Duration(30s));
+  now += 30s;
+  fail(lanes, now, 24h);
+  CHECK(lanes.next(now).wait == base::Duration(5min));
+}
+
+TEST_CASE("an edit of the Provider brings everything back at once") {
+  Lanes lanes;
+  lanes.push(delivery("a", "a1"));
+  for (int i = 0; i < 5; ++i) fail(lanes, base::SteadyPoint{} + i * 1h);
+  const base::SteadyPoint now = base::SteadyPoint{} + 4h + 1s;
+  CHECK(turn(lanes, now).empty());
+  lanes.hurry();
+  CHECK(turn(lanes, now) == "a1");
+}
+
+TEST_CASE("a message that is dropped says nothing about the Provider's health") {
+  Lanes lanes;
+  lanes.push(delivery("a", "a1"));
+  lanes.push(delivery("b", "b1"));
+  base::SteadyPoint now{};
+  fail(lanes, now);
+  now += 1s;
+  settle(lanes, now, false);
+  fail(lanes, now);
+  CHECK(lanes.next(now).wait == base::Duration(2s));
+}

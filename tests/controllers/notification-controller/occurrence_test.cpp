@@ -1,0 +1,131 @@
+#include "notification-controller/occurrence.hpp"
+
+#include "support.hpp"
+
+using namespace sluice;
+using namespace sluice::test;
+using notification::read_occurrence;
+using notification::Severity;
+
+TEST_CASE("an Event of client-go reads as what happened to which object") {
+  doc::Json event = make_event("shop", "applied");
+  event["type"] = "Warning";
+  event["count"] = 4;
+  event["lastTimestamp"] = "2026-01-31T10:05:00Z";
+  event["source"]["host"] = "pod-1";
+  const auto what = make_occurrence(event);
+  CHECK(what.involved.str() == "Kustomization/apps/shop");
+  CHECK(what.involved.group() == kGroup);
+  CHECK(what.severity == Severity::error);
+  CHECK(what.reason == "ReconciliationSucceeded");
+  CHECK(what.message == "applied");
+  CHECK(what.count == 4);
+  CHECK(what.last == at("2026-01-31T10:05:00Z"));
+  CHECK(what.reporting_controller == "kustomize-controller");
+  CHECK(what.reporting_instance == "pod-1");
+}
+
+TEST_CASE("an Event of events.k8s.io reads the same") {
+  doc::Json event = make_event("shop", "applied");
+  event.erase("firstTimestamp");
+  event.erase("lastTimestamp");
+  event.erase("source");
+  event["eventTime"] = "2026-01-31T10:00:00.123456Z";
+  event["reportingComponent"] = "kustomize-controller";
+  event["reportingInstance"] = "pod-2";
+  CHECK(make_occurrence(event).last == at("2026-01-31T10:00:00Z"));
+  event["series"] = {{"count", 3}, {"lastObservedTime", "2026-01-31T10:07:00.5Z"}};
+  const auto what = make_occurrence(event);
+  CHECK(what.last == at("2026-01-31T10:07:00Z"));
+  CHECK(what.count == 3);
+  CHECK(what.reporting_controller == "kustomize-controller");
+  CHECK(what.reporting_instance == "pod-2");
+}
+
+TEST_CASE("only what the object's group and people wrote is metadata, and digests are not") {
+  doc::Json event = make_event("shop", "applied");
+  auto& annotations = event["metadata"]["annotations"];
+  annotations[kGroup + "/digest"] = "sha256:1";
+  annotations[kGroup + "/checksum"] = "1";
+  annotations["event.toolkit.fluxcd.io/team"] = "a";
+  annotations["helm.toolkit.fluxcd.io/revision"] = "no";
+  annotations["delivery.notification.toolkit.fluxcd.io/x"] = "{}";
+  const api::StringMap expected{{"event.toolkit.fluxcd.io/team", "a"}, {kGroup + "/revision", "main@sha1:abc"}};
+  CHECK(make_occurrence(event).metadata == expected);
+}
+
+TEST_CASE("what is never alerted does not read as an occurrence") {
+  doc::Json event = make_event("shop", "applied");
+  SECTION("a kind that no Alert can name") { event["involvedObject"]["kind"] = "Pod"; }
+  SECTION("a kind of that name in another group") { event["involvedObject"]["apiVersion"] = "example.com/v1"; }
+  SECTION("an object of another namespace than the Event's") { event["involvedObject"]["namespace"] = "other"; }
+  SECTION("a trace that says so") {
+    event["metadata"]["annotations"]["event.toolkit.fluxcd.io/severity"] = "trace";
+  }
+  SECTION("an Event about nothing") { event.erase("involvedObject"); }
+  SECTION("no object at all") { event = doc::Json::array(); }
+  CHECK_FALSE(read_occurrence(event));
+}
+
+TEST_CASE("upstream's source-controller leaves its traces without metadata, and its news not") {
+  doc::Json event = make_event("repo", "stored artifact");
+  event["involvedObject"]["kind"] = "GitRepository";
+  event["involvedObject"]["apiVersion"] = "source.toolkit.fluxcd.io/v1";
+  event["source"]["component"] = "source-controller";
+  CHECK_FALSE(read_occurrence(event));  // the revision is of another group
+  event["type"] = "Warning";
+  CHECK(read_occurrence(event));
+  event["type"] = "Normal";
+  event["metadata"]["annotations"]["source.toolkit.fluxcd.io/revision"] = "main@sha1:abc";
+  CHECK(read_occurrence(event));
+}
+
+TEST_CASE("the digest tells news apart by object, message and revision, not by Event, count or severity") {
+  const doc::Json event = make_event("shop", "applied");
+  const auto digest = make_occurrence(event).digest;
+  doc::Json other = make_event("shop", "applied", "2026-01-31T10:04:00Z");
+  other["count"] = 9;
+  other["type"] = "Warning";
+  CHECK(make_occurrence(other).digest == digest);
+  CHECK(make_occurrence(make_event("shop", "applied.")).digest != digest);
+  CHECK(make_occurrence(make_event("shop2", "applied")).digest != digest);
+  other = event;
+  other["metadata"]["annotations"][kGroup + "/revision"] = "main@sha1:def";
+  CHECK(make_occurrence(other).digest != digest);
+  other = event;
+  other["metadata"]["annotations"][kGroup + "/token"] = "t";
+  CHECK(make_occurrence(other).digest != digest);
+}
+
+TEST_CASE("events that client-go merged are the last of them again") {
+  const auto what = make_occurrence(make_event("shop", "(combined from similar events): applied"));
+  CHECK(what.message == "applied");
+  CHECK(what.digest == make_occurrence(make_event("shop", "applied")).digest);
+}
+
+TEST_CASE("a huge message is cut at a character") {
+  std::string huge;
+  while (huge.size() < 3'000'000) huge += "\u00e9\u20ac";
+  const auto what = make_occurrence(make_event("shop", huge));
+  CHECK(what.message.size() <= notification::kMaxMessage);
+  CHECK(what.message.size() > notification::kMaxMessage - 8);
+  CHECK(what.message.substr(what.message.size() - 3) == "...");
+  CHECK(doc::parse_json(doc::print_json(doc::Json(what.message))));
+  CHECK(notification::cut_text("\u20ac\u20ac", 5) == "...");
+  CHECK(notification::cut_text("abc", 3) == "abc");
+  CHECK(notification::cut_text("abcd", 0) == "...");
+}
+
+TEST_CASE("fields of wrong types are as if they were not there") {
+  doc::Json event = make_event("shop", "applied");
+  event["count"] = "many";
+  event["lastTimestamp"] = 7;
+  event["firstTimestamp"] = "yesterday";
+  event["metadata"]["annotations"] = 3;
+  event["message"] = nullptr;
+  const auto what = make_occurrence(event);
+  CHECK(what.count == 1);
+  CHECK(what.last == base::TimePoint{});
+  CHECK(what.message.empty());
+  CHECK(what.metadata.empty());
+}

@@ -1,0 +1,94 @@
+"""A source that lies: nothing of a bad artifact reaches the cluster or the disk, whatever it holds."""
+import pathlib
+
+from story import Story, config_map
+from support import artifacts
+from support.artifacts import ArtifactServer
+
+FAILED = "ArtifactFailed"
+
+
+class BadArtifacts(Story):
+    def setUp(self):
+        super().setUp()
+        self.server = ArtifactServer(self.cluster)
+        self.addCleanup(self.server.stop)
+        self.source = self.server.source(self.namespace, "made")
+        self.count = 0
+        self.publish({"a.yaml": config_map("a", key="1"), "gone.yaml": config_map("gone")})
+        self.app = self.stand.kustomization(self.namespace, "app", self.source)
+        self.stand.await_ready(self.app, self.revision)
+
+    def publish(self, content, **lies):
+        self.count += 1
+        self.revision = f"main@sha1:{self.count:040x}"
+        return self.server.publish(self.source, content, self.revision, **lies)
+
+    def refused(self, content, *fragments, within=20, **lies):
+        """The artifact is refused, and a good one after it is taken."""
+        path = self.publish(content, **lies)
+        self.fails(self.app, FAILED, *fragments, within=within)
+        self.publish({"a.yaml": config_map("a", key="good")})
+        self.stand.await_ready(self.app, self.revision)
+        self.assertEqual(self.value("a"), "good")
+        return path
+
+    def test_wrong_digest(self):
+        self.refused({"a.yaml": config_map("a", key="evil")}, "digest", digest="sha256:" + "0" * 64)
+
+    def test_malformed_digest(self):
+        self.refused({"a.yaml": config_map("a", key="evil")}, "digest", digest="sha256:xyz")
+
+    def test_truncated_download(self):
+        self.refused({"a.yaml": config_map("a", key="evil")}, cut_at=100)
+
+    def test_truncated_archive_of_right_digest(self):
+        self.refused(artifacts.tar_gz({"a.yaml": config_map("a", key="evil")})[:-20])
+
+    def test_not_an_archive_at_all(self):
+        self.refused(b"<html>Sign in to the hotel's network</html>")
+
+    def test_download_that_is_refused_and_then_works(self):
+        path = self.publish({"a.yaml": config_map("a", key="late")}, status=500)
+        self.fails(self.app, FAILED, "500")
+        self.server.fault(path)
+        self.stand.await_ready(self.app, self.revision, within=30)
+        self.assertEqual(self.value("a"), "late")
+
+    def test_escapes(self):
+        for how in ("dot-dot", "absolute", "symlink", "symlink-dir", "hard-link", "device"):
+            with self.subTest(how):
+                self.refused(artifacts.escaping(how))
+        self.assertFalse(pathlib.Path("/tmp/sluice-escaped.yaml").exists())
+        self.assertEqual(list(self.stand.folder.rglob("escaped.yaml")), [])
+
+    def test_a_thousandfold_compression(self):
+        self.refused(artifacts.bomb(), within=40)
+        self.small()
+
+    def test_a_million_entries(self):
+        self.refused(artifacts.million_entries(), within=40)
+        self.small()
+
+    def small(self):
+        """The daemon that met it has not grown, in memory or on disk."""
+        daemon = self.stand.daemons["kustomize-controller"]
+        self.assertLess(daemon.peak_memory(), 512 << 20)
+        scratch = self.stand.folder / "kustomize-controller.tmp"
+        self.assertLess(sum(f.stat().st_size for f in scratch.rglob("*") if f.is_file()), 64 << 20)
+
+
+class OtherSources(Story):
+    def test_any_kind_that_carries_an_artifact_will_do(self):
+        with ArtifactServer(self.cluster) as server:
+            for kind in ("ExternalArtifact", "OCIRepository", "Bucket"):
+                with self.subTest(kind):
+                    name = kind.lower()
+                    source = server.source(self.namespace, name, kind)
+                    app = self.stand.kustomization(self.namespace, name, source)
+                    self.stand.await_failure(app, FAILED, name)  # it has no artifact yet
+                    server.publish(source, {"a.yaml": config_map(name)}, "latest@sha256:" + "1" * 64)
+                    self.stand.await_ready(app)
+                    server.publish(source, {"a.yaml": config_map(name, key="two")}, "latest@sha256:" + "2" * 64)
+                    self.stand.await_ready(app, "2" * 64)
+                    self.assertEqual(self.value(name), "two")

@@ -1,0 +1,3 @@
+module applier
+
+go 1.21
