@@ -187,7 +187,7 @@ class Builder final : public YAML::EventHandler {
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (!reading_.as_kustomize) return add(mark, anchor, Json());
     const std::string_view text = null_text(mark);
-    if (annotation_next()) return add(mark, anchor, Json(text));
+    if (annotation_next() && !text.empty() && !reading_.keep_annotation_nulls) return add(mark, anchor, Json(text));
     if (text.empty()) note_empty_null();
     add(mark, anchor, Json());
   }

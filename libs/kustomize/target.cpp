@@ -192,6 +192,7 @@ Result<void> Target::set_schema(const Kustomization& k, const Folder& folder) {
                                                                 : Schema::Builtin::none);
     if (!schema) return placed(k, "openapi.path", std::move(schema).error());
     schema_ = *std::move(schema);
+    if (!schema_->cluster_kinds().empty()) cluster_kinds_.emplace(schema_->cluster_kinds());
     schema_set_ = true;
     return {};
   }
@@ -381,8 +382,9 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
     if (!local || *local == "false") kept.push_back(std::move(resource));
   }
   all.set.restore(std::move(kept));
-  if (here.k.sort_options) {
-    auto sorted = sort_resources(all.set, *here.k.sort_options);
+  const std::optional<SortSpec> by_kind = options_.legacy_order ? std::optional(SortSpec{"legacy", false, {}, {}}) : std::nullopt;
+  if (const auto& order = here.k.sort_options ? here.k.sort_options : by_kind) {
+    auto sorted = sort_resources(all.set, *order);
     if (!sorted) return placed(here.k, "sortOptions", std::move(sorted).error());
   }
   const auto wants = [&](const char* option) {
