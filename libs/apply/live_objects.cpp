@@ -140,6 +140,7 @@ LiveObject LiveObjects::describe(const Json& object) const {
   seen.owner = {std::string(api::label_of(object, options_.owner_group + "/namespace")),
                 std::string(api::label_of(object, options_.owner_group + "/name"))};
   seen.owned = owned_hash(object, options_.field_manager);
+  seen.content = content_hash(object);
   Readiness readiness = assess(object);
   seen.health = readiness.health;
   if (readiness.health != Health::current) seen.message = std::move(readiness.message);
@@ -228,6 +229,13 @@ void LiveObjects::note_left(const kube::Resource& resource, const Json& object, 
   if (LiveObject* known = record(resource, key)) {
     known->desired = desired;
     known->left = left;
+  }
+}
+
+void LiveObjects::note_unchanged(const kube::Resource& resource, const api::ObjectKey& key, std::uint64_t desired) {
+  if (LiveObject* known = record(resource, key)) {
+    known->desired = desired;
+    known->left = known->owned;
   }
 }
 
