@@ -113,7 +113,8 @@ rt::Task<void> KustomizationReconciler::await_termination(controller::RunContext
   }
   rt::Task<Result<void>> all = joined(waits);
   const base::Duration limit = api::effective_timeout(kustomization.spec);
-  auto gone = co_await rt::with_timeout(std::move(all), limit, "the termination of the objects");
+  auto waiting = rt::with_timeout(std::move(all), limit, "the termination of the objects");
+  auto gone = co_await std::move(waiting);
   if (gone) co_return;
   context.event(Severity::error, api::reason::kPruneFailed,
                 "failed to wait for resources termination: " + gone.error().message);

@@ -146,7 +146,7 @@ rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
   }
   auto found = co_await services_.sources->find(ref, key);
   if (!found && found.error().kind == ErrorKind::not_found) {
-    resolved_.erase(run.owner.key());
+    resolved_[run.owner.key()].clear();
     if (found.error().reason == "NoKindMatch") unserved_.insert(run.owner.key());
     auto error = std::move(found).error().with_context(fmt::format("Source '{}' not found", ref.str()));
     const base::Duration delay = std::min(api::effective_retry_interval(run.spec()), common_.requeue_dependency);
@@ -159,7 +159,7 @@ rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
   auto artifact = api::artifact_of(**found);
   if (!artifact) co_return controller::retry(api::reason::kArtifactFailed, std::move(artifact).error());
   if (!*artifact) {
-    resolved_.erase(run.owner.key());
+    resolved_[run.owner.key()].clear();
     auto error = make_error(ErrorKind::not_found, fmt::format("Source artifact not found, retrying in {}",
                                                               base::format_duration(common_.requeue_dependency)));
     co_return controller::wait_for(api::reason::kArtifactFailed, std::move(error), common_.requeue_dependency);
@@ -268,7 +268,8 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
     SLUICE_TRY(Rendered rendered, render(view, *input));
     return Made{std::make_shared<const Rendered>(std::move(rendered)), view.records(), false};
   };
-  auto done = co_await rt::run_blocking(services_.runtime, std::move(work));
+  auto rendering = rt::run_blocking(services_.runtime, std::move(work));
+  auto done = co_await std::move(rendering);
   SLUICE_CO_TRY(Made made, std::move(done));
   services_.metrics.count(kBuilds, kBuildsHelp, {{"result", made.reused ? "skipped" : "done"}});
   std::shared_ptr<const Rendered> rendered = made.rendered;
@@ -281,7 +282,8 @@ rt::Task<StepResult> KustomizationReconciler::build(Run& run) {
   if (!run.rendered) {
     run.context.progress(fmt::format("Building manifests for revision {} with a timeout of {}", run.artifact.revision,
                                      base::format_duration(api::effective_timeout(run.spec()))));
-    auto rendered = co_await render_or_reuse(run, render_key(*run.context.object, run.variables));
+    auto rendering = render_or_reuse(run, render_key(*run.context.object, run.variables));
+    auto rendered = co_await std::move(rendering);
     run.tree.reset();
     if (!rendered) {
       const std::string kind = rendered.error().reason;

@@ -108,7 +108,7 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   controller::Controller* controller_ = nullptr;
   RenderCache renders_;
   DriftPacer pacer_;
-  std::unordered_map<api::ObjectKey, std::string> resolved_;  // artifact that the last run took up
+  std::unordered_map<api::ObjectKey, std::string> resolved_;  // artifact that the last run took up; "": none was there
   std::set<api::ObjectKey> unserved_;                         // failed, as a kind is not served
 };
 

@@ -83,7 +83,8 @@ void KustomizationReconciler::wake_for_artifact(const std::string& source, const
   for (const auto& object : controller_->cache().by_index(kBySource, source)) {
     api::ObjectKey key = api::key_of(*object);
     const auto taken = resolved_.find(key);
-    if (taken != resolved_.end() && taken->second == artifact) continue;
+    // Without an entry the run that will look at the source has not got so far.
+    if (taken == resolved_.end() || taken->second == artifact) continue;
     controller_->supersede(std::move(key));
   }
 }

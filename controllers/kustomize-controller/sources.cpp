@@ -146,7 +146,16 @@ rt::Task<Result<Object>> Sources::find(api::CrossNamespaceSourceReference ref, a
   auto resource = co_await services_.mapper->resource_for(std::move(kind));
   SLUICE_CO_TRY(const kube::Resource served, std::move(resource));
   watch_kind(served);
-  auto object = co_await read(served, std::move(key));
+  auto object = co_await read(served, key);
+  // Meanwhile the watch may have told of something newer, and nobody would tell it again.
+  const auto watched = kinds_.find(served.kind);
+  if (watched != kinds_.end() && watched->second->has_synced()) {
+    Object seen = watched->second->find(key);
+    if (seen && (!object || controller::is_older_version(api::resource_version_of(**object),
+                                                         api::resource_version_of(*seen)))) {
+      co_return seen;
+    }
+  }
   co_return object;
 }
 

@@ -184,15 +184,9 @@ rt::Task<void> ApplySet::write_some(std::vector<Job>& jobs, std::size_t& next, s
 // Finds the resource that serves the object's kind.
 rt::Task<Result<void>> ApplySet::locate(Job& job) {
   const Manifest& manifest = *job.manifest;
-  for (int attempt = 0;; ++attempt) {
-    api::GroupVersionKind kind{manifest.id.group, manifest.version, manifest.id.kind};
-    auto resource = co_await services_.mapper->resource_for(std::move(kind));
-    if (resource) {
-      job.resource = *std::move(resource);
-      break;
-    }
-    co_return base::unexpected(std::move(resource).error());
-  }
+  api::GroupVersionKind kind{manifest.id.group, manifest.version, manifest.id.kind};
+  auto resource = co_await services_.mapper->resource_for(std::move(kind));
+  SLUICE_CO_TRY(job.resource, std::move(resource));
   if (job.resource.namespaced && job.id.namespace_.empty()) {
     co_return base::unexpected(ErrorKind::invalid, "namespace not specified: the object needs metadata.namespace, or "
                                                    "the Kustomization spec.targetNamespace");
@@ -238,7 +232,8 @@ rt::Task<Result<void>> ApplySet::check(Job& job, const ApplyOptions& options) {
     bool force = options.force || manifest.force;
     if (!force) {
       // The switch may be set in the cluster.
-      auto now = co_await services_.client->get(job.resource, job.id.key());
+      auto reading = services_.client->get(job.resource, job.id.key());
+      auto now = co_await std::move(reading);
       force = now && (api::annotation_of(*now, api::annotation::kForce) == api::annotation_value::kEnabled);
     }
     if (!force) co_return base::unexpected(std::move(seen).error());
@@ -303,13 +298,14 @@ rt::Task<Result<void>> ApplySet::take_over(const Job& job) {
   kube::PatchOptions options;
   options.field_manager = owner_.field_manager;
   for (int attempt = 1;; ++attempt) {
-    auto live = co_await services_.client->get(job.resource, job.id.key());
+    auto reading = services_.client->get(job.resource, job.id.key());
+    auto live = co_await std::move(reading);
     if (!live && live.error().kind == ErrorKind::not_found) co_return Result<void>();
     if (!live) co_return base::unexpected(std::move(live).error());
     auto patch = takeover_patch(*live, owner_.field_manager, services_.live->options().foreign);
     if (!patch) co_return Result<void>();
-    auto patched = co_await services_.client->patch(job.resource, job.id.key(), kube::PatchType::json,
-                                                    *std::move(patch), options);
+    auto patching = services_.client->patch(job.resource, job.id.key(), kube::PatchType::json, *std::move(patch), options);
+    auto patched = co_await std::move(patching);
     if (patched) co_return Result<void>();
     if (patched.error().kind != ErrorKind::conflict || attempt == kConflictTries) {
       co_return base::unexpected(std::move(patched).error().with_context("metadata.managedFields cleanup failed"));
@@ -319,19 +315,22 @@ rt::Task<Result<void>> ApplySet::take_over(const Job& job) {
 }
 
 rt::Task<Result<void>> ApplySet::remove_to_recreate(const Job& job) {
-  auto live = co_await services_.client->get(job.resource, job.id.key());
+  auto reading = services_.client->get(job.resource, job.id.key());
+  auto live = co_await std::move(reading);
   if (!live && live.error().kind == ErrorKind::not_found) co_return Result<void>();
   if (!live) co_return base::unexpected(std::move(live).error());
   const std::string uid(api::uid_of(*live));
   kube::DeleteOptions options;
   options.uid = uid;
-  auto removed = co_await services_.client->remove(job.resource, job.id.key(), options);
+  auto removing = services_.client->remove(job.resource, job.id.key(), options);
+  auto removed = co_await std::move(removing);
   if (!removed && removed.error().kind != ErrorKind::not_found) {
     co_return base::unexpected(std::move(removed).error().with_context("immutable field changed, failed to delete"));
   }
   // Finalizers may hold it for a while.
   rt::Task<Result<void>> gone = await_gone(services_.client, job.resource, job.id.key(), uid);
-  auto waited = co_await rt::with_timeout(std::move(gone), kDeletionLimit, "the deletion of the old object");
+  auto waiting = rt::with_timeout(std::move(gone), kDeletionLimit, "the deletion of the old object");
+  auto waited = co_await std::move(waiting);
   if (waited) co_return Result<void>();
   co_return base::unexpected(
       std::move(waited).error().with_context("immutable field changed; the old object's finalizers hold it"));

@@ -122,8 +122,9 @@ rt::Task<void> watch_by_name(Waiting& waiting, Waited& waited) {
     waiting.changes->notify_all();
     return false;
   };
-  auto followed =
-      co_await follow_object(waiting.services.client, *waited.resource, waited.target.id.key(), std::move(seen));
+  auto following =
+      follow_object(waiting.services.client, *waited.resource, waited.target.id.key(), std::move(seen));
+  auto followed = co_await std::move(following);
   if (followed) co_return;
   // Told at the timeout: what forbids reading may be granted meanwhile, but not to this wait.
   set_state(waited, Health::failed, std::move(followed).error().message);
@@ -155,6 +156,10 @@ rt::Task<void> resolve(Waiting& waiting, Waited& waited) {
 
 // Ends with a verdict in `waiting.result`, and ends the watches with it.
 rt::Task<void> wait_all(Waiting& waiting, rt::TaskGroup& tasks) {
+  // This task cancels its own group at the end. Asio lets a task end well after
+  // that only if it has been suspended before: its co_spawn_entry_point else
+  // awaits once more, which throws where nobody can catch it.
+  co_await rt::sleep_for(std::chrono::nanoseconds(0));
   for (Waited& waited : waiting.targets) {
     co_await resolve(waiting, waited);
     if (waited.by_name) tasks.spawn(waiting.services.runtime.context(), watch_by_name(waiting, waited));

@@ -308,7 +308,8 @@ rt::Task<Result<void>> LiveObjects::watch_once(std::weak_ptr<LiveObjects> weak, 
   kind->changed.notify_all();
   if (const auto self = weak.lock()) self->tell_all();
   for (;;) {
-    auto next = co_await rt::with_timeout(watch->next(), silence, "the next event of a watch");
+    auto waiting = rt::with_timeout(watch->next(), silence, "the next event of a watch");
+    auto next = co_await std::move(waiting);
     SLUICE_CO_TRY(const auto event, std::move(next));
     if (!event) co_return Result<void>();
     const auto self = weak.lock();

@@ -40,7 +40,9 @@ class Mix {
     add(rest);
   }
   void add(const Json& value) noexcept {
-    add(static_cast<std::uint64_t>(value.type()));
+    // Servers print what we sent as they like: 80 is 80, signed or not.
+    const auto type = value.is_number_unsigned() ? Json::value_t::number_integer : value.type();
+    add(static_cast<std::uint64_t>(type));
     switch (value.type()) {
       case Json::value_t::object:
         add(value.size());
@@ -56,7 +58,6 @@ class Mix {
       case Json::value_t::string: add(std::string_view(value.get_ref<const std::string&>())); break;
       case Json::value_t::boolean: add(value.get<bool>() ? 1U : 0U); break;
       case Json::value_t::number_float: add(std::bit_cast<std::uint64_t>(value.get<double>())); break;
-      // Servers print what we sent as they like: 8080 is 8080, signed or not.
       case Json::value_t::number_integer:
       case Json::value_t::number_unsigned: add(static_cast<std::uint64_t>(value.get<std::int64_t>())); break;
       default: break;

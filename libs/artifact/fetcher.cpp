@@ -224,14 +224,16 @@ rt::Task<Result<std::uint64_t>> Fetcher::download_and_unpack(api::Artifact artif
     if (incoming->bytes > bound) co_return too_large(bound);
     incoming->buffer += bytes;
     if (incoming->buffer.size() < kPiece) continue;
-    auto spooled = co_await rt::run_blocking(runtime_, [incoming, folder = cache_->folder()](std::stop_token) {
-      return spool_piece(*incoming, folder);
-    });
+    auto spool = [incoming, folder = cache_->folder()](std::stop_token) { return spool_piece(*incoming, folder); };
+    auto spooling = rt::run_blocking(runtime_, std::move(spool));
+    auto spooled = co_await std::move(spooling);
     SLUICE_CO_CHECK(std::move(spooled));
   }
-  const UnpackJob job{expected, cache_->folder(), cache_->path_of(artifact.digest), options_.limits};
-  auto unpacked = co_await rt::run_blocking(
-      runtime_, [incoming, job](std::stop_token stop) { return verify_and_unpack(*incoming, job, stop); });
+  const auto job = std::make_shared<const UnpackJob>(
+      UnpackJob{expected, cache_->folder(), cache_->path_of(artifact.digest), options_.limits});
+  auto unpack = [incoming, job](std::stop_token stop) { return verify_and_unpack(*incoming, *job, stop); };
+  auto unpacking = rt::run_blocking(runtime_, std::move(unpack));
+  auto unpacked = co_await std::move(unpacking);
   co_return unpacked;
 }
 

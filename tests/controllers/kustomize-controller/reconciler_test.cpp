@@ -35,7 +35,6 @@ struct Fixture : test::Harness {
   std::shared_ptr<apply::LiveObjects> live;
   std::unique_ptr<controller::WatchCache> cache;
   std::unique_ptr<controller::Controller> controller;
-  std::unique_ptr<rt::TaskGroup> tasks = std::make_unique<rt::TaskGroup>();
 
   static rt::Task<http::Reply> answer(Fixture* self, http::Request request) {
     const auto found = self->archives.find(request.target);
@@ -81,23 +80,16 @@ struct Fixture : test::Harness {
     reconciler->attach(*controller);
     sources->start();
   }
-  ~Fixture() {
-    tasks->cancel();
-    test::run(*runtime, join(tasks.get()));
-    runtime.reset();
-  }
-  static rt::Task<bool> join(rt::TaskGroup* group) {
-    co_await group->join();
-    co_return true;
-  }
+  // First what runs, then what it runs on.
+  ~Fixture() { runtime.reset(); }
   static rt::Task<void> run_all(Fixture* self) {
     const bool synced = co_await self->cache->wait_synced(std::chrono::seconds(5));
     static_cast<void>(synced);
     co_await self->controller->run();
   }
   void start() {
-    tasks->spawn(runtime->context(), cache->run());
-    tasks->spawn(runtime->context(), run_all(this));
+    runtime->spawn("cache", cache->run());
+    runtime->spawn("controller", run_all(this));
   }
 
   // A new artifact of the repository.
