@@ -86,4 +86,6 @@ class Step:
 def duration(seconds):
     if seconds >= 90:
         return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    if seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2f} s"
