@@ -34,6 +34,7 @@ class Interop(unittest.TestCase):
     """The tests follow each other, as their names say: each goes on where the one before has ended."""
 
     stand = None
+    maxDiff = None
 
     def setUp(self):
         self.cluster = self.stand.cluster
