@@ -38,6 +38,19 @@ void default_protocols(Json* ports) {
   }
 }
 
+// Upstream's Service went through Go's struct, which always has a targetPort, so
+// upstream owns that field, and ours must, or each takeover would write. The
+// value is the one that the server would fill in.
+void default_service_ports(Json* ports) {
+  default_protocols(ports);
+  if (ports == nullptr || !ports->is_array()) return;
+  for (Json& port : *ports) {
+    if (!port.is_object() || port.contains("targetPort")) continue;
+    const auto number = port.find("port");
+    if (number != port.end() && number->is_number_integer()) port["targetPort"] = Json(*number);
+  }
+}
+
 Json* at(Json& value, std::initializer_list<const char*> path) {
   Json* here = &value;
   for (const char* key : path) {
@@ -72,7 +85,7 @@ void normalize_secret(Json& object) {
 }
 
 void normalize(Json& object, const api::ObjectId& id) {
-  if (id.group.empty() && id.kind == "Service") return default_protocols(at(object, {"spec", "ports"}));
+  if (id.group.empty() && id.kind == "Service") return default_service_ports(at(object, {"spec", "ports"}));
   if (id.group.empty() && id.kind == "Secret") return normalize_secret(object);
   if (id.group.empty() && id.kind == "Pod") return normalize_pod(at(object, {"spec"}));
   if (id.group == "apps" || (id.group == "batch" && id.kind == "Job")) {

@@ -18,7 +18,6 @@ does nothing else. The requests are those in the API server's audit log under th
 """
 import argparse
 import collections
-import contextlib
 import json
 import os
 import pathlib
@@ -113,11 +112,19 @@ class Watcher:
         self._thread.start()
 
     def _follow(self, cluster):
-        with contextlib.suppress(Exception):  # it ends with the control plane
-            for _, thing in cluster.watch(KUSTOMIZE, "Kustomization", NAMESPACE):
-                with self._changed:
-                    self.state[thing["metadata"]["name"]] = thing
-                    self._changed.notify_all()
+        failures = 0
+        while failures < 20:  # it ends with the control plane
+            try:
+                # The API server drops watches that are slower than it; a new one begins with all there is.
+                for _, thing in cluster.watch(KUSTOMIZE, "Kustomization", NAMESPACE):
+                    failures = 0
+                    with self._changed:
+                        self.state[thing["metadata"]["name"]] = thing
+                        self._changed.notify_all()
+            except Exception:  # noqa: BLE001 - whatever cut it, the answer is another watch
+                pass
+            failures += 1
+            time.sleep(0.1)
 
     def wait(self, count, check, within=1800):
         """Until that many satisfy the check. Returns the moment."""

@@ -86,7 +86,7 @@ class OtherSources(Story):
                     name = kind.lower()
                     source = server.source(self.namespace, name, kind)
                     app = self.stand.kustomization(self.namespace, name, source)
-                    self.stand.await_failure(app, FAILED, name)  # it has no artifact yet
+                    self.stand.await_failure(app, FAILED)  # it has no artifact yet
                     server.publish(source, {"a.yaml": config_map(name)}, "latest@sha256:" + "1" * 64)
                     self.stand.await_ready(app)
                     server.publish(source, {"a.yaml": config_map(name, key="two")}, "latest@sha256:" + "2" * 64)

@@ -30,6 +30,7 @@ TEST_CASE("protocols of ports are written out, as they are part of a port's key"
   const Json service = made(R"({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
     "spec": {"ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}]}})");
   CHECK(service["spec"]["ports"][0]["protocol"] == "TCP");
+  CHECK(service["spec"]["ports"][0]["targetPort"] == service["spec"]["ports"][0]["port"]);
   CHECK(service["spec"]["ports"][1]["protocol"] == "UDP");
   const Json cron = made(R"({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c"}, "spec": {"jobTemplate":
     {"spec": {"template": {"spec": {"containers": [{"name": "x", "ports": [{"containerPort": 1}]}]}}}}}})");
