@@ -305,7 +305,8 @@ rt::Task<Result<void>> ApplySet::take_over(const Job& job) {
     if (!live) co_return base::unexpected(std::move(live).error());
     auto patch = takeover_patch(*live, owner_.field_manager, services_.live->options().foreign);
     if (!patch) co_return Result<void>();
-    auto patching = services_.client->patch(job.resource, job.id.key(), kube::PatchType::json, *std::move(patch), options);
+    auto patching =
+        services_.client->patch(job.resource, job.id.key(), kube::PatchType::json, *std::move(patch), options);
     auto patched = co_await std::move(patching);
     if (patched) co_return Result<void>();
     if (patched.error().kind != ErrorKind::conflict || attempt == kConflictTries) {

@@ -45,7 +45,9 @@ struct LiveObjects::Kind {
   std::unordered_map<api::ObjectKey, LiveObject> objects;
   rt::Notify changed;  // watching or failed
 
-  api::ObjectId id(const api::ObjectKey& key) const { return {key.namespace_, key.name, resource.group, resource.kind}; }
+  api::ObjectId id(const api::ObjectKey& key) const {
+    return {key.namespace_, key.name, resource.group, resource.kind};
+  }
 };
 
 std::shared_ptr<LiveObjects> LiveObjects::create(rt::Runtime& runtime, std::shared_ptr<kube::Client> client,
