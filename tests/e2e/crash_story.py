@@ -57,12 +57,23 @@ class Rollout(Story):
         def finished():
             return collections.Counter(body["involvedObject"]["name"] for body in self.bodies(path)
                                        if body["reason"] == "ReconciliationSucceeded" and last in str(body["metadata"]))
-        self.soon("every app's last commit is told", lambda: len(finished()) == APPS, 60)
+
+        def all_told():
+            missing = sorted({f"app-{i:02d}" for i in range(APPS)} - set(finished()))
+            assert not missing, "not told: " + "; ".join(f"{name} ({self.recorded(name, last)} Events)" for name in missing)
+            return True
+        self.soon("every app's last commit is told", all_told, 60)
         time.sleep(3)
         self.assertEqual({name: count for name, count in finished().items() if count != 1}, {})
         told = collections.Counter((body["involvedObject"]["name"], re.sub(r"in [\d.]+[µm]?s", "in a while", body["message"]),
                                     str(body["metadata"])) for body in self.bodies(path))
         self.assertEqual({thing: count for thing, count in told.items() if count > 1}, {})
+
+    def recorded(self, name, commit):
+        """How many Events say that the commit was reconciled; a daemon killed in between may have left none."""
+        app = Ref("kustomize.toolkit.fluxcd.io/v1", "Kustomization", self.namespace, name)
+        return sum(e["reason"] == "ReconciliationSucceeded" and commit in str(e["metadata"].get("annotations"))
+                   for e in self.cluster.events(app))
 
     def bodies(self, path):
         return [message.body for message in self.stand.sink.received(path)]
