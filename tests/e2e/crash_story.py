@@ -14,6 +14,7 @@ APPS = 50
 
 class Rollout(Story):
     ALONE = True
+    kills = 0  # of the notification-controller
 
     def files(self, value):
         return {f"apps/{i:02d}/{part}.yaml": config_map(f"{part}-{i:02d}", key=value)
@@ -39,7 +40,9 @@ class Rollout(Story):
             self.stand.reconcile(source)
             for _ in range(5):
                 time.sleep(dice.uniform(0.02, 0.5))
-                self.stand.daemons[dice.choice(NAMES)].restart()
+                name = dice.choice(NAMES)
+                self.kills += name == "notification-controller"
+                self.stand.daemons[name].restart()
             for daemon in self.stand.daemons.values():
                 daemon.await_ready()
             for app in apps:
@@ -76,7 +79,11 @@ class Rollout(Story):
                    for e in self.cluster.events(app))
 
     def bodies(self, path):
-        return [message.body for message in self.stand.sink.received(path)]
+        """What a receiver knows that honours the Idempotency-Key: no one can know what a killed sender has sent."""
+        messages = {message.headers["Idempotency-Key"]: message.body for message in self.stand.sink.received(path)}
+        doubles = len(self.stand.sink.received(path)) - len(messages)
+        self.assertLessEqual(doubles, self.kills, "more was sent twice than was in doubt when the sender was killed")
+        return list(messages.values())
 
 
 class Outages(Story):
