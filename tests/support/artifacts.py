@@ -102,6 +102,7 @@ class ArtifactServer:
         self.cluster, self.downloads, self._files = cluster, {}, {}
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # who is killed hangs up
         self.url = "http://127.0.0.1:%d" % self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True, name="artifact server").start()
 

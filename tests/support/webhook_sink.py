@@ -34,6 +34,7 @@ class WebhookSink:
         self._faults, self._lock = {}, threading.Lock()
         self._server = http.server.ThreadingHTTPServer((address, port), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # who is killed hangs up
         self.url = "http://%s:%d" % self._server.server_address[:2]
         threading.Thread(target=self._server.serve_forever, daemon=True, name="webhook sink").start()
 
