@@ -381,7 +381,8 @@ class Printer {
 
 std::string print_yaml(const Json& value) {
   Printer printer;
-  printer.value(value, 0);
+  // A lone scalar folds as if it were a value in a map.
+  printer.value(value, value.is_structured() && !value.empty() ? 0 : 2);
   return std::move(printer).take();
 }
 

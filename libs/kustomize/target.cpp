@@ -62,8 +62,13 @@ Result<void> Target::accumulate(const Here& here, Accumulated& into) {
     const std::string& entry = here.k.resources[i];
     const bool folder = !is_http(entry) && !here.folder.is_file(entry);
     auto added = folder ? add_folder(here, entry, false, into) : add_resource(here, entry, into);
+    if (!added && is_http(entry) && added.error().kind != ErrorKind::unsupported) {
+      // What is no file behind the URL may be a repository.
+      auto tree = add_folder(here, entry, false, into);
+      if (tree || tree.error().reason == "placed") added = std::move(tree);
+    }
     if (added) continue;
-    if (folder && added.error().reason == "placed") return unexpected(std::move(added).error());
+    if (added.error().reason == "placed") return unexpected(std::move(added).error());
     return placed(here.k, named("resources", i, entry), std::move(added).error());
   }
   SLUICE_CHECK(add_config(here, into));

@@ -62,7 +62,7 @@ TEST_CASE("long lines are folded at the first space past the eightieth column") 
   CHECK(print_yaml({{"long", words}}) ==
         "long: this is a very long line that goes on and on and on until it is longer than\n  eighty columns\n");
   CHECK(print_yaml({{"long", "a: " + words}}) ==
-        "long: 'a: this is a very long line that goes on and on and on until it is longer\n  than eighty columns'\n");
+        "long: 'a: this is a very long line that goes on and on and on until it is longer than\n  eighty columns'\n");
   for (const char* start : {"", "a: ", "tab\t"}) {
     const Json value{{"k", Json::array({start + words + "  " + words})}};
     CHECK(*parse_yaml(print_yaml(value)) == value);

@@ -64,12 +64,13 @@ TEST_CASE("URLs are refused without a remote loader, and go to it with one") {
    public:
     base::Result<std::string> file(const std::string& url) override {
       asked = url;
+      if (!url.ends_with(".yaml")) return base::unexpected(base::ErrorKind::not_found, "no such file");
       return config_map("from-afar");
     }
     base::Result<Tree> tree(const std::string& url) override {
       asked = url;
       return Tree{std::shared_ptr<const base::FileView>(view_of(
-                      {{"sub/kustomization.yaml", "resources: [a.yaml, ../b.yaml]\n"}, {"sub/a.yaml", config_map("a")}})),
+                      {{"sub/kustomization.yaml", "resources: [a.yaml, ../b.yaml]\n"}, {"sub/a.yaml", config_map("a")}, {"b.yaml", config_map("b")}})),
                   "sub"};
     }
     std::string asked;
