@@ -128,8 +128,9 @@ void add_build(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"LoadRestrictionsRootOnly", "LoadRestrictionsNone"}))
       ->capture_default_str();
   kustomization
-      ->add_option("--reorder", arguments->reorder, "Order of objects, where the file has no sortOptions: as they are written, "
-                                                    "or by kind, as `kustomize build` has it without --reorder")
+      ->add_option("--reorder", arguments->reorder,
+                   "Order of objects, where the file has no sortOptions: as they are written, or by kind, as "
+                   "`kustomize build` has it without --reorder")
       ->check(CLI::IsMember({"none", "legacy"}))
       ->capture_default_str();
   kustomization->add_flag("--provenance", arguments->provenance,

@@ -248,7 +248,8 @@ Result<void> Target::run_generators(const Here& here, Accumulated& into) {
       auto added = made ? Result<void>{} : Result<void>(unexpected(std::move(made).error()));
       if (made) {
         (*made)->file = here.k.file;
-        note_generated(**made, here.k.file, named(spec.secret ? "secretGenerator" : "configMapGenerator", i, spec.name));
+        const char* field = spec.secret ? "secretGenerator" : "configMapGenerator";
+        note_generated(**made, here.k.file, named(field, i, spec.name));
         const char* kind = spec.secret ? "SecretGenerator" : "ConfigMapGenerator";
         if (track_origin_) set_origin(**made, here.origin.builtin(here.k.file, kind));
         added = into.set.absorb(*std::move(made));
@@ -387,7 +388,8 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
     if (!local || *local == "false") kept.push_back(std::move(resource));
   }
   all.set.restore(std::move(kept));
-  const std::optional<SortSpec> by_kind = options_.legacy_order ? std::optional(SortSpec{"legacy", false, {}, {}}) : std::nullopt;
+  std::optional<SortSpec> by_kind;
+  if (options_.legacy_order) by_kind = SortSpec{"legacy", false, {}, {}};
   if (const auto& order = here.k.sort_options ? here.k.sort_options : by_kind) {
     auto sorted = sort_resources(all.set, *order);
     if (!sorted) return placed(here.k, "sortOptions", std::move(sorted).error());

@@ -130,6 +130,7 @@ TEST_CASE("nesting and number of documents are bounded") {
 
 TEST_CASE("quoted scalars of several lines are folded as YAML has it") {
   CHECK(read("v: 'a\n\n\n  b\n\n  '\n")["v"] == "a\n\nb\n");
+  CHECK(read("v: \"a\\Nb\\_c\\Ld\"\n")["v"] == "a\xC2\x85" "b\xC2\xA0" "c\xE2\x80\xA8" "d");
   CHECK(read("v: 'it''s\n  one'\n")["v"] == "it's one");
   CHECK(read("v: \"a  \\\n   b\\n\n  c\"\n")["v"] == "a  b\n c");
   CHECK(read("v: \"\\u00e9\\x41\n  \\U0001F600\"\n")["v"] == "\xC3\xA9\x41 \xF0\x9F\x98\x80");
