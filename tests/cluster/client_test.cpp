@@ -189,6 +189,19 @@ TEST_CASE("the server sees whom we impersonate: user, UID, every group and every
   CHECK(seen.at("extra").at("example.com/scopes") == sluice::doc::Json{"read", "write"});
 }
 
+TEST_CASE("the server adds a service account's groups where none are named") {
+  Cluster cluster;
+  const auto robot = cluster.client->impersonate("system:serviceaccount:apps:robot", {});
+  const kube::Resource reviews{"authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", false};
+  const sluice::doc::Json question{{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "SelfSubjectReview"}};
+  const auto review = cluster.run(robot->create(reviews, question, "test"));
+  if (!review) FAIL(review.error().message);
+  const sluice::doc::Json seen = review->at("status").at("userInfo");
+  CHECK(seen.at("username") == "system:serviceaccount:apps:robot");
+  CHECK(seen.at("groups") ==
+        sluice::doc::Json{"system:serviceaccounts", "system:serviceaccounts:apps", "system:authenticated"});
+}
+
 TEST_CASE("a token file that is replaced is read again when the server refuses the old token") {
   Cluster cluster;
   const sluice::test::TempFolder folder;

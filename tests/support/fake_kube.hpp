@@ -61,6 +61,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
       raw[resource.group.empty() ? "/api" : "/apis"]["items"].push_back(std::move(group));
     }
   }
+  // Who answers those that speak as somebody else; this server, unless set.
+  std::function<std::shared_ptr<kube::Client>(const std::string& user, const std::vector<std::string>& groups)> as;
   // Every request takes this long.
   std::chrono::milliseconds latency{0};
 
@@ -242,7 +244,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     if (const auto found = raw.find(path); found != raw.end()) co_return found->second;
     co_return base::unexpected(base::ErrorKind::not_found, path);
   }
-  std::shared_ptr<kube::Client> impersonate(std::string, std::vector<std::string>) override {
+  std::shared_ptr<kube::Client> impersonate(std::string user, std::vector<std::string> groups) override {
+    if (as) return as(user, groups);
     return shared_from_this();
   }
   void on_request(kube::RequestCounter) override {}

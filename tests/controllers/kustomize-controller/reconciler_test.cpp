@@ -375,3 +375,50 @@ TEST_CASE("references into other namespaces can be forbidden") {
   fixture.until([&] { return fixture.reason("shop") == "AccessDenied"; });
   CHECK(api::conditions_of(fixture.get("shop")).is_true("Stalled"));
 }
+
+TEST_CASE("objects are applied in the name of the service account, the status is written in our own") {
+  Fixture fixture;
+  const auto account = std::make_shared<test::FakeKube>();  // what is asked in its name comes here
+  std::set<std::string> users;
+  fixture.kube->as = [&](const std::string& user, const std::vector<std::string>& groups) {
+    CHECK(groups.empty());  // else the server would not add those of a service account
+    users.insert(user);
+    return account;
+  };
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop", {{"serviceAccountName", "robot"}});
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  CHECK(users == std::set<std::string>{"system:serviceaccount:flux-system:robot"});
+  CHECK(account->object(kMaps, {"apps", "a"})["data"]["k"] == "1");
+  CHECK(fixture.map("a").is_null());
+  CHECK(fixture.kube->count("apply") == 0);
+  CHECK(account->count("patch", "kustomizations") == 0);
+}
+
+TEST_CASE("what the service account may not do fails, and is not done with our own rights") {
+  Fixture fixture;
+  const auto account = std::make_shared<test::FakeKube>();
+  fixture.kube->as = [&](const std::string&, const std::vector<std::string>&) { return account; };
+  account->fail_next("apply", test::make_error(ErrorKind::forbidden, "robot may not"), 1000);
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop", {{"serviceAccountName", "robot"}});
+  fixture.start();
+  fixture.until([&] { return fixture.reason("shop") == "ReconciliationFailed"; });
+  CHECK(fixture.message("shop").find("robot may not") != std::string::npos);
+  CHECK(fixture.kube->count("apply") == 0);
+  CHECK(fixture.map("a").is_null());
+}
+
+TEST_CASE("a Kustomization whose service account is gone can be deleted, says so, and leaves its objects") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop", {{"serviceAccountName", "robot"}});
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  fixture.kube->erase(kKustomizations, {"flux-system", "shop"});
+  fixture.until([&] { return fixture.get("shop").is_null(); });
+  CHECK(fixture.has_event("PruneFailed", "ConfigMap/apps/a"));
+  CHECK(fixture.value("a") == "1");
+  CHECK(fixture.kube->count("delete") == 0);
+}
