@@ -79,6 +79,8 @@ struct KubeEventRecorder::Impl {
   std::deque<Waiting> queued;
   std::size_t overflowed = 0;  // since the last report
   bool sending = false;
+  std::uint64_t emitted = 0;
+  std::uint64_t finished = 0;  // sent or dropped
   std::int64_t last_suffix = 0;
   rt::Notify changed;
 };
@@ -173,8 +175,10 @@ KubeEventRecorder::~KubeEventRecorder() = default;
 void KubeEventRecorder::emit(const doc::Json& object, EventRecord record) {
   if (impl_->queued.size() >= impl_->options.max_queued) {
     ++impl_->overflowed;
+    ++impl_->finished;
     impl_->queued.pop_front();
   }
+  ++impl_->emitted;
   impl_->queued.push_back({impl_->build(object, std::move(record)), impl_->clock.steady()});
   impl_->changed.notify_all();
 }
@@ -190,8 +194,24 @@ rt::Task<void> KubeEventRecorder::run() {
     auto sending = self.send(std::move(decision), next.since);
     co_await std::move(sending);
     self.sending = false;
+    ++self.finished;
     if (self.queued.empty()) self.report_overflow();
     self.changed.notify_all();
+  }
+}
+
+rt::Task<void> EventRecorder::wait_sent(base::Duration /*limit*/) { co_return; }
+
+rt::Task<void> KubeEventRecorder::wait_sent(base::Duration limit) {
+  Impl& self = *impl_;
+  const std::uint64_t emitted = self.emitted;
+  const base::SteadyPoint deadline = self.clock.steady() + limit;
+  while (self.finished < emitted) {
+    const base::Duration left = deadline - self.clock.steady();
+    if (left <= base::Duration::zero()) co_return;
+    auto waiting = self.changed.wait_for(left);
+    const bool notified = co_await std::move(waiting);
+    if (!notified) co_return;
   }
 }
 

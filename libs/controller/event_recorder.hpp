@@ -43,6 +43,9 @@ class EventRecorder {
   // `object` is what the event is about (apiVersion, kind, metadata are read;
   // its event.toolkit.fluxcd.io/* annotations are copied).
   virtual void emit(const doc::Json& object, EventRecord record) = 0;
+  // Returns when all that was emitted so far is sent or dropped, at the latest
+  // after `limit`.
+  virtual rt::Task<void> wait_sent(base::Duration limit);
 };
 
 struct EventRecorderOptions {
@@ -60,7 +63,8 @@ class KubeEventRecorder final : public EventRecorder {
   ~KubeEventRecorder() override;
   void emit(const doc::Json& object, EventRecord record) override;
   rt::Task<void> run();
-  // Returns when all that was emitted so far is sent or dropped.
+  rt::Task<void> wait_sent(base::Duration limit) override;
+  // The same without a limit.
   rt::Task<void> flush();
 
  private:

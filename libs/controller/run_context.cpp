@@ -65,6 +65,7 @@ void RunContext::event(Severity severity, std::string_view reason, std::string_v
   for (const auto& [key, value] : event_metadata) record.annotations[event_key(gvk.group, key)] = value;
   for (auto& [key, value] : extra) record.annotations[event_key(gvk.group, key)] = value;
   events_.emit(*object, std::move(record));
+  told_ = true;
 }
 
 void RunContext::apply_progress() {

@@ -96,6 +96,7 @@ class RunContext {
   std::int64_t observed_generation_ = 0;
   std::string step_;
   bool superseded_ = false;
+  bool told_ = false;  // this run has emitted an event
   bool interruptible_ = true;
   bool cut_short_ = false;
   bool finished_ = false;

@@ -13,6 +13,9 @@ namespace sluice::controller {
 
 namespace {
 
+// How long a status waits for the events of its run.
+constexpr base::Duration kEventPatience = std::chrono::seconds(2);
+
 bool is_suspended(const doc::Json& object) {
   const auto* suspend = doc::find(object, {"spec", "suspend"});
   return suspend != nullptr && suspend->is_boolean() && suspend->get<bool>();
@@ -217,6 +220,11 @@ rt::Task<NextRun> Shell::conclude(std::shared_ptr<RunContext> context, std::opti
       next = settle(*context, done != nullptr ? *done : Done{}, input);
       settled = true;
     }
+  }
+  if (context->told_) {
+    // A status that says "done" ends the matter: killed in between, nobody would tell of it any more.
+    auto telling = services_.events.wait_sent(kEventPatience);
+    co_await std::move(telling);
   }
   auto writing = write_status(*context, settled);
   auto written = co_await std::move(writing);
