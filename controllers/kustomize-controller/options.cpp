@@ -8,12 +8,14 @@ void add_flags(controller::FlagSet& flags, KustomizeOptions& options) {
             "Field manager whose changes of applied objects are undone; may be given several times.");
   flags.add("custom-apply-stage-kinds", options.custom_apply_stage_kinds,
             "Comma-separated kinds (group/Kind) that are applied after definitions and before all others.");
-  flags.add("artifact-folder", options.artifact_folder, "Folder for unpacked artifacts; default: the temporary folder.");
+  flags.add("artifact-folder", options.artifact_folder,
+            "Folder for unpacked artifacts; default: the temporary folder.");
   flags.accept_without_effect("no-remote-bases", true, "bases by URL are refused in any case.");
   flags.accept_without_effect("http-retry", false, "a download that fails is tried again with the object's backoff.");
   flags.accept_without_effect("sops-age-secret", false, "encrypted manifests are not decrypted yet.");
   flags.accept_without_effect("sops-vault-configmap", false, "encrypted manifests are not decrypted yet.");
-  flags.accept_without_effect("default-decryption-service-account", false, "encrypted manifests are not decrypted yet.");
+  flags.accept_without_effect("default-decryption-service-account", false,
+                              "encrypted manifests are not decrypted yet.");
 }
 
 base::Result<std::set<api::GroupKind>> custom_stage_of(const KustomizeOptions& options) {

@@ -87,7 +87,8 @@ void Sources::watch_kind(const kube::Resource& resource) {
   options.resource = resource;
   options.namespace_ = services_.namespace_;
   options.transform = cut_source;
-  cache = std::make_shared<controller::WatchCache>(services_.client, services_.clock, services_.log, std::move(options));
+  cache =
+      std::make_shared<controller::WatchCache>(services_.client, services_.clock, services_.log, std::move(options));
   controller::CacheHandlers handlers;
   const std::string kind = resource.kind;
   handlers.added = [weak = weak_from_this(), kind](const Object& now) {

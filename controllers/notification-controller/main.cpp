@@ -24,7 +24,7 @@ struct OwnOptions {
 void add_flags(controller::FlagSet& flags, OwnOptions& own) {
   flags.add("rate-limit-interval", own.rate_limit_interval, "Time in which the same news is not sent again.");
   flags.add("delivery-journal", own.delivery_journal,
-            "File that narrows what a kill leaves in doubt; it may be lost. Empty for none.");
+            "File that narrows what a kill leaves in doubt; it may be lost. 'none' for none.");
   flags.accept_without_effect("receiverAddr", false, "Receivers are not implemented yet.");
   flags.accept_without_effect("export-http-path-metrics", true, "there is no event server.");
 }
@@ -64,7 +64,7 @@ Daemon::Daemon(controller::App& app, const OwnOptions& own)
     : alerts(cache_of(app, api::kind::kAlert, "alerts")),
       providers(cache_of(app, api::kind::kProvider, "providers")),
       courier(app.runtime(), app.client()),
-      journal(own.delivery_journal, app.log()),
+      journal(own.delivery_journal == "none" ? std::string() : own.delivery_journal, app.log()),
       sources(
           app.runtime(), app.log(),
           [&app](controller::WatchCacheOptions options) -> controller::WatchCache& {

@@ -252,11 +252,12 @@ rt::Task<Result<void>> ApplySet::check(Job& job, const ApplyOptions& options) {
     co_return Result<void>();
   }
   job.take_over = !manifest.merge && needs_takeover(*seen, services_.live->options().foreign);
-  // Upstream writes nothing where the dry run finds no difference; nor do we.
+  // Upstream writes nothing where the dry run finds no difference of content,
+  // whoever owns it; nor do we, or a takeover would touch every object.
   live = services_.live->find(job.resource, job.id.key());
-  const std::uint64_t merged = owned_hash(*seen, owner_.field_manager);
-  if (!job.take_over && live != nullptr && live->resource_version == job.live_version && live->owned == merged) {
-    services_.live->note_left(job.resource, *seen, manifest.hash);
+  if (!job.take_over && live != nullptr && live->resource_version == job.live_version &&
+      live->content == content_hash(*seen)) {
+    services_.live->note_unchanged(job.resource, job.id.key(), manifest.hash);
     job.settle(Action::unchanged, job.live_version, std::string(api::uid_of(*seen)));
   }
   co_return Result<void>();
@@ -304,7 +305,8 @@ rt::Task<Result<void>> ApplySet::take_over(const Job& job) {
     if (!live) co_return base::unexpected(std::move(live).error());
     auto patch = takeover_patch(*live, owner_.field_manager, services_.live->options().foreign);
     if (!patch) co_return Result<void>();
-    auto patching = services_.client->patch(job.resource, job.id.key(), kube::PatchType::json, *std::move(patch), options);
+    auto patching =
+        services_.client->patch(job.resource, job.id.key(), kube::PatchType::json, *std::move(patch), options);
     auto patched = co_await std::move(patching);
     if (patched) co_return Result<void>();
     if (patched.error().kind != ErrorKind::conflict || attempt == kConflictTries) {

@@ -45,7 +45,9 @@ struct LiveObjects::Kind {
   std::unordered_map<api::ObjectKey, LiveObject> objects;
   rt::Notify changed;  // watching or failed
 
-  api::ObjectId id(const api::ObjectKey& key) const { return {key.namespace_, key.name, resource.group, resource.kind}; }
+  api::ObjectId id(const api::ObjectKey& key) const {
+    return {key.namespace_, key.name, resource.group, resource.kind};
+  }
 };
 
 std::shared_ptr<LiveObjects> LiveObjects::create(rt::Runtime& runtime, std::shared_ptr<kube::Client> client,
@@ -140,6 +142,7 @@ LiveObject LiveObjects::describe(const Json& object) const {
   seen.owner = {std::string(api::label_of(object, options_.owner_group + "/namespace")),
                 std::string(api::label_of(object, options_.owner_group + "/name"))};
   seen.owned = owned_hash(object, options_.field_manager);
+  seen.content = content_hash(object);
   Readiness readiness = assess(object);
   seen.health = readiness.health;
   if (readiness.health != Health::current) seen.message = std::move(readiness.message);
@@ -228,6 +231,13 @@ void LiveObjects::note_left(const kube::Resource& resource, const Json& object, 
   if (LiveObject* known = record(resource, key)) {
     known->desired = desired;
     known->left = left;
+  }
+}
+
+void LiveObjects::note_unchanged(const kube::Resource& resource, const api::ObjectKey& key, std::uint64_t desired) {
+  if (LiveObject* known = record(resource, key)) {
+    known->desired = desired;
+    known->left = known->owned;
   }
 }
 

@@ -38,7 +38,8 @@ struct LiveObject {
   std::string resource_version;
   std::string uid;
   api::ObjectKey owner;    // from the owner labels
-  std::uint64_t owned = 0;  // owned_hash() of it
+  std::uint64_t owned = 0;    // owned_hash() of it
+  std::uint64_t content = 0;  // content_hash() of it
   Health health = Health::in_progress;
   std::string message;        // of its readiness, unless it is current
   bool switched_off = false;  // annotated `reconcile: disabled` or `ssa: Ignore` in the cluster
@@ -92,6 +93,8 @@ class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
   void observe(const kube::Resource& resource, const doc::Json& object);
   // `object` is the server's answer to a write of the manifest with hash `desired`.
   void note_left(const kube::Resource& resource, const doc::Json& object, std::uint64_t desired);
+  // A dry run of the manifest with hash `desired` would change nothing of it.
+  void note_unchanged(const kube::Resource& resource, const api::ObjectKey& key, std::uint64_t desired);
   // We are about to delete it, or it is nobody's business any more: no drift.
   void disown(const kube::Resource& resource, const api::ObjectKey& key);
 

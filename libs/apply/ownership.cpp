@@ -149,27 +149,6 @@ bool is_foreign(const Json& entry, const std::vector<ForeignManager>& foreign) {
   });
 }
 
-std::uint64_t whole_hash(const Json& object) {
-  Mix mix;
-  for (const auto& [key, value] : object.items()) {
-    if (key == "status") continue;
-    mix.add(std::string_view(key));
-    if (key != "metadata" || !value.is_object()) {
-      mix.add(value);
-      continue;
-    }
-    for (const auto& [name, part] : value.items()) {
-      if (name == "managedFields" || name == "resourceVersion" || name == "generation" || name == "uid" ||
-          name == "creationTimestamp" || name == "selfLink") {
-        continue;
-      }
-      mix.add(std::string_view(name));
-      mix.add(part);
-    }
-  }
-  return mix.value();
-}
-
 // Both as tries; a path that is a member and has members below is marked by ".".
 void merge_fields(Json& into, const Json& from) {
   if (!into.is_object()) into = Json::object();
@@ -257,9 +236,30 @@ std::uint64_t hash_of(const Json& document) noexcept {
   return mix.value();
 }
 
+std::uint64_t content_hash(const Json& object) {
+  Mix mix;
+  for (const auto& [key, value] : object.items()) {
+    if (key == "status") continue;
+    mix.add(std::string_view(key));
+    if (key != "metadata" || !value.is_object()) {
+      mix.add(value);
+      continue;
+    }
+    for (const auto& [name, part] : value.items()) {
+      if (name == "managedFields" || name == "resourceVersion" || name == "generation" || name == "uid" ||
+          name == "creationTimestamp" || name == "selfLink") {
+        continue;
+      }
+      mix.add(std::string_view(name));
+      mix.add(part);
+    }
+  }
+  return mix.value();
+}
+
 std::uint64_t owned_hash(const Json& object, std::string_view manager) {
   const Json* entries = managed_fields(object);
-  if (entries == nullptr) return whole_hash(object);
+  if (entries == nullptr) return content_hash(object);
   for (const Json& entry : *entries) {
     if (!is_applied_by(entry, manager)) continue;
     const auto fields = entry.find("fieldsV1");

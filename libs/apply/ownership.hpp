@@ -23,10 +23,13 @@ namespace sluice::apply {
 // of this program, and no defence against somebody who seeks collisions.
 std::uint64_t hash_of(const doc::Json& document) noexcept;
 
+// A hash over all of an object but what servers and controllers write: status
+// and the fields of metadata that move by themselves.
+std::uint64_t content_hash(const doc::Json& object);
+
 // A hash over the fields of `object` that `manager` has applied, with their
 // values; 0 if it has applied none. An object without managedFields (some
-// aggregated APIs) is hashed whole, but for what servers and controllers write:
-// status and the fields of metadata that move by themselves.
+// aggregated APIs) is hashed by its content.
 std::uint64_t owned_hash(const doc::Json& object, std::string_view manager);
 
 // Managers whose fields become ours, so that what they added goes away when it

@@ -50,6 +50,14 @@ Result<void> check_path(std::string_view path) {
   return {};
 }
 
+detail::Header file_header(std::string_view path, std::uint64_t size, bool executable) {
+  detail::Header header;
+  header.name = path;
+  header.mode = executable ? kExecutableMode : kFileMode;
+  header.size = size;
+  return header;
+}
+
 }  // namespace
 
 struct Writer::State {
@@ -100,18 +108,16 @@ Result<void> Writer::add_folder(std::string_view path) {
 }
 
 Result<void> Writer::add_file(std::string_view path, std::string_view bytes, bool executable) {
-  MemorySource source(bytes);
-  return add_file(path, source, bytes.size(), executable);
+  SLUICE_CHECK(check_path(path));
+  SLUICE_CHECK(state_->write_header(file_header(path, bytes.size(), executable)));
+  SLUICE_CHECK(state_->gzip.write(bytes));
+  return state_->pad(bytes.size());
 }
 
 Result<void> Writer::add_file(std::string_view path, ByteSource& bytes, std::uint64_t size, bool executable) {
   SLUICE_CHECK(check_path(path));
-  detail::Header header;
-  header.name = path;
-  header.mode = executable ? kExecutableMode : kFileMode;
-  header.size = size;
-  SLUICE_CHECK(state_->write_header(header));
-  std::array<char, 16U << 10U> buffer{};
+  SLUICE_CHECK(state_->write_header(file_header(path, size, executable)));
+  std::array<char, 16U << 10U> buffer;  // not cleared, as that is a cost per file
   std::uint64_t done = 0;
   while (true) {
     SLUICE_TRY(const std::size_t got, bytes.read(buffer));

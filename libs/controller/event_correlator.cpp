@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/digest.hpp"
+
 namespace sluice::controller {
 
 namespace {
@@ -39,8 +41,10 @@ EventCorrelator::Decision EventCorrelator::observe(doc::Json event) {
   Similar* similar = similar_.find(group);
   if (similar == nullptr || now - similar->last > kWindow) similar = &similar_.put(group, {});
   similar->last = now;
-  similar->messages.insert(message);
-  std::string key = group + '\x1f' + message;
+  // Thousands are remembered, and messages may be long.
+  const std::string told = base::sha256_hex(message).substr(0, 32);
+  similar->messages.insert(told);
+  std::string key = group + '\x1f' + told;
   if (similar->messages.size() >= kMaxSimilar) {
     similar->messages.erase(similar->messages.begin());
     event["message"] = "(combined from similar events): " + message;

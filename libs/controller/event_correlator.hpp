@@ -76,7 +76,7 @@ class EventCorrelator {
 
  private:
   struct Similar {
-    std::set<std::string> messages;
+    std::set<std::string> messages;  // digests of them
     base::TimePoint last{};
   };
   struct Counted {

@@ -96,7 +96,9 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 // The number at `from`, where digits start at or before it, and where it ends.
 std::pair<std::uint64_t, std::size_t> number_at(std::string_view text, std::size_t from, std::uint64_t start) {
   std::uint64_t value = start;
-  while (from < text.size() && is_digit(text[from])) value = value * 10 + static_cast<std::uint64_t>(text[from++] - '0');
+  for (; from < text.size() && is_digit(text[from]); ++from) {
+    value = value * 10 + static_cast<std::uint64_t>(text[from] - '0');
+  }
   return {value, from};
 }
 
@@ -381,7 +383,8 @@ class Printer {
 
 std::string print_yaml(const Json& value) {
   Printer printer;
-  printer.value(value, 0);
+  // A lone scalar folds as if it were a value in a map.
+  printer.value(value, value.is_structured() && !value.empty() ? 0 : 2);
   return std::move(printer).take();
 }
 

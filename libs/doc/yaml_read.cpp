@@ -69,9 +69,10 @@ void append_utf8(std::string& out, std::uint32_t c) {
   }
 }
 
-// Reads a quoted scalar of several lines anew: yaml-cpp folds line breaks at
-// its ends in another way than the specification has it. Nothing if `text`
-// does not start with such a scalar.
+// Reads a quoted scalar of several lines or with escapes anew: yaml-cpp folds
+// line breaks at its ends in another way than the specification has it, and
+// makes single bytes of some escapes. Nothing if `text` does not start with
+// such a scalar.
 class QuotedLines {
  public:
   explicit QuotedLines(std::string_view text) : text_(text) {}
@@ -79,7 +80,7 @@ class QuotedLines {
   std::optional<std::string> read() {
     if (text_.empty() || (text_[0] != '"' && text_[0] != '\'')) return std::nullopt;
     const char quote = text_[0];
-    bool several_lines = false;
+    bool own_way = false;
     for (at_ = 1; at_ < text_.size();) {
       const char c = text_[at_];
       if (c == quote && quote == '\'' && next() == '\'') {
@@ -88,14 +89,15 @@ class QuotedLines {
         at_ += 2;
       } else if (c == quote) {
         take_white();
-        return several_lines ? std::optional(std::move(out_)) : std::nullopt;
+        return own_way ? std::optional(std::move(out_)) : std::nullopt;
       } else if (c == '\n') {
-        several_lines = true;
+        own_way = true;
         fold();
       } else if (c == ' ' || c == '\t') {
         white_ += c;
         ++at_;
       } else if (c == '\\' && quote == '"') {
+        own_way = true;
         take_white();
         if (!escape()) return std::nullopt;
       } else {
@@ -151,6 +153,7 @@ class QuotedLines {
     std::uint32_t value = 0;
     const auto [stop, error] = std::from_chars(text_.data() + at_, text_.data() + at_ + digits, value, 16);
     if (error != std::errc() || stop != text_.data() + at_ + digits) return false;
+    if ((value >= 0xD800 && value <= 0xDFFF) || value > 0x10FFFF) return false;
     append_utf8(out_, value);
     at_ += digits;
     return true;
@@ -187,7 +190,7 @@ class Builder final : public YAML::EventHandler {
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (!reading_.as_kustomize) return add(mark, anchor, Json());
     const std::string_view text = null_text(mark);
-    if (annotation_next()) return add(mark, anchor, Json(text));
+    if (annotation_next() && !text.empty() && !reading_.keep_annotation_nulls) return add(mark, anchor, Json(text));
     if (text.empty()) note_empty_null();
     add(mark, anchor, Json());
   }

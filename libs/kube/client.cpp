@@ -25,6 +25,8 @@ namespace {
 constexpr std::chrono::seconds kWatchSlack{30};   // after which a watch that should have ended is dead
 constexpr std::size_t kParseOnPool = 64U << 10U;  // larger answers are parsed off the loop
 
+// A watch that waits for its turn would wait for minutes: this bounds a fault, not a load.
+constexpr std::size_t kMaxWatches = 1024;
 constexpr std::size_t kMaxRefusal = 256U << 10U;  // of the body of a refused watch that is read
 
 constexpr const char* kJson = "application/json";
@@ -342,6 +344,7 @@ std::shared_ptr<Client> Client::impersonate_as(Impersonation who) {
 Result<std::shared_ptr<Client>> Client::create(rt::Runtime& runtime, Config config) {
   http::ClientOptions options;
   options.max_connections = config.max_connections;
+  options.max_streams = kMaxWatches;
   options.tls.ca_pem = config.ca_pem;
   options.tls.server_name = config.tls_server_name;
   options.tls.insecure_skip_verify = config.insecure_skip_tls_verify;

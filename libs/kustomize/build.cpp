@@ -106,7 +106,8 @@ Result<BuildResult> build(const base::FileView& files, std::string_view path, co
   SLUICE_TRY(const std::string root, clean(path));
   const ReadLog log(files);
   Target target(options, false, &log);
-  const Folder folder(options.cache != nullptr ? static_cast<const base::FileView&>(log) : files, root, options, target.budget());
+  const base::FileView& seen = options.cache != nullptr ? static_cast<const base::FileView&>(log) : files;
+  const Folder folder(seen, root, options, target.budget());
   SLUICE_TRY(const Kustomization k, folder.kustomization());
   return target.build(k, folder);
 }
@@ -118,7 +119,8 @@ Result<BuildResult> build_flux(const base::FileView& files, std::string_view pat
   open.restriction = LoadRestriction::none;
   const ReadLog log(files);
   Target target(open, true, &log);
-  const Folder folder(options.cache != nullptr ? static_cast<const base::FileView&>(log) : files, root, open, target.budget());
+  const base::FileView& seen = options.cache != nullptr ? static_cast<const base::FileView&>(log) : files;
+  const Folder folder(seen, root, open, target.budget());
   auto type = files.type(root);
   if (!type) return unexpected(std::move(type).error().with_context(fmt::format("path {}", path)));
   if (*type != base::FileType::directory) {

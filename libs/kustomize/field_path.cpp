@@ -120,7 +120,7 @@ class Matcher {
     if (found_.size() > before || make_ == MakeMissing::no) return {};
     SLUICE_TRY(Json value, doc::parse_yaml(condition.second));
     list.push_back(condition.first.empty() ? std::move(value) : Json({{condition.first, std::move(value)}}));
-    return go(list.back(), condition.first.empty() ? path_.size() : step + 1, false);
+    return go(list.back(), condition.first.empty() ? path_.size() : step + 1, condition.first.empty());
   }
 
   Result<void> by_field(Json& map, std::size_t step) {

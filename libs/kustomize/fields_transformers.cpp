@@ -213,7 +213,8 @@ Result<void> set_replicas(ResourceSet& set, const ReplicaSpec& replica, const Fi
       auto done = visit_field(resource->value, spec, CreateKind::scalar, [&](Json& field) -> Result<void> {
         if (field.is_structured()) return base::unexpected(ErrorKind::invalid, "replicas must be a number");
         // Quotes stay, and so does the type of what had to be in quotes.
-        const bool quoted = field.is_string() && doc::is_ambiguous_string(field.get_ref<const std::string&>());
+        const bool quoted = field.is_string() && field != "" &&
+                            doc::is_ambiguous_string(field.get_ref<const std::string&>());
         field = quoted ? Json(std::to_string(replica.count)) : Json(replica.count);
         return {};
       });

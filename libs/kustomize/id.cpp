@@ -16,6 +16,8 @@ constexpr std::array kKnownKinds = std::to_array<KnownKind>({
 #include "kustomize/known_kinds.inc"
 });
 
+thread_local const std::set<std::string, std::less<>>* cluster_kinds = nullptr;
+
 const KnownKind* find_known(const Gvk& gvk) {
   const std::string name = gvk.api_version() + "/" + gvk.kind;
   const auto found = std::lower_bound(kKnownKinds.begin(), kKnownKinds.end(), name,
@@ -73,8 +75,13 @@ bool Gvk::known() const { return find_known(*this) != nullptr; }
 
 bool Gvk::cluster_scoped() const {
   const KnownKind* found = find_known(*this);
-  return found != nullptr && !found->namespaced;
+  if (found != nullptr) return !found->namespaced;
+  return cluster_kinds != nullptr && cluster_kinds->contains(api_version() + "/" + kind);
 }
+
+ClusterKinds::ClusterKinds(std::set<std::string, std::less<>> kinds)
+    : kinds_(std::move(kinds)), before_(std::exchange(cluster_kinds, &kinds_)) {}
+ClusterKinds::~ClusterKinds() { cluster_kinds = before_; }
 
 std::string_view ResId::effective_ns() const {
   if (gvk.cluster_scoped()) return kNoNamespace;

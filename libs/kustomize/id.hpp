@@ -1,6 +1,7 @@
 // How kustomize identifies an object: group, version, kind, name, namespace.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,20 @@ struct Gvk {
   // True only for kinds that kustomize knows to have no namespace; it takes
   // kinds that it doesn't know for namespaced ones.
   bool cluster_scoped() const;
+};
+
+// Kinds ("apiVersion/Kind") that the schema file of a build says to have no
+// namespace. They count for all ids on this thread for as long as it lives.
+class ClusterKinds {
+ public:
+  explicit ClusterKinds(std::set<std::string, std::less<>> kinds);
+  ~ClusterKinds();
+  ClusterKinds(const ClusterKinds&) = delete;
+  ClusterKinds& operator=(const ClusterKinds&) = delete;
+
+ private:
+  std::set<std::string, std::less<>> kinds_;
+  const std::set<std::string, std::less<>>* before_;
 };
 
 // In the place of a namespace for what has none.

@@ -82,6 +82,7 @@ struct BuildOptions {
   RemoteLoader* remote = nullptr;  // null: URLs are refused
   BuildCache* cache = nullptr;     // null: nothing is remembered
   bool provenance = false;         // fill Object::fields; costs nothing when off
+  bool legacy_order = false;       // sort by kind where the file has no sortOptions
 };
 
 // Where a value was written, or what made it: one of both is given.

@@ -195,10 +195,11 @@ Result<Kustomization> Folder::kustomization(Strictness strictness) const {
   return kustomization;
 }
 
-Result<Resources> Folder::parse(std::string_view text, const std::string& file) const {
+Result<Resources> Folder::parse(std::string_view text, const std::string& file, For use) const {
   doc::YamlReading reading;
   reading.limits = budget_.limits.yaml;
   reading.as_kustomize = true;
+  reading.keep_annotation_nulls = use == For::patches;
   reading.note_lines = options_.provenance;
   if (auto checked = check_separators(text); !checked) return at_line(std::move(checked).error(), file, 0);
   auto documents = doc::parse_yaml_stream(text, reading);
@@ -236,17 +237,17 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file) 
   return resources;
 }
 
-std::optional<Resources> Folder::inline_objects(const std::string& entry, const std::string& file) const {
+std::optional<Resources> Folder::inline_objects(const std::string& entry, const std::string& file, For use) const {
   // A path is read as a plain scalar, which is no object.
   if (entry.find_first_of("\n:{[") == std::string::npos && !entry.empty()) return std::nullopt;
-  auto objects = parse(entry, file);
+  auto objects = parse(entry, file, use);
   if (!objects) return std::nullopt;
   return *std::move(objects);
 }
 
-Result<Resources> Folder::resources(const std::string& entry) const {
+Result<Resources> Folder::resources(const std::string& entry, For use) const {
   SLUICE_TRY(const std::string text, load(entry));
-  return parse(text, path_of(entry));
+  return parse(text, path_of(entry), use);
 }
 
 }  // namespace sluice::kustomize

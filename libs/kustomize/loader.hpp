@@ -44,14 +44,19 @@ class Folder {
   // The path of that file in the view; "" without one. `invalid` with several.
   base::Result<std::string> kustomization_file() const;
 
+  // What objects are read for: in patches a null deletes.
+  enum class For { resources, patches };
   // Objects in a text; `file` is for messages.
-  base::Result<std::vector<std::unique_ptr<Resource>>> parse(std::string_view text, const std::string& file) const;
+  base::Result<std::vector<std::unique_ptr<Resource>>> parse(std::string_view text, const std::string& file,
+                                                             For use = For::resources) const;
   // Objects that an entry itself holds; nothing if it is no text of objects,
   // and so has to be a path.
   std::optional<std::vector<std::unique_ptr<Resource>>> inline_objects(const std::string& entry,
-                                                                       const std::string& file) const;
+                                                                       const std::string& file,
+                                                                       For use = For::resources) const;
   // Objects of the file that an entry names.
-  base::Result<std::vector<std::unique_ptr<Resource>>> resources(const std::string& entry) const;
+  base::Result<std::vector<std::unique_ptr<Resource>>> resources(const std::string& entry,
+                                                                 For use = For::resources) const;
   std::string path_of(const std::string& entry) const;
 
   const base::FileView& files() const { return *files_; }

@@ -51,17 +51,25 @@ EmptyNulls take_empty_nulls(Resource& resource) {
   return found;
 }
 
-// kustomize writes the labels anew as text, so that no null in a patch deletes one.
-void labels_as_text(Json& patch) {
-  const auto meta = patch.find("metadata");
-  const auto labels = meta != patch.end() && meta->is_object() ? meta->find("labels") : patch.end();
-  if (meta == patch.end() || !meta->is_object() || labels == meta->end()) return;
-  if (!labels->is_object() || labels->empty()) {
-    meta->erase(labels);
-    return;
+// kustomize writes labels and annotations anew as text, so that no null in a
+// patch deletes one.
+void metadata_as_text(const Resource& patch, Json& content) {
+  for (const doc::EmptyNull& null : patch.empty_nulls) {
+    const std::string place = null.place.to_string();
+    if (place.starts_with("/metadata/labels/") || place.starts_with("/metadata/annotations/")) content[null.place] = "";
   }
-  for (auto& [key, value] : labels->items()) {
-    if (!value.is_string()) value = value.is_structured() ? std::string() : scalar_text(value);
+  const auto meta = content.find("metadata");
+  if (meta == content.end() || !meta->is_object()) return;
+  for (const char* name : {"labels", "annotations"}) {
+    const auto map = meta->find(name);
+    if (map == meta->end()) continue;
+    if (!map->is_object() || map->empty()) {
+      meta->erase(map);
+      continue;
+    }
+    for (auto& [key, value] : map->items()) {
+      if (!value.is_string()) value = value.is_structured() ? std::string() : scalar_text(value);
+    }
   }
 }
 
@@ -93,7 +101,7 @@ Result<void> apply_merge(ResourceSet& set, const Resource& patch, const std::vec
     Json content = patch.value;
     if (aim != Aim::id) {
       content["apiVersion"] = target->gvk().api_version();
-      labels_as_text(content);
+      metadata_as_text(patch, content);
     }
     auto done = merge_into(*target, std::move(content), patch.allow_name_change, patch.allow_kind_change, schema);
     if (!done) return at(*target, std::move(done).error().with_context(fmt::format("patch {}", patch.describe())));
@@ -168,7 +176,7 @@ Result<LoadedPatch> load_patch(const PatchSpec& spec, const Folder& folder, bool
     loaded.operations = *std::move(operations);
     return loaded;
   }
-  auto merges = folder.parse(text, file);
+  auto merges = folder.parse(text, file, Folder::For::patches);
   if (!merges) {
     // kustomize takes an empty list of operations, and nothing else, for no patch.
     if (operations) return loaded;
@@ -189,11 +197,11 @@ Result<LoadedPatch> load_merge_patch(const std::string& entry, const Folder& fol
   LoadedPatch loaded;
   loaded.by_id_only = true;
   // What parses as objects is the patch itself, all else a path.
-  auto objects = folder.inline_objects(entry, "");
+  auto objects = folder.inline_objects(entry, "", Folder::For::patches);
   if (objects) {
     loaded.merges = *std::move(objects);
   } else {
-    SLUICE_TRY(loaded.merges, folder.resources(entry));
+    SLUICE_TRY(loaded.merges, folder.resources(entry, Folder::For::patches));
   }
   return loaded;
 }

@@ -88,7 +88,8 @@ void drop_notes(doc::Json& annotations) {
 
 void Resource::settle_empty_nulls() {
   for (const doc::EmptyNull& null : empty_nulls) {
-    if (!null.in_flow || !value.contains(null.place)) continue;
+    const bool annotation = null.place.to_string().starts_with("/metadata/annotations/");
+    if ((!null.in_flow && !annotation) || !value.contains(null.place)) continue;
     if (doc::Json& found = value.at(null.place); found.is_null()) found = "";
   }
   empty_nulls.clear();

@@ -54,7 +54,7 @@ struct Resource {
   // kustomize keeps its notes on an object in annotations, and so reads them
   // from what it is given.
   void read_notes();
-  // kustomize prints a null without text in flow style as an empty string.
+  // kustomize prints a null without text as an empty string in flow style and in annotations.
   void settle_empty_nulls();
 
   // "Deployment/shop/web (apps/web.yaml:12)", for messages.

@@ -80,6 +80,24 @@ struct Reader {
   }
 };
 
+// A kind has a namespace if one of the paths that read it has one.
+std::set<std::string, std::less<>> cluster_kinds_of(const Json& openapi) {
+  std::set<std::string, std::less<>> cluster, namespaced;
+  const Json* paths = doc::find(openapi, {"paths"});
+  if (paths == nullptr || !paths->is_object()) return cluster;
+  for (const auto& [path, operations] : paths->items()) {
+    const Json* gvk = doc::find(operations, {"get", "x-kubernetes-group-version-kind"});
+    if (gvk == nullptr || !gvk->is_object()) continue;
+    const std::string name = Gvk{std::string(doc::find_string(*gvk, {"group"})),
+                                 std::string(doc::find_string(*gvk, {"version"})), ""}
+                                 .api_version() +
+                             "/" + std::string(doc::find_string(*gvk, {"kind"}));
+    (path.find("namespaces/{namespace}") != std::string::npos ? namespaced : cluster).insert(name);
+  }
+  for (const std::string& name : namespaced) cluster.erase(name);
+  return cluster;
+}
+
 }  // namespace
 
 const std::shared_ptr<const Schema>& Schema::builtin() {
@@ -125,10 +143,10 @@ const std::shared_ptr<const Schema>& Schema::builtin() {
 }
 
 base::Result<std::shared_ptr<const Schema>> Schema::parse(const Json& openapi, Builtin builtin) {
-  const Json* definitions = doc::find(openapi, {"definitions"});
-  if (definitions == nullptr || !definitions->is_object()) {
-    return base::unexpected(ErrorKind::invalid, "an OpenAPI document with definitions is expected");
-  }
+  if (!openapi.is_object()) return base::unexpected(ErrorKind::invalid, "an OpenAPI document is expected");
+  static const Json kNone = Json::object();
+  const Json* found = doc::find(openapi, {"definitions"});
+  const Json* definitions = found != nullptr && found->is_object() ? found : &kNone;
   auto schema = std::make_shared<Schema>();
   std::map<std::string, Type*, std::less<>> own;
   for (const auto& [name, definition] : definitions->items()) {
@@ -155,6 +173,7 @@ base::Result<std::shared_ptr<const Schema>> Schema::parse(const Json& openapi, B
                               doc::find_string(gvk, {"kind"}))] = own[name];
     }
   }
+  schema->cluster_kinds_ = cluster_kinds_of(openapi);
   if (builtin == Builtin::above) {
     for (const auto& [kind, type] : others.kinds_) schema->kinds_[kind] = type;
   }

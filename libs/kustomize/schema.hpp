@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,8 @@ class Schema {
   // An `openapi.path` file: Kubernetes definitions.
   static base::Result<std::shared_ptr<const Schema>> parse(const doc::Json& openapi, Builtin builtin);
 
+  // Kinds that its paths show to have no namespace.
+  const std::set<std::string, std::less<>>& cluster_kinds() const { return cluster_kinds_; }
   // Null for a kind that is not known.
   const Type* find(const Gvk& gvk) const;
   static const Field* field(const Type* type, std::string_view name);
@@ -43,6 +46,7 @@ class Schema {
  private:
   std::vector<std::unique_ptr<Type>> types_;
   std::map<std::string, const Type*, std::less<>> named_;  // by the name of the definition
+  std::set<std::string, std::less<>> cluster_kinds_;
   std::map<std::string, const Type*, std::less<>> kinds_;  // by "group/version/kind"
 };
 

@@ -1,7 +1,6 @@
 #include "kustomize/selector.hpp"
 
 #include <fmt/format.h>
-#include <re2/re2.h>
 
 #include <algorithm>
 #include <charconv>
@@ -45,18 +44,6 @@ std::optional<std::int64_t> to_number(std::string_view text) {
 
 }  // namespace
 
-struct Pattern::Compiled {
-  Compiled(const std::string& expression, bool whole)
-      : regex(whole ? "^(?:" + expression + ")$" : expression, options()) {}
-  static RE2::Options options() {
-    RE2::Options options;
-    options.set_log_errors(false);
-    options.set_max_mem(1 << 20);
-    return options;
-  }
-  RE2 regex;
-};
-
 bool is_plain(std::string_view expression) {
   return !expression.empty() && expression.find_first_of("\\^$.|?*+()[]{}") == std::string_view::npos;
 }
@@ -70,19 +57,14 @@ Result<Pattern> Pattern::compile(const std::string& expression, bool whole) {
   pattern.text_ = expression;
   pattern.whole_ = whole;
   if (expression.empty() || is_plain(expression)) return pattern;
-  auto compiled = std::make_shared<const Compiled>(expression, whole);
-  if (!compiled->regex.ok()) {
-    return unexpected(ErrorKind::invalid,
-                      fmt::format("\"{}\" is no regular expression: {}", expression, compiled->regex.error()));
-  }
-  pattern.compiled_ = std::move(compiled);
+  SLUICE_TRY(pattern.compiled_, text::Regexp::compile(expression));
   return pattern;
 }
 
 bool Pattern::matches(std::string_view text) const {
   if (text_.empty()) return true;
   if (!compiled_) return whole_ ? text == text_ : text.find(text_) != std::string_view::npos;
-  return RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), compiled_->regex);
+  return whole_ ? compiled_->matches_all(text) : compiled_->matches(text);
 }
 
 Result<LabelSelector> LabelSelector::parse(const std::string& text) {

@@ -1,7 +1,7 @@
 // Which objects a patch or replacement is for.
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "kustomize/kustomization.hpp"
 #include "kustomize/resource_set.hpp"
+#include "text/regexp.hpp"
 
 namespace sluice::kustomize {
 
@@ -23,11 +24,10 @@ class Pattern {
   bool empty() const { return text_.empty(); }
 
  private:
-  struct Compiled;
   static base::Result<Pattern> compile(const std::string& expression, bool whole);
   std::string text_;
   bool whole_ = true;
-  std::shared_ptr<const Compiled> compiled_;
+  std::optional<text::Regexp> compiled_;
 };
 
 // True for text that a regular expression takes literally, and that is not empty.

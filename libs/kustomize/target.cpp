@@ -62,8 +62,13 @@ Result<void> Target::accumulate(const Here& here, Accumulated& into) {
     const std::string& entry = here.k.resources[i];
     const bool folder = !is_http(entry) && !here.folder.is_file(entry);
     auto added = folder ? add_folder(here, entry, false, into) : add_resource(here, entry, into);
+    if (!added && is_http(entry) && added.error().kind != ErrorKind::unsupported) {
+      // What is no file behind the URL may be a repository.
+      auto tree = add_folder(here, entry, false, into);
+      if (tree || tree.error().reason == "placed") added = std::move(tree);
+    }
     if (added) continue;
-    if (folder && added.error().reason == "placed") return unexpected(std::move(added).error());
+    if (added.error().reason == "placed") return unexpected(std::move(added).error());
     return placed(here.k, named("resources", i, entry), std::move(added).error());
   }
   SLUICE_CHECK(add_config(here, into));
@@ -192,6 +197,7 @@ Result<void> Target::set_schema(const Kustomization& k, const Folder& folder) {
                                                                 : Schema::Builtin::none);
     if (!schema) return placed(k, "openapi.path", std::move(schema).error());
     schema_ = *std::move(schema);
+    if (!schema_->cluster_kinds().empty()) cluster_kinds_.emplace(schema_->cluster_kinds());
     schema_set_ = true;
     return {};
   }
@@ -242,7 +248,8 @@ Result<void> Target::run_generators(const Here& here, Accumulated& into) {
       auto added = made ? Result<void>{} : Result<void>(unexpected(std::move(made).error()));
       if (made) {
         (*made)->file = here.k.file;
-        note_generated(**made, here.k.file, named(spec.secret ? "secretGenerator" : "configMapGenerator", i, spec.name));
+        const char* field = spec.secret ? "secretGenerator" : "configMapGenerator";
+        note_generated(**made, here.k.file, named(field, i, spec.name));
         const char* kind = spec.secret ? "SecretGenerator" : "ConfigMapGenerator";
         if (track_origin_) set_origin(**made, here.origin.builtin(here.k.file, kind));
         added = into.set.absorb(*std::move(made));
@@ -381,8 +388,10 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
     if (!local || *local == "false") kept.push_back(std::move(resource));
   }
   all.set.restore(std::move(kept));
-  if (here.k.sort_options) {
-    auto sorted = sort_resources(all.set, *here.k.sort_options);
+  std::optional<SortSpec> by_kind;
+  if (options_.legacy_order) by_kind = SortSpec{"legacy", false, {}, {}};
+  if (const auto& order = here.k.sort_options ? here.k.sort_options : by_kind) {
+    auto sorted = sort_resources(all.set, *order);
     if (!sorted) return placed(here.k, "sortOptions", std::move(sorted).error());
   }
   const auto wants = [&](const char* option) {

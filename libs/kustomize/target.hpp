@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,7 @@ class Target {
   bool track_origin_ = false;
   bool schema_set_ = false;
   std::shared_ptr<const Schema> schema_ = Schema::builtin();
+  std::optional<ClusterKinds> cluster_kinds_;
   std::vector<std::string> warnings_;
 };
 

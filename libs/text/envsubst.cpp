@@ -17,7 +17,9 @@ constexpr int kMaxDepth = 64;  // of ${...} in each other
 bool is_ascii_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 // Bytes above ASCII are letters of some script, for all that matters here.
-bool is_name_char(char c) { return is_ascii_letter(c) || is_digit(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+bool is_name_char(char c) {
+  return is_ascii_letter(c) || is_digit(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+}
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -161,7 +163,8 @@ std::string call(std::string_view function, std::string value, const std::vector
     return args.size() == 2 && value.starts_with(args[0]) ? fresh + value.substr(args[0].size()) : value;
   }
   if (function == "/%") {
-    return args.size() == 2 && value.ends_with(args[0]) ? value.substr(0, value.size() - args[0].size()) + fresh : value;
+    const bool matches = args.size() == 2 && value.ends_with(args[0]);
+    return matches ? value.substr(0, value.size() - args[0].size()) + fresh : value;
   }
   if (!value.empty()) return value;
   std::string fallback;

@@ -66,6 +66,7 @@ rt::Task<Result<void>> Connection::send(std::string_view bytes) {
 
 rt::Task<Result<void>> Connection::send_all(const Wire& wire) {
   sent_some_ = false;
+  must_wait_ = true;
   auto head = co_await send(wire.head);
   if (!head || wire.body.empty()) co_return head;
   auto body = co_await send(wire.body);
@@ -112,6 +113,10 @@ rt::Task<Result<void>> Connection::receive() {
     std::memcpy(larger.get(), buffer_.get(), end_);
     buffer_ = std::move(larger);
     capacity_ *= 2;
+  }
+  if (std::exchange(must_wait_, false)) {
+    auto ready = co_await socket_.ready(Io::State::want_read);
+    if (!ready) co_return ready;
   }
   Io io = socket_.try_read(buffer_.get() + end_, capacity_ - end_);
   while (io.state == Io::State::want_read || io.state == Io::State::want_write) {

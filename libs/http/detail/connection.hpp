@@ -61,6 +61,7 @@ class Connection {
   std::uint64_t max_body_ = 0;
   bool skip_body_ = false;
   bool sent_some_ = false;
+  bool must_wait_ = false;  // the request has just gone out: no answer can be there yet
   // What came and is not parsed yet; freed while the connection is idle.
   std::unique_ptr<char[]> buffer_;
   std::size_t capacity_ = 0;

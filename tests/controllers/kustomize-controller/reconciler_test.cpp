@@ -80,8 +80,18 @@ struct Fixture : test::Harness {
     reconciler->attach(*controller);
     sources->start();
   }
-  // First what runs, then what it runs on.
-  ~Fixture() { runtime.reset(); }
+  // First all that runs ends, then what has sockets goes, and then what these lie on.
+  ~Fixture() {
+    runtime->shutdown(std::chrono::milliseconds(0));
+    runtime->context().restart();
+    runtime->run();
+    controller.reset();
+    cache.reset();
+    live.reset();
+    fetcher.reset();
+    server.reset();
+    runtime.reset();
+  }
   static rt::Task<void> run_all(Fixture* self) {
     const bool synced = co_await self->cache->wait_synced(std::chrono::seconds(5));
     static_cast<void>(synced);

@@ -53,6 +53,7 @@ class Receiver:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = 65536  # the answer in one segment: the second of two would wait 40 ms for an acknowledgement
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -175,6 +176,7 @@ def story_types(c):
     bot.answer = lambda request: (200, b'{"ok":true}')
     c.start()
     c.emit(c.event("old", "history"))
+    time.sleep(1.1)  # times in the API are whole seconds
     c.apply(secret("key", token="k3y"), secret("hook", address=hook.url + "/services/T/B/xyz"),
             secret("bot", token="xoxb-1\n"),
             provider("generic", generic), provider("signed", signed, "generic-hmac", secretRef={"name": "key"}),
@@ -275,8 +277,8 @@ def story_kill(c):
     thread = threading.Thread(target=killer)
     thread.start()
     try:
-        for batch in range(20):
-            c.emit(*[c.event(f"app-{i}", f"news {batch * 10 + i}") for i in range(10)])
+        for first in range(0, 200, 5):
+            c.emit(*[c.event(f"app-{n % 10}", f"news {n}") for n in range(first, first + 5)])
         until("all 200 arrived", lambda: len(set(sink.messages())) == 200, 120)
     finally:
         stop.set()

@@ -76,20 +76,17 @@ TEST_CASE_METHOD(Served, "a repository that does not exist") {
   check_failed("GitOperationFailed", "none.git");
 }
 
-TEST_CASE_METHOD(Served, "a server in trouble, and one that asks to slow down") {
-  set_url(shared().http.origin() + "/status/503/" + up.repository.name() + ".git");
-  check_failed("GitOperationFailed", "503");
-  set_url(up.url());
-  check_heals();
-}
-
-TEST_CASE_METHOD(Served, "a server that asks to slow down is left alone for as long as it says") {
-  set_url(shared().http.origin() + "/status/429/" + up.repository.name() + ".git");
+TEST_CASE_METHOD(Served, "a server in trouble, or that asks to slow down, is left alone for as long as it says") {
+  const std::string status = GENERATE("503", "429");
+  set_url(up.url("/status/" + status));
   until_failed("GitOperationFailed");
-  CHECK(message().find("429") != std::string::npos);
+  check_sane(false);
+  CHECK(message().find(status) != std::string::npos);
   settle(300ms);
   CHECK(events.count("GitOperationFailed") == 1);  // it said 7 seconds
   CHECK(artifact() == before);
+  set_url(up.url());  // whoever edits need not wait
+  check_heals();
 }
 
 TEST_CASE_METHOD(Served, "a server that accepts and never answers") {

@@ -132,7 +132,7 @@ TEST_CASE("GitRepositories of one URL that poll at once cost the host one listin
   h.options.concurrency = 16;
   Upstream up;
   up.repository.commit("main", {{"a", "1"}});
-  for (int i = 0; i < 8; ++i) h.put(up.url(), doc::Json{{"interval", "2s"}}, "app" + std::to_string(i));
+  for (int i = 0; i < 8; ++i) h.put(up.url(), doc::Json{{"interval", "500ms"}}, "app" + std::to_string(i));
   h.start();
   for (int i = 0; i < 8; ++i) h.until_ready("app" + std::to_string(i));
   CHECK(up.packs() == 1);

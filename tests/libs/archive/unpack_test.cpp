@@ -148,8 +148,9 @@ TEST_CASE("control characters of a name do not reach the message") {
 
 TEST_CASE("of two entries with one path the last one wins, and a file is no folder") {
   const TemporaryFolder folder;
-  archive::MemorySource source(
-      archive_of({{.name = "a", .body = "a longer first", .mode = 0755}, {.name = "./a", .body = "second"}}));
+  const std::string bytes =
+      archive_of({{.name = "a", .body = "a longer first", .mode = 0755}, {.name = "./a", .body = "second"}});
+  archive::MemorySource source(bytes);
   REQUIRE(archive::unpack_to_folder(source, folder / "out", {}, {}));
   CHECK(slurp(folder / "out/a") == "second");
   struct stat status {};

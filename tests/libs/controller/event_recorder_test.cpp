@@ -119,6 +119,26 @@ TEST_CASE("an outage of any length within reason loses no event, and they keep t
   CHECK(h.stored()[0]["lastTimestamp"] == "1970-02-11T16:00:00Z");  // when it happened, not when it was sent
 }
 
+TEST_CASE("what a server denies while it starts is not lost") {
+  RecorderHarness h;
+  h.start();
+  h.kube->fail_next("create", make_error(ErrorKind::forbidden, "events is forbidden: RBAC: not yet"));
+  h.emit("early");
+  until(*h.runtime, [&] { return h.stored().size() == 1; });
+  CHECK(h.kube->count("create") == 2);
+}
+
+TEST_CASE("an event that is refused for good holds up the others for a moment only") {
+  RecorderHarness h;
+  h.start();
+  h.kube->fail_next("create", make_error(ErrorKind::invalid, "metadata.name: too long"));
+  h.emit("refused");
+  h.emit("next");
+  until(*h.runtime, [&] { return h.stored().size() == 1; });
+  CHECK(h.stored()[0]["message"] == "next");
+  CHECK(h.kube->count("create") == 2);
+}
+
 TEST_CASE("an event that is too old to be news is given up") {
   RecorderHarness h;
   h.kube->fail_next("create", make_error(ErrorKind::unavailable, "connection refused"));

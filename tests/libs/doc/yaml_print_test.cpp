@@ -51,3 +51,20 @@ TEST_CASE("numbers keep their kind and their digits") {
   CHECK(print_yaml({{"a", 18446744073709551615U}, {"b", -5}, {"c", 1.5}, {"d", 1e21}, {"e", 3.0}}) ==
         "a: 18446744073709551615\nb: -5\nc: 1.5\nd: 1e+21\ne: 3\n");
 }
+
+TEST_CASE("keys are ordered by the numbers in them, and letters come last") {
+  CHECK(print_yaml({{"a10", 1}, {"a2", 1}, {"_x", 1}, {"A", 1}, {"a-b", 1}, {"ab", 1}}) ==
+        "_x: 1\nA: 1\na-b: 1\na2: 1\na10: 1\nab: 1\n");
+}
+
+TEST_CASE("long lines are folded at the first space past the eightieth column") {
+  const std::string words = "this is a very long line that goes on and on and on until it is longer than eighty columns";
+  CHECK(print_yaml({{"long", words}}) ==
+        "long: this is a very long line that goes on and on and on until it is longer than\n  eighty columns\n");
+  CHECK(print_yaml({{"long", "a: " + words}}) ==
+        "long: 'a: this is a very long line that goes on and on and on until it is longer than\n  eighty columns'\n");
+  for (const char* start : {"", "a: ", "tab\t"}) {
+    const Json value{{"k", Json::array({start + words + "  " + words})}};
+    CHECK(*parse_yaml(print_yaml(value)) == value);
+  }
+}

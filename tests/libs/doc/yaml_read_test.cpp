@@ -127,3 +127,42 @@ TEST_CASE("nesting and number of documents are bounded") {
   limits.max_documents = 2;
   CHECK(parse_yaml_stream("a: 1\n---\na: 1\n---\na: 1\n", limits).error().kind == ErrorKind::too_large);
 }
+
+TEST_CASE("quoted scalars of several lines are folded as YAML has it") {
+  CHECK(read("v: 'a\n\n\n  b\n\n  '\n")["v"] == "a\n\nb\n");
+  CHECK(read("v: \"a\\Nb\\_c\\Ld\"\n")["v"] == "a\xC2\x85" "b\xC2\xA0" "c\xE2\x80\xA8" "d");
+  CHECK(read("v: 'it''s\n  one'\n")["v"] == "it's one");
+  CHECK(read("v: \"a  \\\n   b\\n\n  c\"\n")["v"] == "a  b\n c");
+  CHECK(read("v: \"\\u00e9\\x41\n  \\U0001F600\"\n")["v"] == "\xC3\xA9\x41 \xF0\x9F\x98\x80");
+}
+
+TEST_CASE("read as configuration, words of YAML 1.1 are booleans and the last of equal keys counts") {
+  sluice::doc::YamlReading reading;
+  reading.version_1_1 = true;
+  reading.first_document_only = true;
+  const auto value = parse_yaml("a: yes\nb: off\na: no\nc: \"yes\"\n---\nignored: [\n", reading);
+  REQUIRE(value);
+  CHECK(*value == Json({{"a", false}, {"b", false}, {"c", "yes"}}));
+}
+
+TEST_CASE("read as kustomize reads objects, annotations are text, dates are times, and empty nulls are told") {
+  sluice::doc::YamlReading reading;
+  reading.as_kustomize = true;
+  reading.note_lines = true;
+  const auto documents = parse_yaml_stream(
+      "metadata:\n  annotations: {a: 1.10, b: True, c: , d: ~}\nspec:\n  e:\n  f: null\n  when: 2020-01-01\n  l:\n  - {g: }\n",
+      reading);
+  REQUIRE(documents);
+  const auto& document = documents->at(0);
+  CHECK(document.value["metadata"]["annotations"] == Json({{"a", "1.10"}, {"b", "True"}, {"c", nullptr}, {"d", "~"}}));
+  CHECK(document.value["spec"]["when"] == "2020-01-01T00:00:00Z");
+  REQUIRE(document.empty_nulls.size() == 3);
+  CHECK(document.empty_nulls[0].place.to_string() == "/metadata/annotations/c");
+  CHECK(document.empty_nulls[1].place.to_string() == "/spec/e");
+  CHECK_FALSE(document.empty_nulls[1].in_flow);
+  CHECK(document.empty_nulls[2].place.to_string() == "/spec/l/0/g");
+  CHECK(document.empty_nulls[2].in_flow);
+  CHECK(document.lines.at("/spec/when") == 6);
+  CHECK(document.lines.at("/spec/l/0") == 8);
+  CHECK_FALSE(parse_yaml("a: {1: x}\n", reading));
+}

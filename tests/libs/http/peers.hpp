@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <functional>
 #include <list>
 #include <memory>
@@ -59,6 +60,13 @@ class SocketServer {
   }
 
  private:
+  // OpenSSL writes to a client that may be gone; that is the server's affair, and says nothing of the client.
+  static void leave_sigpipe_pending() {
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  }
   void accept_all() {
     while (true) {
       const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
@@ -67,6 +75,7 @@ class SocketServer {
       const std::lock_guard lock(mutex_);
       open_.push_back(fd);
       workers_.emplace_back([this, fd, number] {
+        leave_sigpipe_pending();
         serve_(fd, number);
         const std::lock_guard inner(mutex_);
         open_.remove(fd);
