@@ -38,9 +38,15 @@ void default_protocols(Json* ports) {
   }
 }
 
-// Upstream's Service went through Go's struct, which always has a targetPort, so
-// upstream owns that field, and ours must, or each takeover would write. The
-// value is the one that the server would fill in.
+// Upstream's workloads and Services went through Go's structs, in which some
+// fields are always there. Upstream owns those, and ours must, or each takeover
+// would write to the object. Where there is no value, it is the server's default.
+void default_struct(Json& parent, const char* key) {
+  if (!parent.is_object()) return;
+  Json& value = parent[key];
+  if (value.is_null()) value = Json::object();
+}
+
 void default_service_ports(Json* ports) {
   default_protocols(ports);
   if (ports == nullptr || !ports->is_array()) return;
@@ -67,9 +73,28 @@ Json* at(Json& value, std::initializer_list<const char*> path) {
 // Facts: kubernetes/kubernetes#98576, structured-merge-diff#130.
 void normalize_pod(Json* spec) {
   if (spec == nullptr) return;
-  Json* containers = at(*spec, {"containers"});
-  if (containers == nullptr || !containers->is_array()) return;
-  for (Json& container : *containers) default_protocols(at(container, {"ports"}));
+  for (const char* list : {"containers", "initContainers"}) {
+    Json* containers = at(*spec, {list});
+    if (containers == nullptr || !containers->is_array()) continue;
+    for (Json& container : *containers) {
+      default_protocols(at(container, {"ports"}));
+      default_struct(container, "resources");
+    }
+  }
+}
+
+void normalize_template(Json* pod_template) {
+  if (pod_template == nullptr) return;
+  default_struct(*pod_template, "metadata");
+  normalize_pod(at(*pod_template, {"spec"}));
+}
+
+void normalize_workload(Json& object, const api::ObjectId& id) {
+  Json* spec = at(object, {"spec"});
+  if (spec == nullptr) return;
+  if (id.kind == "Deployment") default_struct(*spec, "strategy");
+  if (id.kind == "StatefulSet" || id.kind == "DaemonSet") default_struct(*spec, "updateStrategy");
+  normalize_template(at(*spec, {"template"}));
 }
 
 void normalize_secret(Json& object) {
@@ -88,11 +113,10 @@ void normalize(Json& object, const api::ObjectId& id) {
   if (id.group.empty() && id.kind == "Service") return default_service_ports(at(object, {"spec", "ports"}));
   if (id.group.empty() && id.kind == "Secret") return normalize_secret(object);
   if (id.group.empty() && id.kind == "Pod") return normalize_pod(at(object, {"spec"}));
-  if (id.group == "apps" || (id.group == "batch" && id.kind == "Job")) {
-    return normalize_pod(at(object, {"spec", "template", "spec"}));
-  }
+  if (id.group == "apps" || (id.group == "batch" && id.kind == "Job")) return normalize_workload(object, id);
   if (id.group == "batch" && id.kind == "CronJob") {
-    return normalize_pod(at(object, {"spec", "jobTemplate", "spec", "template", "spec"}));
+    if (Json* job = at(object, {"spec", "jobTemplate"})) default_struct(*job, "metadata");
+    return normalize_template(at(object, {"spec", "jobTemplate", "spec", "template"}));
   }
 }
 

@@ -19,11 +19,20 @@ from support.stand import Stand  # noqa: E402
 NAME = "kustomize-controller"
 SPACE = "interop"
 FILES = {
-    "kustomization.yaml": "resources: [web.yaml, service.yaml, account.yaml]\nconfigMapGenerator:\n"
+    "kustomization.yaml": "resources: [web.yaml, workloads.yaml, service.yaml, account.yaml]\nconfigMapGenerator:\n"
                           "  - {name: settings, literals: [color=blue]}\n",
     "web.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 0\n"
                 "  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n"
                 "      containers: [{name: web, image: 'web:1', envFrom: [{configMapRef: {name: settings}}]}]\n",
+    "workloads.yaml": "---\n".join(
+        f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: other}}\nspec:\n{spec}" for version, kind, spec in (
+            ("apps/v1", "StatefulSet", "  replicas: 0\n  serviceName: web\n  selector: {matchLabels: {app: s}}\n  template: "
+             "{metadata: {labels: {app: s}}, spec: {initContainers: [{name: i, image: i}], containers: [{name: c, image: c}]}}\n"),
+            ("apps/v1", "DaemonSet", "  selector: {matchLabels: {app: d}}\n  template: {metadata: {labels: {app: d}}, "
+             "spec: {containers: [{name: c, image: c, ports: [{containerPort: 80}]}]}}\n"),
+            ("batch/v1", "Job", "  suspend: true\n  template: {spec: {restartPolicy: Never, containers: [{name: c, image: c}]}}\n"),
+            ("batch/v1", "CronJob", "  schedule: '0 0 1 1 *'\n  jobTemplate: {spec: {template: {spec: {restartPolicy: Never, "
+             "containers: [{name: c, image: c}]}}}}\n"))),
     "service.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  selector: {app: web}\n"
                     "  ports: [{port: 80}]\n",
     "account.yaml": "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\n",
@@ -54,6 +63,10 @@ class Interop(unittest.TestCase):
             found[entry["id"]] = self.cluster.get(Ref(f"{group}/{entry['v']}" if group else entry["v"], kind, namespace, name))
         return found
 
+    def inventory(self):
+        """Without its order, which means nothing to either."""
+        return sorted((e["id"], e["v"]) for e in self.cluster.get(self.app)["status"]["inventory"]["entries"])
+
     def push_and_await(self, changes, daemon):
         commit = type(self).repository.commit(changes)
         self.stand.reconcile(self.source)
@@ -62,7 +75,7 @@ class Interop(unittest.TestCase):
 
     def take_over(self, binary):
         """The other daemon reconciles everything, and not one object is written to."""
-        before, inventory = self.objects(), self.cluster.get(self.app)["status"]["inventory"]
+        before, inventory = self.objects(), self.inventory()
         self.run_daemon(binary)
         token = self.stand.reconcile(self.app)
         self.stand.await_ready(self.app, within=60)
@@ -76,7 +89,7 @@ class Interop(unittest.TestCase):
         for key in touched:
             with self.subTest(key):
                 self.assertEqual(after[key], before[key], "it was touched")
-        self.assertEqual(self.cluster.get(self.app)["status"]["inventory"], inventory)
+        self.assertEqual(self.inventory(), inventory)
 
     def test_1_upstream_reconciles_what_our_source_controller_serves(self):
         self.cluster.kubectl("create", "namespace", SPACE)
@@ -85,9 +98,9 @@ class Interop(unittest.TestCase):
         cls.repository.commit(FILES)
         cls.source = self.stand.git_repository(SPACE, "app", cls.repository)
         self.run_daemon(upstream_binary())
-        self.stand.kustomization(SPACE, "app", cls.source, wait=True)
+        self.stand.kustomization(SPACE, "app", cls.source)
         thing = self.stand.await_ready(self.app, cls.repository.head(), within=60)
-        self.assertEqual(len(thing["status"]["inventory"]["entries"]), 4)
+        self.assertEqual(len(thing["status"]["inventory"]["entries"]), 8)
         self.push_and_await({"service.yaml": FILES["service.yaml"].replace("80", "81")}, NAME)
 
     def test_2_ours_takes_over_and_touches_nothing(self):
@@ -103,7 +116,7 @@ class Interop(unittest.TestCase):
 
     def test_5_upstream_goes_on_where_ours_stopped(self):
         self.push_and_await({"extra.yaml": config_map("extra"),
-                             "kustomization.yaml": "resources: [web.yaml, service.yaml, extra.yaml]\n"}, NAME)
+                             "kustomization.yaml": "resources: [web.yaml, workloads.yaml, service.yaml, extra.yaml]\n"}, NAME)
 
     def test_6_ours_prunes_all_when_the_kustomization_is_deleted(self):
         self.run_daemon(our_binary(NAME))

@@ -96,7 +96,8 @@ def run(chosen, stand, jobs):
 
 def after_all(stand):
     """What must hold once all stories are told. Returns complaints."""
-    wrong = []
+    wrong = [f"{part.name} ended with status {part.status}, so nothing above can be trusted:\n{part.log_tail()}"
+             for part in stand.plane.processes() if not part.is_running]
     try:
         eventually(lambda: not story.namespaces(stand), 45, 0.5, "the namespaces of all stories are gone",
                    lambda: "\n".join(story.leftovers(stand)))

@@ -78,7 +78,7 @@ class ControlPlane:
 
     def _start(self):
         self.bin = binaries()
-        etcd, peer, api, manager = free_ports(4)
+        etcd, peer, api = free_ports(3)
         key = self.folder / "service-account.key"
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, stderr=subprocess.DEVNULL)
         self.etcd = self._process(
@@ -97,11 +97,22 @@ class ControlPlane:
         self._await_ready()
         self._write_kubeconfig(self.kubeconfig, self.token)
         if self.controllers:
+            self._start_controllers(key)
+
+    def _start_controllers(self, key):
+        for _ in range(3):  # its port may be taken by another between the choice and the start
+            port = free_ports(1)[0]
             self.controller_manager = self._process(
                 "kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false",
-                f"--secure-port={manager}", "--bind-address=127.0.0.1", f"--cert-dir={self.folder}/manager",
+                f"--secure-port={port}", "--bind-address=127.0.0.1", f"--cert-dir={self.folder}/manager",
                 f"--controllers={CONTROLLERS}", f"--service-account-private-key-file={key}",
                 "--kube-api-qps=500", "--kube-api-burst=1000", "--v=0")
+            deadline = time.monotonic() + START_LIMIT
+            while self.controller_manager.is_running and time.monotonic() < deadline:
+                if self._answers(f"https://127.0.0.1:{port}/healthz"):
+                    return
+                time.sleep(0.1)
+        raise RuntimeError(f"kube-controller-manager does not run:\n{self.controller_manager.log_tail()}")
 
     def _token_file(self):
         file = self.folder / "tokens.csv"
@@ -139,21 +150,24 @@ class ControlPlane:
         self._write_kubeconfig(file, self._tokens[account])
         return file
 
-    def _await_ready(self):
+    def _answers(self, url):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # its certificate is made as it starts
-        request = urllib.request.Request(self.url + "/readyz", headers={"Authorization": f"Bearer {self.token}"})
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.token}"})
+        try:
+            with urllib.request.urlopen(request, context=context, timeout=2) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _await_ready(self):
         deadline = time.monotonic() + START_LIMIT
         while time.monotonic() < deadline:
             for process in self.processes():
                 if process.status is not None:
                     raise RuntimeError(f"{process.name} ended with status {process.status}:\n{process.log_tail()}")
-            try:
-                with urllib.request.urlopen(request, context=context, timeout=2) as answer:
-                    if answer.status == 200:
-                        return
-            except (urllib.error.URLError, OSError):
-                pass
+            if self._answers(self.url + "/readyz"):
+                return
             time.sleep(0.1)
         raise RuntimeError(f"kube-apiserver was not ready after {START_LIMIT} s; see {self.folder}")
 

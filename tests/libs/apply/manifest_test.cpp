@@ -26,6 +26,20 @@ TEST_CASE("a manifest carries its owner's labels and nothing that only a server 
     "labels": {"app": "a", "example.com/name": "shop", "example.com/namespace": "apps"}}})"));
 }
 
+TEST_CASE("fields that upstream always owns are there, and given ones stay") {
+  const Json deployment = made(R"({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {
+    "template": {"spec": {"containers": [{"name": "a"}, {"name": "b", "resources": {"limits": {"cpu": "1"}}}]}}}})");
+  CHECK(deployment["spec"]["strategy"] == Json::object());
+  CHECK(deployment["spec"]["template"]["metadata"] == Json::object());
+  const Json& containers = deployment["spec"]["template"]["spec"]["containers"];
+  CHECK(containers[0]["resources"] == Json::object());
+  CHECK(containers[1]["resources"]["limits"]["cpu"] == "1");
+  const Json daemons = made(R"({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d"}, "spec": {
+    "updateStrategy": {"type": "OnDelete"}}})");
+  CHECK(daemons["spec"]["updateStrategy"]["type"] == "OnDelete");
+  CHECK_FALSE(daemons["spec"].contains("strategy"));
+}
+
 TEST_CASE("protocols of ports are written out, as they are part of a port's key") {
   const Json service = made(R"({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
     "spec": {"ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}]}})");
