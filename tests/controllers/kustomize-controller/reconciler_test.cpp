@@ -185,8 +185,8 @@ TEST_CASE("an artifact's folder is applied, a new one rolls out, what left it is
 }
 
 TEST_CASE("the inventory names an object before it is written") {
+  bool known_before = false;  // outlives the fixture, as all that its server's hooks refer to must
   Fixture fixture;
-  bool known_before = false;
   fixture.kube->before = [&](const test::FakeKube::Request& request) {
     if (request.verb != "apply" || !fixture.map("a").is_null()) return;
     const auto ids = fixture.inventory("shop");
@@ -377,9 +377,9 @@ TEST_CASE("references into other namespaces can be forbidden") {
 }
 
 TEST_CASE("objects are applied in the name of the service account, the status is written in our own") {
-  Fixture fixture;
   const auto account = std::make_shared<test::FakeKube>();  // what is asked in its name comes here
   std::set<std::string> users;
+  Fixture fixture;
   fixture.kube->as = [&](const std::string& user, const std::vector<std::string>& groups) {
     CHECK(groups.empty());  // else the server would not add those of a service account
     users.insert(user);
@@ -397,8 +397,8 @@ TEST_CASE("objects are applied in the name of the service account, the status is
 }
 
 TEST_CASE("what the service account may not do fails, and is not done with our own rights") {
-  Fixture fixture;
   const auto account = std::make_shared<test::FakeKube>();
+  Fixture fixture;
   fixture.kube->as = [&](const std::string&, const std::vector<std::string>&) { return account; };
   account->fail_next("apply", test::make_error(ErrorKind::forbidden, "robot may not"), 1000);
   fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
