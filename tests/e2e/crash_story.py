@@ -14,7 +14,7 @@ APPS = 50
 
 class Rollout(Story):
     ALONE = True
-    kills = 0  # of the notification-controller
+    kills = collections.Counter()  # by daemon
 
     def files(self, value):
         return {f"apps/{i:02d}/{part}.yaml": config_map(f"{part}-{i:02d}", key=value)
@@ -22,6 +22,7 @@ class Rollout(Story):
 
     def test_killing_daemons_at_random_during_a_rollout_of_fifty_apps(self):
         seed = random.randrange(1 << 30)
+        self.kills = collections.Counter()
         print(f"          seed of the kills: {seed}", flush=True)
         dice = random.Random(seed)
         path = f"/{self.namespace}"
@@ -41,7 +42,7 @@ class Rollout(Story):
             for _ in range(5):
                 time.sleep(dice.uniform(0.02, 0.5))
                 name = dice.choice(NAMES)
-                self.kills += name == "notification-controller"
+                self.kills[name] += 1
                 self.stand.daemons[name].restart()
             for daemon in self.stand.daemons.values():
                 daemon.await_ready()
@@ -56,10 +57,10 @@ class Rollout(Story):
         self.assertEqual(found, {f"a-{i:02d}": "3" for i in range(APPS)})
 
     def check_alerts(self, path, last):
-        """One message per app for the last commit; and of nothing else that was told, a second."""
+        """All was told; and what was told again is no more than was in doubt when a daemon was killed."""
         def finished():
             return collections.Counter(body["involvedObject"]["name"] for body in self.bodies(path)
-                                       if body["reason"] == "ReconciliationSucceeded" and last in str(body["metadata"]))
+                                       if body["reason"] == "ReconciliationSucceeded" and last in str(body.get("metadata")))
 
         def all_told():
             missing = sorted({f"app-{i:02d}" for i in range(APPS)} - set(finished()))
@@ -67,10 +68,12 @@ class Rollout(Story):
             return True
         self.soon("every app's last commit is told", all_told, 60)
         time.sleep(3)
-        self.assertEqual({name: count for name, count in finished().items() if count != 1}, {})
         told = collections.Counter((body["involvedObject"]["name"], re.sub(r"in [\d.]+[µm]?s", "in a while", body["message"]),
-                                    str(body["metadata"])) for body in self.bodies(path))
-        self.assertEqual({thing: count for thing, count in told.items() if count > 1}, {})
+                                    str(body.get("metadata"))) for body in self.bodies(path))
+        # An Event is written before the status, so that no news is lost; killed in between, the daemon tells of it again.
+        again = {thing: count for thing, count in told.items() if count > 1}
+        in_doubt = 4 * self.kills["kustomize-controller"]  # runs at once, each with one Event
+        self.assertLessEqual(sum(again.values()) - len(again), in_doubt, f"told again: {again}")
 
     def recorded(self, name, commit):
         """How many Events say that the commit was reconciled; a daemon killed in between may have left none."""
@@ -82,7 +85,8 @@ class Rollout(Story):
         """What a receiver knows that honours the Idempotency-Key: no one can know what a killed sender has sent."""
         messages = {message.headers["Idempotency-Key"]: message.body for message in self.stand.sink.received(path)}
         doubles = len(self.stand.sink.received(path)) - len(messages)
-        self.assertLessEqual(doubles, self.kills, "more was sent twice than was in doubt when the sender was killed")
+        self.assertLessEqual(doubles, self.kills["notification-controller"],
+                             "more was sent twice than was in doubt when the sender was killed")
         return list(messages.values())
 
 
