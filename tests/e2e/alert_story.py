@@ -57,7 +57,9 @@ class Alerts(Story):
         repository, source, app = self.ready_app({"a.yaml": config_map("a")})
 
         def about_app(path):
-            return [m for m in self.sink.received(path) if m.body["involvedObject"]["kind"] == "Kustomization"]
+            # Not that it waited for its source, which it may have to.
+            return [m for m in self.sink.received(path) if m.body["involvedObject"]["kind"] == "Kustomization"
+                    and m.body["reason"] == "ReconciliationSucceeded"]
         plain = self.soon("the plain one arrives", lambda: about_app(self.path + "/plain"))[0]
         signed = self.soon("the signed one arrives", lambda: about_app(self.path + "/signed"))[0]
         headers = {key.lower(): value for key, value in signed.headers.items()}
