@@ -103,13 +103,17 @@ rt::Task<void> KustomizationReconciler::await_termination(controller::RunContext
                                                           std::shared_ptr<kube::Client> client,
                                                           std::vector<apply::Change> deleted) {
   context.release_worker();
-  rt::TaskGroup waits;
+  std::vector<std::pair<kube::Resource, const apply::Change*>> vanishing;
   for (const auto& change : deleted) {
     if (change.action != apply::Action::deleted || change.uid.empty()) continue;
     api::GroupVersionKind kind{change.id.group, change.version, change.id.kind};
     auto resource = co_await services_.mapper->resource_for(std::move(kind));
-    if (!resource) continue;
-    waits.spawn(services_.runtime.context(), until_gone(client, *std::move(resource), change.id.key(), change.uid));
+    if (resource) vanishing.emplace_back(*std::move(resource), &change);
+  }
+  // Nothing may be awaited from here to the join: if that threw, the watches would run on with nobody to end them.
+  rt::TaskGroup waits;
+  for (auto& [resource, change] : vanishing) {
+    waits.spawn(services_.runtime.context(), until_gone(client, std::move(resource), change->id.key(), change->uid));
   }
   rt::Task<Result<void>> all = joined(waits);
   const base::Duration limit = api::effective_timeout(kustomization.spec);

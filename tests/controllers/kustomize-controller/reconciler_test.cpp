@@ -365,6 +365,28 @@ TEST_CASE("deleting a Kustomization deletes its objects as its policy says") {
   CHECK(fixture.value("kept") == "1");
 }
 
+TEST_CASE("WaitForTermination keeps the Kustomization until its objects are gone, and holds no worker") {
+  Fixture fixture;
+  const std::string held = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: held\n  namespace: apps\n"
+                           "  finalizers: [example.com/hold]\ndata:\n  k: \"1\"\n";
+  fixture.publish({{"shop/a.yaml", held}, {"other/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop", {{"deletionPolicy", "WaitForTermination"}});
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  fixture.kube->erase(kKustomizations, {"flux-system", "shop"});
+  fixture.until([&] { return api::is_being_deleted(fixture.map("held")); });
+  fixture.kustomize("other");
+  fixture.until([&] { return fixture.is_ready("other", "main@sha1:1"); });
+  test::settle(*fixture.runtime);
+  CHECK_FALSE(fixture.get("shop").is_null());
+  doc::Json released = fixture.map("held");
+  released["metadata"].erase("finalizers");
+  fixture.kube->put(kMaps, released);
+  fixture.kube->erase(kMaps, {"apps", "held"});
+  fixture.until([&] { return fixture.get("shop").is_null(); });
+  CHECK_FALSE(fixture.has_event("PruneFailed", ""));
+}
+
 TEST_CASE("references into other namespaces can be forbidden") {
   controller::Options common;
   common.no_cross_namespace_refs = true;
