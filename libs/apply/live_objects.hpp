@@ -60,7 +60,7 @@ struct LiveOptions {
   std::string field_manager;  // "kustomize-controller"
   std::vector<ForeignManager> foreign;
   std::chrono::nanoseconds min_backoff = std::chrono::milliseconds(200);
-  std::chrono::nanoseconds max_backoff = std::chrono::seconds(30);
+  std::chrono::nanoseconds max_backoff = std::chrono::seconds(5);  // drift goes unseen meanwhile
   // A watch on which neither event nor bookmark came for this long is opened anew.
   std::chrono::nanoseconds silence_limit = std::chrono::minutes(3);
 };
