@@ -91,6 +91,11 @@ rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
   const bool was_healthy = before.is_true(api::condition::kHealthy);
   const std::string message = fmt::format("Running health checks for revision {} with a timeout of {}",
                                           run.artifact.revision, base::format_duration(timeout));
+  // Whatever failed before the objects were applied is overcome; only poor health is still to be seen.
+  if (context.conditions.is_false(api::condition::kReady) &&
+      context.conditions.reason(api::condition::kReady) != api::reason::kHealthCheckFailed) {
+    context.conditions.mark_unknown(api::condition::kReady, api::reason::kProgressing, message, context.stamp());
+  }
   context.progress(message);
   context.conditions.mark_unknown(api::condition::kHealthy, api::reason::kProgressing, message, context.stamp());
   context.release_worker();
