@@ -1,4 +1,4 @@
-"""Daemons that are killed, and an API server that goes away: the end state is exact, and nobody is told twice."""
+"""Daemons that are killed, and an API server that goes away: the end state is exact, and all is told."""
 import collections
 import random
 import re
