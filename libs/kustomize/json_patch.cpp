@@ -109,6 +109,24 @@ Result<Json*> at(Json& root, const std::string& path) {
   return walk(root, tokens, tokens.size());
 }
 
+// RFC 6902 wants the target to be there. The library that kustomize uses
+// (json-patch v4) asks that of lists only, and sets a key that a map lacks.
+Result<void> replace(Json& root, const PatchOperation& operation) {
+  const auto tokens = tokens_of(operation.path);
+  if (tokens.empty()) {
+    root = operation.value;
+    return {};
+  }
+  SLUICE_TRY(Json * parent, walk(root, tokens, tokens.size() - 1));
+  if (parent->is_object()) {
+    (*parent)[tokens.back()] = operation.value;
+    return {};
+  }
+  SLUICE_TRY(Json * target, child(*parent, tokens.back()));
+  *target = operation.value;
+  return {};
+}
+
 Result<void> test(Json& root, const PatchOperation& operation) {
   auto found = at(root, operation.path);
   if (!found && operation.value.is_null()) return {};  // what isn't there equals null
@@ -124,9 +142,7 @@ Result<void> apply_one(Json& root, const PatchOperation& operation) {
     return {};
   }
   if (operation.op == "replace") {
-    SLUICE_TRY(Json * target, at(root, operation.path));
-    *target = operation.value;
-    return {};
+    return replace(root, operation);
   }
   if (operation.op == "move") {
     SLUICE_TRY(Json value, remove(root, operation.from));
