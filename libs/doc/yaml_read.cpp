@@ -1,15 +1,8 @@
-// The reader: yaml-cpp's events, with our own scalar rules, anchors and bounds.
+// The reader: libyaml's events, with our own scalar rules, anchors and bounds.
 #include <fmt/format.h>
-#include <yaml-cpp/depthguard.h>
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/parser.h>
+#include <yaml.h>
 
-#include <array>
-#include <charconv>
-#include <istream>
-#include <optional>
-#include <streambuf>
+#include <algorithm>
 #include <unordered_map>
 
 #include "doc/yaml.hpp"
@@ -20,15 +13,26 @@ namespace {
 
 using base::ErrorKind;
 
-// Thrown from event handlers only, and caught in this file: yaml-cpp knows no
-// other way to stop early.
+// Thrown by the builder only, and caught in this file.
 struct Stop {
   ErrorKind kind;
   std::string message;
 };
 
-std::string at(const YAML::Mark& mark, std::string_view what) {
-  return fmt::format("line {}, column {}: {}", mark.line + 1, mark.column + 1, what);
+// Where in the text a value begins; both count from 1.
+struct Mark {
+  std::size_t line = 1;
+  std::size_t column = 1;
+  Mark() = default;
+  Mark(const yaml_mark_t& mark) : line(mark.line + 1), column(mark.column + 1) {}
+};
+
+std::string at(const Mark& mark, std::string_view what) {
+  return fmt::format("line {}, column {}: {}", mark.line, mark.column, what);
+}
+
+std::string_view text_of(const yaml_char_t* text) {
+  return text == nullptr ? std::string_view() : reinterpret_cast<const char*>(text);
 }
 
 // What one expanded copy of an anchored value costs against max_nodes. Text
@@ -51,189 +55,41 @@ std::string key_text(const Json& key) {
   return key.dump();
 }
 
-void append_utf8(std::string& out, std::uint32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xC0U | (c >> 6U));
-    out += static_cast<char>(0x80U | (c & 0x3FU));
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xE0U | (c >> 12U));
-    out += static_cast<char>(0x80U | ((c >> 6U) & 0x3FU));
-    out += static_cast<char>(0x80U | (c & 0x3FU));
-  } else {
-    out += static_cast<char>(0xF0U | (c >> 18U));
-    out += static_cast<char>(0x80U | ((c >> 12U) & 0x3FU));
-    out += static_cast<char>(0x80U | ((c >> 6U) & 0x3FU));
-    out += static_cast<char>(0x80U | (c & 0x3FU));
-  }
-}
-
-// Reads a quoted scalar of several lines or with escapes anew: yaml-cpp folds
-// line breaks at its ends in another way than the specification has it, and
-// makes single bytes of some escapes. Nothing if `text` does not start with
-// such a scalar.
-class QuotedLines {
+// Makes documents of the parser's events, each handed to take().
+class Builder {
  public:
-  explicit QuotedLines(std::string_view text) : text_(text) {}
+  explicit Builder(const YamlReading& reading) : reading_(reading), limits_(reading.limits) {}
 
-  std::optional<std::string> read() {
-    if (text_.empty() || (text_[0] != '"' && text_[0] != '\'')) return std::nullopt;
-    const char quote = text_[0];
-    bool own_way = false;
-    for (at_ = 1; at_ < text_.size();) {
-      const char c = text_[at_];
-      if (c == quote && quote == '\'' && next() == '\'') {
-        take_white();
-        out_ += '\'';
-        at_ += 2;
-      } else if (c == quote) {
-        take_white();
-        return own_way ? std::optional(std::move(out_)) : std::nullopt;
-      } else if (c == '\n') {
-        own_way = true;
-        fold();
-      } else if (c == ' ' || c == '\t') {
-        white_ += c;
-        ++at_;
-      } else if (c == '\\' && quote == '"') {
-        own_way = true;
-        take_white();
-        if (!escape()) return std::nullopt;
-      } else {
-        take_white();
-        out_ += c;
-        ++at_;
+  void take(const yaml_event_t& event) {
+    switch (event.type) {
+      case YAML_DOCUMENT_START_EVENT: return start_document(event.start_mark);
+      case YAML_ALIAS_EVENT: return alias(event.start_mark, text_of(event.data.alias.anchor));
+      case YAML_SCALAR_EVENT: return scalar(event);
+      case YAML_SEQUENCE_START_EVENT: {
+        const auto& start = event.data.sequence_start;
+        return open(event.start_mark, text_of(start.anchor), Json::array(), start.style == YAML_FLOW_SEQUENCE_STYLE);
       }
-    }
-    return std::nullopt;
-  }
-
- private:
-  char next() const { return at_ + 1 < text_.size() ? text_[at_ + 1] : '\0'; }
-  void take_white() {
-    out_ += white_;
-    white_.clear();
-  }
-  void skip_white() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
-  }
-  // Blank lines are line breaks; a single break is a space.
-  void fold(bool escaped = false) {
-    white_.clear();
-    ++at_;
-    std::size_t blank_lines = 0;
-    for (skip_white(); at_ < text_.size() && text_[at_] == '\n'; skip_white()) {
-      ++blank_lines;
-      ++at_;
-    }
-    if (blank_lines > 0) {
-      out_.append(blank_lines, '\n');
-    } else if (!escaped) {
-      out_ += ' ';
-    }
-  }
-  bool escape() {
-    const char c = next();
-    if (c == '\n') {
-      ++at_;
-      fold(true);
-      return true;
-    }
-    static constexpr std::string_view kNames = "0abt\tnvfre \"/\\N_LP";
-    static constexpr std::array<std::uint32_t, 18> kValues{0,  7,  8,   9,   9,    10,   11,    12,    13,
-                                                           27, 32, '"', '/', '\\', 0x85, 0xA0, 0x2028, 0x2029};
-    at_ += 2;
-    if (const std::size_t name = kNames.find(c); name != std::string_view::npos) {
-      append_utf8(out_, kValues[name]);
-      return true;
-    }
-    const std::size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
-    if (digits == 0 || at_ + digits > text_.size()) return false;
-    std::uint32_t value = 0;
-    const auto [stop, error] = std::from_chars(text_.data() + at_, text_.data() + at_ + digits, value, 16);
-    if (error != std::errc() || stop != text_.data() + at_ + digits) return false;
-    if ((value >= 0xD800 && value <= 0xDFFF) || value > 0x10FFFF) return false;
-    append_utf8(out_, value);
-    at_ += digits;
-    return true;
-  }
-
-  std::string_view text_;
-  std::size_t at_ = 0;
-  std::string out_;
-  std::string white_;  // behind what was taken; dropped at the end of a line
-};
-
-class Builder final : public YAML::EventHandler {
- public:
-  Builder(const YamlReading& reading, std::string_view text)
-      : reading_(reading), limits_(reading.limits), text_(text) {}
-
-  bool has_document() const { return seen_; }
-  Json take_document() { return std::move(root_); }
-  std::vector<EmptyNull> take_empty_nulls() { return std::move(empty_nulls_); }
-  std::map<std::string, int> take_lines() { return std::move(lines_); }
-  int line() const { return line_; }
-
-  void OnDocumentStart(const YAML::Mark& mark) override {
-    root_ = Json();
-    seen_ = false;
-    line_ = mark.line + 1;
-    anchors_.clear();
-    frames_.clear();
-    empty_nulls_.clear();
-    lines_.clear();
-  }
-  void OnDocumentEnd() override {}
-
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    if (!reading_.as_kustomize) return add(mark, anchor, Json());
-    const std::string_view text = null_text(mark);
-    if (annotation_next() && !text.empty() && !reading_.keep_annotation_nulls) return add(mark, anchor, Json(text));
-    if (text.empty()) note_empty_null();
-    add(mark, anchor, Json());
-  }
-
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    const auto found = anchors_.find(anchor);
-    if (found == anchors_.end()) throw Stop{ErrorKind::invalid, at(mark, "anchor contains itself")};
-    count(mark, found->second.weight);
-    place(mark, Json(found->second.value));
-  }
-
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                const std::string& value) override {
-    count(mark, value.size() / kBytesPerNode);
-    if (tag == "!" && mark.pos >= 0 && static_cast<std::size_t>(mark.pos) < text_.size()) {
-      if (auto text = QuotedLines(text_.substr(static_cast<std::size_t>(mark.pos))).read()) {
-        return add(mark, anchor, Json(*std::move(text)));
+      case YAML_MAPPING_START_EVENT: {
+        const auto& start = event.data.mapping_start;
+        return open(event.start_mark, text_of(start.anchor), Json::object(), start.style == YAML_FLOW_MAPPING_STYLE);
       }
+      case YAML_MAPPING_END_EVENT:
+        if (!frames_.back().merges.empty()) merge(frames_.back());
+        return close();
+      case YAML_SEQUENCE_END_EVENT: return close();
+      default: return;
     }
-    const bool as_text = tag == "?" && reading_.as_kustomize && annotation_next();
-    add(mark, anchor, as_text ? Json(value) : scalar(mark, tag, value));
   }
 
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value style) override {
-    open(mark, anchor, Json::array(), style);
-  }
-  void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value style) override {
-    open(mark, anchor, Json::object(), style);
-  }
-  void OnMapEnd() override {
-    Frame& frame = frames_.back();
-    if (!frame.merges.empty()) merge(frame);
-    close();
+  YamlDocument take_document() {
+    return {std::move(root_), static_cast<int>(line_), std::move(empty_nulls_), std::move(lines_)};
   }
 
  private:
   struct Frame {
     Json value;
-    YAML::Mark mark;
-    YAML::anchor_t anchor;
+    Mark mark;
+    std::string anchor;
     std::string key;
     bool has_key = false;
     bool in_flow = false;
@@ -244,7 +100,7 @@ class Builder final : public YAML::EventHandler {
     std::size_t weight;
   };
 
-  void count(const YAML::Mark& mark, std::size_t nodes) {
+  void count(const Mark& mark, std::size_t nodes) {
     nodes_ += nodes;
     if (nodes_ > limits_.max_nodes) {
       throw Stop{ErrorKind::too_large, at(mark, fmt::format("more than {} values", limits_.max_nodes))};
@@ -254,18 +110,6 @@ class Builder final : public YAML::EventHandler {
   // True if what comes next is the value of an annotation of the document.
   bool annotation_next() const {
     return frames_.size() == 3 && frames_[2].has_key && frames_[1].key == "annotations" && frames_[0].key == "metadata";
-  }
-
-  // How a null is written; yaml-cpp tells only that it is one.
-  std::string_view null_text(const YAML::Mark& mark) const {
-    const auto at = static_cast<std::size_t>(std::max(mark.pos, 0));
-    if (at >= text_.size()) return {};
-    for (const std::string_view word : {"~", "null", "Null", "NULL"}) {
-      if (!text_.substr(at).starts_with(word)) continue;
-      const char next = at + word.size() < text_.size() ? text_[at + word.size()] : '\n';
-      if (std::string_view(" \t\n,]}").find(next) != std::string_view::npos) return text_.substr(at, word.size());
-    }
-    return {};
   }
 
   void note_empty_null() {
@@ -286,26 +130,71 @@ class Builder final : public YAML::EventHandler {
     return place;
   }
 
-  void note_line(const YAML::Mark& mark) {
+  void note_line(const Mark& mark) {
     const bool key_next = !frames_.empty() && frames_.back().value.is_object() && !frames_.back().has_key;
-    if (reading_.note_lines && !key_next) lines_.emplace(here().to_string(), mark.line + 1);
+    if (reading_.note_lines && !key_next) lines_.emplace(here().to_string(), static_cast<int>(mark.line));
   }
 
-  Json plain_scalar(const std::string& value) const {
+  void start_document(const Mark& mark) {
+    root_ = Json();
+    seen_ = false;
+    line_ = mark.line;
+    anchors_.clear();
+    frames_.clear();
+    empty_nulls_.clear();
+    lines_.clear();
+  }
+
+  void alias(const Mark& mark, std::string_view anchor) {
+    const auto found = anchors_.find(std::string(anchor));
+    if (found == anchors_.end()) {
+      const bool open = std::any_of(frames_.begin(), frames_.end(), [&](const Frame& f) { return f.anchor == anchor; });
+      throw Stop{ErrorKind::invalid,
+                 at(mark, open ? "anchor contains itself" : fmt::format("the alias *{} has no anchor", anchor))};
+    }
+    count(mark, found->second.weight);
+    place(mark, Json(found->second.value));
+  }
+
+  void scalar(const yaml_event_t& event) {
+    const auto& scalar = event.data.scalar;
+    const Mark mark(event.start_mark);
+    const std::string_view value(reinterpret_cast<const char*>(scalar.value), scalar.length);
+    count(mark, 1 + value.size() / kBytesPerNode);
+    note_line(mark);
+    Json result = value_of(mark, scalar.plain_implicit != 0, text_of(scalar.tag), value);
+    if (!scalar.anchor) return place(mark, std::move(result));
+    anchors_[std::string(text_of(scalar.anchor))] = Anchored{result, weight(result)};
+    place(mark, std::move(result));
+  }
+
+  // `plain`: without quotes and without a tag.
+  Json value_of(const Mark& mark, bool plain, std::string_view tag, std::string_view value) {
+    if (!plain) return tag.empty() ? Json(value) : tagged_scalar(mark, tag, value);
+    if (!reading_.as_kustomize) return plain_scalar(value);
+    if (value.empty()) {
+      note_empty_null();
+      return Json();
+    }
+    if (!annotation_next()) return plain_scalar(value);
+    const bool keeps_null = reading_.keep_annotation_nulls && resolve_plain_scalar(value).is_null();
+    return keeps_null ? Json() : Json(value);
+  }
+
+  Json plain_scalar(std::string_view value) const {
     if (reading_.version_1_1) return resolve_plain_scalar_1_1(value);
     // kustomize writes a time in flow style in quotes, and so keeps it as it is.
     const bool in_flow = !frames_.empty() && frames_.back().in_flow;
-    if (reading_.as_kustomize && !(in_flow && value.find(':') != std::string::npos)) {
+    if (reading_.as_kustomize && !(in_flow && value.find(':') != std::string_view::npos)) {
       if (auto time = timestamp_as_json(value)) return Json(*std::move(time));
     }
     return resolve_plain_scalar(value);
   }
 
-  Json scalar(const YAML::Mark& mark, const std::string& tag, const std::string& value) const {
+  static Json tagged_scalar(const Mark& mark, std::string_view tag, std::string_view value) {
     static constexpr std::string_view kPrefix = "tag:yaml.org,2002:";
-    if (tag == "?") return plain_scalar(value);
     if (!tag.starts_with(kPrefix)) return Json(value);
-    const std::string_view type = std::string_view(tag).substr(kPrefix.size());
+    const std::string_view type = tag.substr(kPrefix.size());
     if (type == "str" || type == "binary") return Json(value);
     Json resolved = resolve_plain_scalar(value);
     const bool fits = (type == "int" && resolved.is_number_integer()) || (type == "bool" && resolved.is_boolean()) ||
@@ -317,33 +206,26 @@ class Builder final : public YAML::EventHandler {
     return type == "float" ? Json(resolved.get<double>()) : resolved;
   }
 
-  void add(const YAML::Mark& mark, YAML::anchor_t anchor, Json value) {
-    count(mark, 1);
-    note_line(mark);
-    if (anchor != 0) anchors_[anchor] = Anchored{value, weight(value)};
-    place(mark, std::move(value));
-  }
-
-  void open(const YAML::Mark& mark, YAML::anchor_t anchor, Json value, YAML::EmitterStyle::value style) {
+  void open(const Mark& mark, std::string_view anchor, Json value, bool flow) {
     if (frames_.size() >= limits_.max_depth) {
       throw Stop{ErrorKind::too_large, at(mark, fmt::format("nested deeper than {}", limits_.max_depth))};
     }
     count(mark, 1);
     note_line(mark);
-    const bool in_flow = style == YAML::EmitterStyle::Flow || (!frames_.empty() && frames_.back().in_flow);
-    frames_.push_back(Frame{std::move(value), mark, anchor, {}, false, in_flow, {}});
+    const bool in_flow = flow || (!frames_.empty() && frames_.back().in_flow);
+    frames_.push_back(Frame{std::move(value), mark, std::string(anchor), {}, false, in_flow, {}});
   }
 
   void close() {
     Frame frame = std::move(frames_.back());
     frames_.pop_back();
-    if (frame.anchor != 0) anchors_[frame.anchor] = Anchored{frame.value, weight(frame.value)};
+    if (!frame.anchor.empty()) anchors_[frame.anchor] = Anchored{frame.value, weight(frame.value)};
     place(frame.mark, std::move(frame.value));
   }
 
-  void place(const YAML::Mark& mark, Json value) {
+  void place(const Mark& mark, Json value) {
     if (frames_.empty()) {
-      if (!seen_) line_ = mark.line + 1;
+      if (!seen_) line_ = mark.line;
       seen_ = true;
       root_ = std::move(value);
       return;
@@ -363,7 +245,7 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
-  void take_key(const YAML::Mark& mark, Frame& map, const Json& key) const {
+  void take_key(const Mark& mark, Frame& map, const Json& key) const {
     if (key.is_structured()) throw Stop{ErrorKind::invalid, at(mark, "a map or list as a key")};
     if (reading_.as_kustomize && !key.is_string() && frames_.size() > 1) {
       throw Stop{ErrorKind::invalid, at(mark, fmt::format("key {} is no string; put it in quotes", key_text(key)))};
@@ -398,105 +280,79 @@ class Builder final : public YAML::EventHandler {
 
   const YamlReading& reading_;
   const YamlLimits& limits_;
-  std::string_view text_;
   std::vector<EmptyNull> empty_nulls_;
   std::map<std::string, int> lines_;
   std::size_t nodes_ = 0;
   bool seen_ = false;
-  int line_ = 1;
+  std::size_t line_ = 1;
   Json root_;
   std::vector<Frame> frames_;
-  std::unordered_map<YAML::anchor_t, Anchored> anchors_;
+  std::unordered_map<std::string, Anchored> anchors_;
 };
 
-// Reads from memory that it does not own.
-class ViewBuffer final : public std::streambuf {
+// libyaml's parser over a text that outlives it, and the event it is at.
+class Events {
  public:
-  explicit ViewBuffer(std::string_view text) {
-    char* start = const_cast<char*>(text.data());
-    setg(start, start, start + text.size());
+  explicit Events(std::string_view text) : text_(text) {
+    if (yaml_parser_initialize(&parser_) == 0) throw std::bad_alloc();
+    yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
   }
+  ~Events() {
+    yaml_event_delete(&event_);
+    yaml_parser_delete(&parser_);
+  }
+  Events(const Events&) = delete;
+  Events& operator=(const Events&) = delete;
+
+  const yaml_event_t& next() {
+    yaml_event_delete(&event_);
+    if (yaml_parser_parse(&parser_, &event_) == 0) fail();
+    return event_;
+  }
+
+ private:
+  [[noreturn]] void fail() const {
+    if (parser_.error == YAML_MEMORY_ERROR) throw std::bad_alloc();
+    if (parser_.error == YAML_READER_ERROR) throw Stop{ErrorKind::invalid, unreadable()};
+    std::string message = parser_.problem ? parser_.problem : "not YAML";
+    if (parser_.context != nullptr) {
+      message += fmt::format(", {} that begins at line {}", parser_.context, parser_.context_mark.line + 1);
+    }
+    throw Stop{ErrorKind::invalid, at(parser_.problem_mark, message)};
+  }
+
+  // The reader tells only how many bytes into the text its problem is.
+  std::string unreadable() const {
+    const std::string_view before = text_.substr(0, parser_.problem_offset);
+    Mark mark;
+    mark.line = 1 + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
+    mark.column = before.size() - (before.rfind('\n') + 1) + 1;  // npos + 1 == 0
+    const bool control = std::string_view(parser_.problem).starts_with("control");
+    return at(mark, control ? "control characters are not allowed" : "invalid UTF-8");
+  }
+
+  std::string_view text_;
+  yaml_parser_t parser_{};
+  yaml_event_t event_{};
 };
 
-std::size_t sequence_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  const unsigned lead = byte(at);
-  const std::size_t length = lead < 0x80   ? 1
-                             : lead < 0xC2 ? 0
-                             : lead < 0xE0 ? 2
-                             : lead < 0xF0 ? 3
-                             : lead < 0xF5 ? 4
-                                           : 0;
-  for (std::size_t k = 1; k < length; ++k) {
-    if ((byte(at + k) & 0xC0U) != 0x80U) return 0;
-  }
-  if ((lead == 0xE0 && byte(at + 1) < 0xA0) || (lead == 0xED && byte(at + 1) >= 0xA0) ||
-      (lead == 0xF0 && byte(at + 1) < 0x90) || (lead == 0xF4 && byte(at + 1) >= 0x90)) {
-    return 0;
-  }
-  return length;
-}
-
-// What YAML forbids in a stream and yaml-cpp would let pass.
-base::Result<void> check_characters(std::string_view text) {
-  int line = 1;
-  std::size_t line_start = 0;
-  for (std::size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const std::size_t length = c < 0x80 ? 1 : sequence_length(text, i);
-    const bool control = (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F;
-    if (length == 0 || control) {
-      return base::unexpected(ErrorKind::invalid,
-                              fmt::format("line {}, column {}: {}", line, i - line_start + 1,
-                                          control ? "control characters are not allowed" : "invalid UTF-8"));
-    }
-    i += length;
-    if (c == '\n') {
-      ++line;
-      line_start = i;
-    }
-  }
-  return {};
-}
-
-std::string without_carriage_returns(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\r') {
-      out += text[i];
-    } else if (i + 1 >= text.size() || text[i + 1] != '\n') {
-      out += '\n';
-    }
-  }
-  return out;
-}
-
-base::Result<std::vector<YamlDocument>> read_stream(std::string_view text, const YamlReading& reading) {
-  ViewBuffer buffer(text);
-  std::istream input(&buffer);
+std::vector<YamlDocument> read_stream(std::string_view text, const YamlReading& reading) {
   std::vector<YamlDocument> documents;
-  try {
-    YAML::Parser parser(input);
-    Builder builder(reading, text);
-    while ((!reading.first_document_only || documents.empty()) && parser.HandleNextDocument(builder)) {
-      if (!builder.has_document()) continue;
-      Json value = builder.take_document();
-      if (value.is_null()) continue;
-      if (documents.size() >= reading.limits.max_documents) {
-        return base::unexpected(ErrorKind::too_large, fmt::format("line {}, column 1: more than {} documents",
-                                                                  builder.line(), reading.limits.max_documents));
-      }
-      documents.push_back({std::move(value), builder.line(), builder.take_empty_nulls(), builder.take_lines()});
+  Events events(text);
+  Builder builder(reading);
+  while (!reading.first_document_only || documents.empty()) {
+    const yaml_event_t& event = events.next();
+    if (event.type == YAML_STREAM_END_EVENT) break;
+    builder.take(event);
+    if (event.type != YAML_DOCUMENT_END_EVENT) continue;
+    YamlDocument document = builder.take_document();
+    if (document.value.is_null()) continue;
+    if (documents.size() >= reading.limits.max_documents) {
+      throw Stop{ErrorKind::too_large, fmt::format("line {}, column 1: more than {} documents", document.line,
+                                                   reading.limits.max_documents)};
     }
-  } catch (const Stop& stop) {
-    return base::unexpected(stop.kind, stop.message);
-  } catch (const YAML::DeepRecursion& error) {
-    return base::unexpected(ErrorKind::too_large, at(error.mark, "nested too deep"));
-  } catch (const YAML::Exception& error) {
-    return base::unexpected(ErrorKind::invalid, at(error.mark, error.msg));
-  } catch (const std::exception& error) {
-    return base::unexpected(ErrorKind::invalid, std::string("line 1, column 1: ") + error.what());
+    documents.push_back(std::move(document));
   }
   return documents;
 }
@@ -505,9 +361,13 @@ base::Result<std::vector<YamlDocument>> read_stream(std::string_view text, const
 
 base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlReading& reading) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  SLUICE_CHECK(check_characters(text));
-  if (text.find('\r') != std::string_view::npos) return read_stream(without_carriage_returns(text), reading);
-  return read_stream(text, reading);
+  try {
+    return read_stream(text, reading);
+  } catch (const Stop& stop) {
+    return base::unexpected(stop.kind, stop.message);
+  } catch (const std::bad_alloc&) {
+    return base::unexpected(ErrorKind::too_large, "line 1, column 1: not enough memory to read it");
+  }
 }
 
 base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlLimits& limits) {

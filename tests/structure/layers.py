@@ -17,7 +17,7 @@ LAYERS = [
 ]
 # Third-party header prefix -> the only library that may include it.
 OWNERS = {
-    "git2": "git", "curl/": "git", "libssh/": "git", "yaml-cpp/": "doc", "archive.h": "archive", "archive_entry.h": "archive",
+    "git2": "git", "curl/": "git", "libssh/": "git", "yaml.h": "doc", "archive.h": "archive", "archive_entry.h": "archive",
     "re2/": "text", "boost/beast": "http", "prometheus/": "controller",
 }
 # ... and must never be seen in a public header, whoever owns it.

@@ -6,6 +6,7 @@ using sluice::base::ErrorKind;
 using sluice::doc::Json;
 using sluice::doc::parse_yaml;
 using sluice::doc::parse_yaml_stream;
+using sluice::doc::print_yaml;
 using sluice::doc::YamlLimits;
 
 namespace {
@@ -134,6 +135,26 @@ TEST_CASE("quoted scalars of several lines are folded as YAML has it") {
   CHECK(read("v: 'it''s\n  one'\n")["v"] == "it's one");
   CHECK(read("v: \"a  \\\n   b\\n\n  c\"\n")["v"] == "a  b\n c");
   CHECK(read("v: \"\\u00e9\\x41\n  \\U0001F600\"\n")["v"] == "\xC3\xA9\x41 \xF0\x9F\x98\x80");
+}
+
+TEST_CASE("line separators of other scripts survive printing and reading, in short and in folded text") {
+  for (const char* separator : {"\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\xA9"}) {
+    const std::string words = "some words and " + std::string(separator) + " then some more of them, ";
+    for (const std::string& text : {"a" + std::string(separator) + "b", words + words + words, words + "\n" + words}) {
+      const Json value{{"v", text}, {"list", Json::array({text})}};
+      INFO(print_yaml(value));
+      CHECK(read(print_yaml(value)) == value);
+    }
+  }
+}
+
+TEST_CASE("an alias must name an anchor that stands before it in its own document") {
+  CHECK(parse_yaml_stream("a: &x 1\n---\nb: *x\n").error().message == "line 3, column 4: the alias *x has no anchor");
+}
+
+TEST_CASE("what the parser itself refuses is told with where the construct around it begins") {
+  CHECK(parse_yaml("a:\n  - b\n c: d\n").error().message ==
+        "line 3, column 2: did not find expected key, while parsing a block mapping that begins at line 1");
 }
 
 TEST_CASE("read as configuration, words of YAML 1.1 are booleans and the last of equal keys counts") {
