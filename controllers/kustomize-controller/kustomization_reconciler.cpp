@@ -18,6 +18,8 @@ using controller::StepResult;
 namespace {
 
 constexpr const char* kBuilds = "sluice_kustomize_builds_total";
+constexpr const char* kLayers = "sluice_kustomize_layers_total";
+constexpr const char* kLayersHelp = "Folders below those of Kustomizations, built or reused from an earlier build.";
 constexpr const char* kBuildsHelp = "Builds of Kustomizations, done or skipped as what they would read stands.";
 
 base::Error make_error(ErrorKind kind, std::string message) {
@@ -212,22 +214,34 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
                                                      std::optional(api::SubstituteStrategy::always);
   const auto input =
       std::make_shared<const RenderInput>(RenderInput{run.kustomization, run.owner, std::move(substitution)});
-  auto work = [known, tree, input](std::stop_token) -> Result<Made> {
+  auto work = [known, tree, input, layers = layers_](std::stop_token) -> Result<Made> {
     if (known && base::RecordingView::still_holds(known->records, tree->files())) {
       return Made{known->rendered, known->records, true};
     }
     const base::RecordingView view(tree->files());
-    SLUICE_TRY(Rendered rendered, render(view, *input));
+    SLUICE_TRY(Rendered rendered, render(view, *input, layers.get()));
     return Made{std::make_shared<const Rendered>(std::move(rendered)), view.records(), false};
   };
   auto rendering = rt::run_blocking(services_.runtime, std::move(work));
   auto done = co_await std::move(rendering);
+  count_layers();
   SLUICE_CO_TRY(Made made, std::move(done));
   services_.metrics.count(kBuilds, kBuildsHelp, {{"result", made.reused ? "skipped" : "done"}});
   std::shared_ptr<const Rendered> rendered = made.rendered;
   renders_.put(run.owner.key(),
                {std::move(key), run.artifact.digest, std::move(made.records), std::move(made.rendered)});
   co_return rendered;
+}
+
+void KustomizationReconciler::count_layers() {
+  const kustomize::BuildCache::Counters now = layers_->counters();
+  const auto add = [this](const char* result, std::size_t before, std::size_t after) {
+    if (after == before) return;
+    services_.metrics.count(kLayers, kLayersHelp, {{"result", result}}, static_cast<double>(after - before));
+  };
+  add("built", counted_.layers_built, now.layers_built);
+  add("reused", counted_.layers_reused, now.layers_reused);
+  counted_ = now;
 }
 
 rt::Task<StepResult> KustomizationReconciler::build(Run& run) {

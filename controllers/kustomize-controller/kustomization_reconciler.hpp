@@ -67,6 +67,8 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   void forget(const api::ObjectKey& key) override;
 
  private:
+  static constexpr std::size_t kLayerCacheBytes = 32U << 20U;
+
   rt::Task<controller::StepResult> resolve_source(Run& run);
   rt::Task<controller::StepResult> check_dependencies(Run& run);
   rt::Task<controller::StepResult> read_variables(Run& run);
@@ -78,6 +80,7 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   rt::Task<controller::StepResult> conclude(Run& run);
 
   rt::Task<base::Result<std::shared_ptr<const Rendered>>> render_or_reuse(Run& run, std::string key);
+  void count_layers();
   rt::Task<base::Result<void>> announce(Run& run, std::vector<api::InventoryEntry> entries);
   rt::Task<base::Result<void>> repair(Run& run);
   rt::Task<base::Result<controller::Object>> dependency(Run& run, api::ObjectKey key);
@@ -107,6 +110,9 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   controller::KindTraits traits_;
   controller::Controller* controller_ = nullptr;
   RenderCache renders_;
+  // Of all Kustomizations, as they may share bases; what of its counters the metrics have.
+  std::shared_ptr<kustomize::BuildCache> layers_ = std::make_shared<kustomize::BuildCache>(kLayerCacheBytes);
+  kustomize::BuildCache::Counters counted_;
   DriftPacer pacer_;
   std::unordered_map<api::ObjectKey, std::string> resolved_;  // artifact that the last run took up; "": none was there
   std::set<api::ObjectKey> unserved_;                         // failed, as a kind is not served

@@ -107,10 +107,12 @@ std::string render_key(const Json& kustomization, const api::StringMap& variable
   return doc::print_json(key);
 }
 
-Result<Rendered> render(const base::FileView& files, const RenderInput& input) {
+Result<Rendered> render(const base::FileView& files, const RenderInput& input, kustomize::BuildCache* layers) {
   const api::KustomizationSpec& spec = input.kustomization.spec;
   SLUICE_TRY(const std::string path, build_path(files, spec.path));
-  auto built = kustomize::build_flux(files, path, overlay_of(spec));
+  kustomize::BuildOptions options;
+  options.cache = layers;
+  auto built = kustomize::build_flux(files, path, overlay_of(spec), options);
   if (!built) return base::unexpected(std::move(built).error().with_context("kustomize build failed"));
   if (spec.post_build) {
     SLUICE_CHECK(check_variable_names(input.substitution.variables));

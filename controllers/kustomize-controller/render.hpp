@@ -21,6 +21,7 @@
 #include "base/file_view.hpp"
 #include "base/result.hpp"
 #include "doc/json.hpp"
+#include "kustomize/kustomize.hpp"
 #include "post_build.hpp"
 
 namespace sluice::kustomize_controller {
@@ -47,7 +48,9 @@ inline constexpr const char* kEncrypted = "Encrypted";        // a Secret that w
 
 // Builds, sets common metadata and makes manifests. Errors name the object, the
 // file and its line.
-base::Result<Rendered> render(const base::FileView& files, const RenderInput& input);
+// With a cache, folders below that were built before and stand are not built again.
+base::Result<Rendered> render(const base::FileView& files, const RenderInput& input,
+                              kustomize::BuildCache* layers = nullptr);
 
 class RenderCache {
  public:

@@ -8,12 +8,22 @@ namespace {
 using base::Result;
 using What = ReadRecord::What;
 
-std::string digest_of(const Result<std::string>& answer) { return answer ? base::sha256_hex(*answer) : "-"; }
+// An error of the disk is no fact about the tree: its answer is never the same again.
+constexpr std::string_view kUncertain;
+
+std::string digest_of(const base::Error& error) {
+  if (error.kind == base::ErrorKind::io) return std::string(kUncertain);
+  return "!" + std::string(to_string(error.kind));
+}
+std::string digest_of(const Result<std::string>& answer) {
+  return answer ? base::sha256_hex(*answer) : digest_of(answer.error());
+}
 std::string digest_of(const Result<base::FileType>& answer) {
-  return !answer ? "-" : *answer == base::FileType::file ? "file" : "directory";
+  if (!answer) return digest_of(answer.error());
+  return *answer == base::FileType::file ? "file" : "directory";
 }
 std::string digest_of(const Result<std::vector<base::DirEntry>>& answer) {
-  if (!answer) return "-";
+  if (!answer) return digest_of(answer.error());
   std::string names;
   for (const base::DirEntry& entry : *answer) {
     names.append(entry.name).append(entry.type == base::FileType::file ? "\0f" : "\0d", 2);
@@ -70,7 +80,7 @@ const std::string& ReadLog::digest(What what, std::string_view path) const {
 
 bool ReadLog::still_holds(const std::vector<ReadRecord>& records) const {
   for (const ReadRecord& record : records) {
-    if (digest(record.what, record.path) != record.answer) return false;
+    if (record.answer == kUncertain || digest(record.what, record.path) != record.answer) return false;
   }
   log_.insert(log_.end(), records.begin(), records.end());
   return true;

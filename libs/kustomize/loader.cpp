@@ -171,7 +171,9 @@ Result<std::string> Folder::kustomization_file() const {
   std::string found;
   for (const char* name : kFileNames) {
     const std::string path = root_.empty() ? name : root_ + "/" + name;
-    const auto type = files_->type(path);
+    auto type = files_->type(path);
+    // That nobody can tell does not mean that it is not there.
+    if (!type && type.error().kind == ErrorKind::io) return unexpected(std::move(type).error().with_context(path));
     if (!type || *type != base::FileType::file) continue;
     if (!found.empty()) {
       return unexpected(ErrorKind::invalid, fmt::format("{}: several kustomization files in one folder", path));

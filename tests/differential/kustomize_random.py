@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds random kustomization trees with kustomize and with sluicectl and compares what they print, byte by byte.
 
-usage: kustomize_random.py --sluicectl PATH [--kustomize PATH] [--seed N] [--trees N] [--keep DIR] [--all]
+usage: kustomize_random.py --sluicectl PATH [--kustomize PATH] [--seed N] [--trees N] [--kind tree|layers] [--keep DIR] [--all]
 
 A tree is a function of its seed. A difference is shrunk: parts are taken out as long as it stays. Exit status: 0 all
 agree, 1 a difference (the small tree is kept and named), 77 no kustomize to compare with. --all goes on after one."""
@@ -18,21 +18,29 @@ import tempfile
 import yaml
 
 import oracle
+import random_layers
 import random_tree
+from random_yaml import Raw, Styler
+
+KINDS = {"tree": random_tree.tree, "layers": random_layers.tree}
+yaml.SafeDumper.add_representer(Raw, lambda dumper, value: dumper.represent_scalar("tag:yaml.org,2002:str", str(value)))
 
 
 def write(layers, root):
     for name, layer in layers.items():
         folder = root / name
         folder.mkdir(parents=True, exist_ok=True)
-        kustomization = {key: value for key, value in layer.items() if key not in ("objects", "files")}
+        style = layer.get("style")
+        kustomization = {key: value for key, value in layer.items() if key not in ("objects", "files", "style")}
         if "objects" in layer:
-            (folder / "objects.yaml").write_text("---\n".join(
-                o if isinstance(o, str) else yaml.safe_dump(o) for o in layer["objects"]))
+            text = Styler(style).stream(layer["objects"]) if style else "---\n".join(
+                o if isinstance(o, str) else yaml.safe_dump(o) for o in layer["objects"])
+            (folder / "objects.yaml").write_bytes(text.encode())
             kustomization["resources"] = ["objects.yaml"] + kustomization.get("resources", [])
         for file, content in layer.get("files", {}).items():
-            (folder / file).write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-        (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+            (folder / file).write_bytes((content if isinstance(content, str) else yaml.safe_dump(content)).encode())
+        text = Styler(f"{style}/k", 0.2).document(kustomization) if style and kustomization else yaml.safe_dump(kustomization)
+        (folder / "kustomization.yaml").write_bytes(text.encode())
 
 
 def run(command, folder):
@@ -93,7 +101,7 @@ def shrink(layers, pair, budget=1500):
 def without_one(rng, layers):
     """The tree without one of its decorations: what is refused in full is often built then."""
     parts = [(name, key) for name, layer in layers.items() for key in layer
-             if key not in ("objects", "files", "resources", "kind", "apiVersion")]
+             if key not in ("objects", "files", "resources", "kind", "apiVersion", "style")]
     if not parts:
         return None
     name, key = rng.choice(parts)
@@ -106,6 +114,7 @@ def main():
     parser.add_argument("--kustomize", default="")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trees", type=int, default=100)
+    parser.add_argument("--kind", choices=sorted(KINDS), default="tree", help="which generator")
     parser.add_argument("--keep", default="")
     parser.add_argument("--all", action="store_true")
     args = parser.parse_args()
@@ -117,7 +126,7 @@ def main():
     built = 0
     for seed in range(args.seed, args.seed + args.trees):
         rng = random.Random(seed)
-        layers = random_tree.tree(rng)
+        layers = KINDS[args.kind](rng)
         want, got, why, _ = pair.build(layers)
         for _ in range(12):
             if want is not None or got is not None:

@@ -214,6 +214,32 @@ TEST_CASE("a commit that touches another folder renders nothing and writes nothi
   CHECK(text.find("sluice_kustomize_builds_total{result=\"skipped\"} 1") != std::string::npos);
 }
 
+TEST_CASE("a commit that touches one leaf of an overlay builds that leaf, and takes the others from before") {
+  Fixture fixture;
+  std::map<std::string, std::string> files;
+  std::string top = "resources:\n";
+  for (int i = 0; i < 20; ++i) {
+    const std::string leaf = "leaf" + std::to_string(i);
+    top += "- ../" + leaf + "\n";
+    files[leaf + "/kustomization.yaml"] = "resources: [a.yaml]\n";
+    files[leaf + "/a.yaml"] = config_map(leaf, "1");
+  }
+  files["shop/kustomization.yaml"] = top;
+  fixture.publish(files, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  files["leaf7/a.yaml"] = config_map("leaf7", "2");
+  fixture.publish(files, "main@sha1:2");
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
+  CHECK(fixture.value("leaf7") == "2");
+  CHECK(fixture.value("leaf8") == "1");
+  const std::string text = fixture.metrics.text();
+  CHECK(text.find("sluice_kustomize_builds_total{result=\"done\"} 2") != std::string::npos);
+  CHECK(text.find("sluice_kustomize_layers_total{result=\"built\"} 21") != std::string::npos);
+  CHECK(text.find("sluice_kustomize_layers_total{result=\"reused\"} 19") != std::string::npos);
+}
+
 TEST_CASE("what somebody edits or deletes is put back") {
   Fixture fixture;
   fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"shop/b.yaml", config_map("b", "1")}}, "main@sha1:1");
