@@ -127,7 +127,8 @@ rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
   context.conditions.mark_true(api::condition::kHealthy, api::reason::kSucceeded, "Health check passed in " + took,
                                context.stamp());
   if (!was_healthy || (is_new && run.changed)) {
-    context.event(Severity::info, api::reason::kProgressing, "Health check passed in " + took);
+    context.event_once(Severity::info, api::reason::kProgressing, "Health check passed in " + took,
+                       run.occurrence("healthy"));
   }
   co_return kContinue;
 }

@@ -62,6 +62,10 @@ Result<std::unique_ptr<Run>> KustomizationReconciler::begin(controller::RunConte
   return run;
 }
 
+std::string Run::occurrence(std::string_view what) const {
+  return fmt::format("{} after {}", what, doc::print_json(api::to_json(kustomization.status.history)));
+}
+
 controller::Steps<Run> KustomizationReconciler::steps() {
   using enum controller::Interrupt;
   return {{"resolve_source", [this](Run& run) { return resolve_source(run); }},
@@ -104,7 +108,7 @@ rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
     if (found.error().reason == "NoKindMatch") unserved_.insert(run.owner.key());
     auto error = std::move(found).error().with_context(fmt::format("Source '{}' not found", ref.str()));
     const base::Duration delay = std::min(api::effective_retry_interval(run.spec()), common_.requeue_dependency);
-    co_return controller::wait_for(api::reason::kArtifactFailed, std::move(error), delay);
+    co_return controller::wait_quietly_for(api::reason::kArtifactFailed, std::move(error), delay);
   }
   if (!found) {
     auto error = std::move(found).error().with_context(fmt::format("unable to get source '{}'", key.str()));
@@ -116,7 +120,7 @@ rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
     resolved_[run.owner.key()].clear();
     auto error = make_error(ErrorKind::not_found, fmt::format("Source artifact not found, retrying in {}",
                                                               base::format_duration(common_.requeue_dependency)));
-    co_return controller::wait_for(api::reason::kArtifactFailed, std::move(error), common_.requeue_dependency);
+    co_return controller::wait_quietly_for(api::reason::kArtifactFailed, std::move(error), common_.requeue_dependency);
   }
   run.artifact = **std::move(artifact);
   resolved_[run.owner.key()] = run.artifact.digest + run.artifact.revision;
@@ -194,7 +198,7 @@ rt::Task<StepResult> KustomizationReconciler::fetch_artifact(Run& run) {
   }
   auto error = make_error(ErrorKind::not_found, fmt::format("Source is not ready, artifact not found, retrying in {}",
                                                             base::format_duration(common_.requeue_dependency)));
-  co_return controller::wait_for(api::reason::kArtifactFailed, std::move(error), common_.requeue_dependency);
+  co_return controller::wait_quietly_for(api::reason::kArtifactFailed, std::move(error), common_.requeue_dependency);
 }
 
 // --- 5 ---
@@ -379,7 +383,8 @@ rt::Task<StepResult> KustomizationReconciler::conclude(Run& run) {
     const std::string text = fmt::format("Reconciliation finished in {}, next run in {}", base::format_duration(took),
                                          base::format_duration(run.spec().interval));
     context.log.info(text, {{"revision", run.artifact.revision}});
-    context.event(Severity::info, api::reason::kReconciliationSucceeded, text, {{"commit_status", "update"}});
+    context.event_once(Severity::info, api::reason::kReconciliationSucceeded, text, run.occurrence("finished"),
+                       {{"commit_status", "update"}});
   }
   controller::Done done;
   done.requeue_after = run.spec().interval;

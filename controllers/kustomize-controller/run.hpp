@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/artifact.hpp"
@@ -40,6 +41,9 @@ struct Run {
   bool changed = false;  // something was created, configured or deleted
 
   const api::KustomizationSpec& spec() const { return kustomization.spec; }
+  // Names what happens once until the status tells of it: every run that has news ends
+  // with another history.
+  std::string occurrence(std::string_view what) const;
 };
 
 }  // namespace sluice::kustomize_controller

@@ -383,7 +383,10 @@ rt::Task<StepResult> GitRepositoryReconciler::publish(Run& run) {
   const std::string told = fmt::format("stored artifact for commit '{}'", run.commit.short_message());
   context.log.info(told, {{"revision", artifact.revision}, {"size", artifact.size.value_or(0)}});
   if (!before || before->digest != artifact.digest) {
-    context.event(controller::Severity::info, reason::kNewArtifact, told);
+    // The artifact's time tells it from the same revision, come back to.
+    const auto* last = doc::find(*context.object, {"status", "artifact"});
+    context.event_once(controller::Severity::info, reason::kNewArtifact, told,
+                       "after " + (last != nullptr ? doc::print_json(*last) : std::string("none")));
   } else if (run.recovering) {
     context.event(controller::Severity::info, reason::kSucceeded, told);
   }

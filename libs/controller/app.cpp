@@ -18,6 +18,8 @@ namespace {
 constexpr auto kLastWords = std::chrono::seconds(5);
 // Before runs that wait are cut, when the daemon is told to stop.
 constexpr auto kPatience = std::chrono::seconds(5);
+// Events of so many objects are on their way at once.
+constexpr int kEventSenders = 8;
 
 std::string cache_key(const WatchCacheOptions& options) {
   return fmt::format("{}|{}|{}|{}|{}|{}", options.resource.api_version(), options.resource.plural, options.namespace_,
@@ -254,7 +256,7 @@ rt::Task<base::Result<void>> App::run() {
   Impl& self = *impl_;
   SLUICE_CO_CHECK(self.serve(impl_));
   self.running = true;
-  self.background.spawn(self.runtime.context(), self.events.run());
+  for (int i = 0; i < kEventSenders; ++i) self.background.spawn(self.runtime.context(), self.events.run());
   for (auto& [key, cache] : self.caches) self.start_cache(*cache);
   self.leadership.spawn(self.runtime.context(), Impl::lead(self));
   // Called on the loop or, when the runtime is destroyed, after the loop's end.

@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
 #include <limits>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "api/names.hpp"
+#include "base/digest.hpp"
 #include "controller/event_correlator.hpp"
 
 namespace sluice::controller {
@@ -51,6 +55,31 @@ std::string cut(std::string message) {
   return message.substr(0, end) + "...";
 }
 
+// "<object>.<16 hex digits>", as client-go names Events; cut so that the server takes it.
+std::string event_name(std::string object, std::uint64_t suffix) {
+  constexpr std::size_t kMaxName = 253;  // of a DNS subdomain, RFC 1123
+  constexpr std::size_t kSuffix = 17;
+  if (object.size() > kMaxName - kSuffix) object.resize(kMaxName - kSuffix);
+  // A label ends in a letter or digit.
+  while (!object.empty() && (object.back() == '.' || object.back() == '-')) object.pop_back();
+  return fmt::format("{}.{:016x}", object, suffix);
+}
+
+// The same for all who tell of one occurrence.
+std::uint64_t occurrence_suffix(const doc::Json& event, const std::string& occurrence) {
+  doc::Json told = doc::Json::array();
+  for (const auto field : {"apiVersion", "kind", "uid"}) told.push_back(doc::find_string(event, {"involvedObject", field}));
+  for (const auto field : {"reportingComponent", "type", "reason"}) told.push_back(doc::find_string(event, {field}));
+  told.push_back(occurrence);
+  return std::stoull(base::sha256_hex(doc::print_json(told)).substr(0, 16), nullptr, 16);
+}
+
+// Those of one object are sent in order.
+std::string lane_of(const doc::Json& object) {
+  const auto meta = api::read_meta(object);
+  return meta.uid.empty() ? fmt::format("{}/{}", api::kind_of(object), meta.key().str()) : meta.uid;
+}
+
 }  // namespace
 
 std::string event_key(std::string_view group, std::string_view key) {
@@ -61,15 +90,19 @@ struct KubeEventRecorder::Impl {
   Impl(std::shared_ptr<kube::Client> c, const base::Clock& k, base::Logger l, EventRecorderOptions o)
       : client(std::move(c)), clock(k), log(std::move(l)), options(std::move(o)), correlator(k) {}
 
+  struct Waiting {
+    std::string lane;
+    doc::Json event;
+    bool once = false;  // names its occurrence
+    base::SteadyPoint since;
+  };
+
   doc::Json build(const doc::Json& object, EventRecord record);
+  std::optional<Waiting> take();
+  void finish(const std::string& lane);
   rt::Task<base::Result<void>> send_once(const EventCorrelator::Decision& decision);
   rt::Task<void> send(EventCorrelator::Decision decision, base::SteadyPoint since);
   void report_overflow();
-
-  struct Waiting {
-    doc::Json event;
-    base::SteadyPoint since;
-  };
 
   std::shared_ptr<kube::Client> client;
   const base::Clock& clock;
@@ -78,9 +111,8 @@ struct KubeEventRecorder::Impl {
   EventCorrelator correlator;
   std::deque<Waiting> queued;
   std::size_t overflowed = 0;  // since the last report
-  bool sending = false;
-  std::uint64_t emitted = 0;
-  std::uint64_t finished = 0;  // sent or dropped
+  std::set<std::string> busy;                  // lanes with an event on its way
+  std::map<std::string, std::size_t> unsettled;  // by lane: neither sent nor dropped
   std::int64_t last_suffix = 0;
   rt::Notify changed;
 };
@@ -88,7 +120,7 @@ struct KubeEventRecorder::Impl {
 doc::Json KubeEventRecorder::Impl::build(const doc::Json& object, EventRecord record) {
   const auto meta = api::read_meta(object);
   const base::TimePoint now = clock.now();
-  api::StringMap annotations = std::move(record.annotations);
+  api::StringMap annotations = record.annotations;
   for (const auto& [key, value] : meta.annotations) {
     // Flux: the daemon's own metadata wins over the object's annotations.
     if (key.starts_with(api::annotation::kEventPrefix)) annotations.try_emplace(key, value);
@@ -96,15 +128,12 @@ doc::Json KubeEventRecorder::Impl::build(const doc::Json& object, EventRecord re
   // Whatever the object's annotations say.
   annotations.erase(std::string(kSeverityAnnotation));
   if (record.severity == Severity::trace) annotations[std::string(kSeverityAnnotation)] = api::event::kSeverityTrace;
-  // client-go names events by the nanosecond; two of one nanosecond must differ.
-  const auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
-  last_suffix = std::max<std::int64_t>(nanos, last_suffix + 1);
-
   doc::Json event = doc::Json::object();
   event["apiVersion"] = "v1";
   event["kind"] = "Event";
-  event["metadata"]["name"] = fmt::format("{}.{:x}", meta.name, last_suffix);
   event["metadata"]["namespace"] = meta.namespace_.empty() ? "default" : meta.namespace_;
+  std::string occurrence = std::move(record.occurrence);
+  if (!occurrence.empty()) occurrence += doc::print_json(doc::Json(record.annotations));
   if (!annotations.empty()) event["metadata"]["annotations"] = annotations;
   auto& involved = event["involvedObject"];
   involved["apiVersion"] = doc::find_string(object, {"apiVersion"});
@@ -122,6 +151,14 @@ doc::Json KubeEventRecorder::Impl::build(const doc::Json& object, EventRecord re
   event["firstTimestamp"] = base::format_time(now);
   event["lastTimestamp"] = base::format_time(now);
   event["count"] = 1;
+  if (occurrence.empty()) {
+    // client-go names events by the nanosecond; two of one nanosecond must differ.
+    const auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
+    last_suffix = std::max<std::int64_t>(nanos, last_suffix + 1);
+    event["metadata"]["name"] = event_name(meta.name, static_cast<std::uint64_t>(last_suffix));
+  } else {
+    event["metadata"]["name"] = event_name(meta.name, occurrence_suffix(event, occurrence));
+  }
   return event;
 }
 
@@ -141,7 +178,7 @@ rt::Task<base::Result<void>> KubeEventRecorder::Impl::send_once(const EventCorre
   }
   auto creating = client->create(events_resource(), decision.event, options.controller);
   auto created = co_await std::move(creating);
-  // An answer that got lost, and a second try.
+  // An answer that got lost and a second try, or somebody who told of the same occurrence.
   if (created || created.error().kind == base::ErrorKind::already_exists) co_return base::Result<void>();
   co_return base::unexpected(std::move(created).error());
 }
@@ -172,41 +209,67 @@ KubeEventRecorder::KubeEventRecorder(std::shared_ptr<kube::Client> client, const
     : impl_(std::make_unique<Impl>(std::move(client), clock, std::move(log), std::move(options))) {}
 KubeEventRecorder::~KubeEventRecorder() = default;
 
+// The oldest event whose object has none on its way.
+std::optional<KubeEventRecorder::Impl::Waiting> KubeEventRecorder::Impl::take() {
+  const auto next =
+      std::find_if(queued.begin(), queued.end(), [&](const Waiting& waiting) { return !busy.contains(waiting.lane); });
+  if (next == queued.end()) return std::nullopt;
+  Waiting taken = std::move(*next);
+  queued.erase(next);
+  busy.insert(taken.lane);
+  return taken;
+}
+
+void KubeEventRecorder::Impl::finish(const std::string& lane) {
+  const auto it = unsettled.find(lane);
+  if (it != unsettled.end() && --it->second == 0) unsettled.erase(it);
+  changed.notify_all();
+}
+
 void KubeEventRecorder::emit(const doc::Json& object, EventRecord record) {
-  if (impl_->queued.size() >= impl_->options.max_queued) {
-    ++impl_->overflowed;
-    ++impl_->finished;
-    impl_->queued.pop_front();
+  Impl& self = *impl_;
+  if (self.queued.size() >= self.options.max_queued) {
+    ++self.overflowed;
+    const std::string lane = std::move(self.queued.front().lane);
+    self.queued.pop_front();
+    self.finish(lane);
   }
-  ++impl_->emitted;
-  impl_->queued.push_back({impl_->build(object, std::move(record)), impl_->clock.steady()});
-  impl_->changed.notify_all();
+  const bool once = !record.occurrence.empty();
+  std::string lane = lane_of(object);
+  ++self.unsettled[lane];
+  self.queued.push_back({std::move(lane), self.build(object, std::move(record)), once, self.clock.steady()});
+  self.changed.notify_all();
 }
 
 rt::Task<void> KubeEventRecorder::run() {
   Impl& self = *impl_;
   for (;;) {
-    while (self.queued.empty()) co_await self.changed.wait();
-    Impl::Waiting next = std::move(self.queued.front());
-    self.queued.pop_front();
-    auto decision = self.correlator.observe(std::move(next.event));
-    self.sending = true;
-    auto sending = self.send(std::move(decision), next.since);
+    std::optional<Impl::Waiting> next = self.take();
+    if (!next) {
+      co_await self.changed.wait();
+      continue;
+    }
+    EventCorrelator::Decision decision;
+    if (next->once) {
+      decision.event = std::move(next->event);
+    } else {
+      decision = self.correlator.observe(std::move(next->event));
+    }
+    auto sending = self.send(std::move(decision), next->since);
     co_await std::move(sending);
-    self.sending = false;
-    ++self.finished;
+    self.busy.erase(next->lane);
     if (self.queued.empty()) self.report_overflow();
-    self.changed.notify_all();
+    self.finish(next->lane);
   }
 }
 
-rt::Task<void> EventRecorder::wait_sent(base::Duration /*limit*/) { co_return; }
+rt::Task<void> EventRecorder::wait_sent(const doc::Json& /*object*/, base::Duration /*limit*/) { co_return; }
 
-rt::Task<void> KubeEventRecorder::wait_sent(base::Duration limit) {
+rt::Task<void> KubeEventRecorder::wait_sent(const doc::Json& object, base::Duration limit) {
   Impl& self = *impl_;
-  const std::uint64_t emitted = self.emitted;
+  const std::string lane = lane_of(object);
   const base::SteadyPoint deadline = self.clock.steady() + limit;
-  while (self.finished < emitted) {
+  while (self.unsettled.contains(lane)) {
     const base::Duration left = deadline - self.clock.steady();
     if (left <= base::Duration::zero()) co_return;
     auto waiting = self.changed.wait_for(left);
@@ -216,8 +279,7 @@ rt::Task<void> KubeEventRecorder::wait_sent(base::Duration limit) {
 }
 
 rt::Task<void> KubeEventRecorder::flush() {
-  Impl& self = *impl_;
-  while (self.sending || !self.queued.empty()) co_await self.changed.wait();
+  while (!impl_->unsettled.empty()) co_await impl_->changed.wait();
 }
 
 }  // namespace sluice::controller

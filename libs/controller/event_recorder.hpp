@@ -1,11 +1,12 @@
 // Says on Kubernetes Events what happened to an object. Runs on the loop.
 //
-// emit() returns at once; events go out one after the other, in order. Alerts are
-// made from them, so an outage of the server loses none: they wait, up to
-// `max_queued` of them for up to half an hour. What the server refuses is tried
+// emit() returns at once; the events of one object go out one after the other, in
+// order. Alerts are made from them, so an outage of the server loses none: they wait,
+// up to `max_queued` of them for up to half an hour. What the server refuses is tried
 // again a few times at most, logged and dropped. Equal events within ten minutes
 // become one with a count, and different ones of a chatty object are combined,
-// as client-go's EventCorrelator does (k8s.io/client-go tools/record/events_cache.go).
+// as client-go's EventCorrelator does (k8s.io/client-go tools/record/events_cache.go);
+// but for those that name their occurrence.
 #pragma once
 
 #include <memory>
@@ -32,6 +33,10 @@ struct EventRecord {
   // Written as annotations; keys as they go over the wire, that is with the
   // prefix of the object's group (event_key below).
   api::StringMap annotations;
+  // Not empty: tells of a thing that happens once. Whoever tells of it again with the
+  // same type, reason, annotations and occurrence, another process included, writes the
+  // same Event, whatever the message says; the server takes the first.
+  std::string occurrence;
 };
 
 // "kustomize.toolkit.fluxcd.io/revision" for metadata key "revision" of a Kustomization.
@@ -43,9 +48,9 @@ class EventRecorder {
   // `object` is what the event is about (apiVersion, kind, metadata are read;
   // its event.toolkit.fluxcd.io/* annotations are copied).
   virtual void emit(const doc::Json& object, EventRecord record) = 0;
-  // Returns when all that was emitted so far is sent or dropped, at the latest
-  // after `limit`.
-  virtual rt::Task<void> wait_sent(base::Duration limit);
+  // Returns when all that was emitted about `object` is sent or dropped, at the latest
+  // after `limit`. `object` outlives the task.
+  virtual rt::Task<void> wait_sent(const doc::Json& object, base::Duration limit);
 };
 
 struct EventRecorderOptions {
@@ -54,8 +59,9 @@ struct EventRecorderOptions {
   std::size_t max_queued = 1024;
 };
 
-// Writes through `client`. run() must be spawned for anything to be sent; when
-// it is cancelled what is queued is dropped. `client` and `clock` outlive it.
+// Writes through `client`. run() must be spawned for anything to be sent, and may be
+// more than once: each sends one event at a time, never two of one object at once.
+// What is queued when they are cancelled is dropped. `client` and `clock` outlive it.
 class KubeEventRecorder final : public EventRecorder {
  public:
   KubeEventRecorder(std::shared_ptr<kube::Client> client, const base::Clock& clock, base::Logger log,
@@ -63,8 +69,8 @@ class KubeEventRecorder final : public EventRecorder {
   ~KubeEventRecorder() override;
   void emit(const doc::Json& object, EventRecord record) override;
   rt::Task<void> run();
-  rt::Task<void> wait_sent(base::Duration limit) override;
-  // The same without a limit.
+  rt::Task<void> wait_sent(const doc::Json& object, base::Duration limit) override;
+  // The same about all objects, without a limit.
   rt::Task<void> flush();
 
  private:

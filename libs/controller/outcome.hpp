@@ -44,19 +44,25 @@ struct StepFailure {
   base::Error error;
   // Instead of the backoff (Flux: spec.retryInterval). Required for `wait`.
   std::optional<base::Duration> retry_after;
+  // False: logged and said by the conditions, but by no Event. For `wait`.
+  bool is_news = true;
 };
 
 using StepResult = std::variant<Continue, Done, StepFailure>;
 
 inline StepFailure retry(std::string_view reason, base::Error error, std::string_view condition = {}) {
-  return {Disposition::retry, std::string(condition), std::string(reason), std::move(error), std::nullopt};
+  return {Disposition::retry, std::string(condition), std::string(reason), std::move(error), std::nullopt, true};
 }
 inline StepFailure stall(std::string_view reason, base::Error error, std::string_view condition = {}) {
-  return {Disposition::stalled, std::string(condition), std::string(reason), std::move(error), std::nullopt};
+  return {Disposition::stalled, std::string(condition), std::string(reason), std::move(error), std::nullopt, true};
 }
 inline StepFailure wait_for(std::string_view reason, base::Error error, base::Duration retry_after,
                             std::string_view condition = {}) {
-  return {Disposition::wait, std::string(condition), std::string(reason), std::move(error), retry_after};
+  return {Disposition::wait, std::string(condition), std::string(reason), std::move(error), retry_after, true};
+}
+// For what passes by itself in the ordinary course of things, as an artifact that is being made.
+inline StepFailure wait_quietly_for(std::string_view reason, base::Error error, base::Duration retry_after) {
+  return {Disposition::wait, {}, std::string(reason), std::move(error), retry_after, false};
 }
 
 }  // namespace sluice::controller

@@ -61,7 +61,15 @@ rt::Task<base::Result<void>> RunContext::save() {
 }
 
 void RunContext::event(Severity severity, std::string_view reason, std::string_view message, api::StringMap extra) {
-  EventRecord record{severity, std::string(reason), std::string(message), {}};
+  emit({severity, std::string(reason), std::string(message), {}, {}}, std::move(extra));
+}
+
+void RunContext::event_once(Severity severity, std::string_view reason, std::string_view message,
+                            std::string occurrence, api::StringMap extra) {
+  emit({severity, std::string(reason), std::string(message), {}, std::move(occurrence)}, std::move(extra));
+}
+
+void RunContext::emit(EventRecord record, api::StringMap extra) {
   for (const auto& [key, value] : event_metadata) record.annotations[event_key(gvk.group, key)] = value;
   for (auto& [key, value] : extra) record.annotations[event_key(gvk.group, key)] = value;
   events_.emit(*object, std::move(record));

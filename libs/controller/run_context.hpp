@@ -68,6 +68,13 @@ class RunContext {
   // Emits an event about the object with event_metadata and `extra`.
   void event(Severity severity, std::string_view reason, std::string_view message, api::StringMap extra = {});
 
+  // As event(), of a thing that happens once: a run that is made again, as this one was
+  // killed before its status was written, tells nothing new. `occurrence` sets the thing
+  // apart from others of the same reason and metadata: what the status said at the start
+  // that the end of this run changes. Texts may differ (a duration).
+  void event_once(Severity severity, std::string_view reason, std::string_view message, std::string occurrence,
+                  api::StringMap extra = {});
+
   // From here on this run only waits: its worker may take up another object.
   void release_worker() {
     if (release_worker_) release_worker_();
@@ -79,6 +86,7 @@ class RunContext {
  private:
   friend class Shell;
   friend class RunControl;
+  void emit(EventRecord record, api::StringMap extra);
   doc::Json compose(bool settled) const;
   void apply_progress();
   rt::Task<void> publish_progress(base::Duration delay);

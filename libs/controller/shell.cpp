@@ -223,7 +223,7 @@ rt::Task<NextRun> Shell::conclude(std::shared_ptr<RunContext> context, std::opti
   }
   if (context->told_) {
     // A status that says "done" ends the matter: killed in between, nobody would tell of it any more.
-    auto telling = services_.events.wait_sent(kEventPatience);
+    auto telling = services_.events.wait_sent(*context->object, kEventPatience);
     co_await std::move(telling);
   }
   auto writing = write_status(*context, settled);
@@ -249,7 +249,7 @@ NextRun Shell::settle(RunContext& context, const StepFailure& failure, const Fol
   fold_failure(context.conditions, input, failure, context.stamp());
   if (failure.disposition == Disposition::wait) {
     // Waiting is no news while nothing about it changes.
-    if (!said_before) context.event(Severity::info, failure.reason, text);
+    if (!said_before && failure.is_news) context.event(Severity::info, failure.reason, text);
     context.log.info("waiting", {{"step", context.step_}, {"reason", failure.reason}, {"message", text}});
     const base::Duration delay = failure.retry_after.value_or(std::chrono::seconds(30));
     return {NextRun::When::after, delay, ReconcileResult::requeue_after};

@@ -84,14 +84,15 @@ Task<void> await_completion(std::function<void(std::function<void()>)> start, st
 }  // namespace detail
 
 // Runs `work(std::stop_token)` on the pool and resumes on the loop with what it
-// returned. Cancelling the coroutine asks the token to stop and waits for the
-// work to return, so captured references stay valid throughout.
+// returned; what the work captured is destroyed by then. Cancelling the coroutine
+// asks the token to stop and waits for the work to return, so captured references
+// stay valid throughout.
 template <class Work>
 auto run_blocking(Runtime& runtime, Work work) -> Task<std::invoke_result_t<Work&, std::stop_token>> {
   using R = std::invoke_result_t<Work&, std::stop_token>;
   struct State {
     explicit State(Work w) : work(std::move(w)) {}
-    Work work;
+    std::optional<Work> work;
     std::stop_source stop;
     std::optional<R> result;
     std::exception_ptr failure;
@@ -100,10 +101,11 @@ auto run_blocking(Runtime& runtime, Work work) -> Task<std::invoke_result_t<Work
   auto start = [state, &runtime](std::function<void()> done) {
     runtime.post_blocking([state, done = std::move(done)] {
       try {
-        state->result.emplace(state->work(state->stop.get_token()));
+        state->result.emplace((*state->work)(state->stop.get_token()));
       } catch (...) {
         state->failure = std::current_exception();
       }
+      state->work.reset();
       done();
     });
   };

@@ -273,6 +273,40 @@ TEST_CASE("a build that fails changes nothing, says where, and mends itself") {
   CHECK(fixture.value("a") == "3");
 }
 
+TEST_CASE("a run made again, as its status was never written, tells of the same occurrence") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  const auto finished = [&] {
+    std::vector<controller::EventRecord> found;
+    for (const auto& record : fixture.events.records) {
+      if (record.reason == "ReconciliationSucceeded") found.push_back(record);
+    }
+    return found;
+  };
+  const auto request = [&](doc::Json object, const std::string& token) {
+    object["metadata"].erase("resourceVersion");
+    object["metadata"]["annotations"]["reconcile.fluxcd.io/requestedAt"] = token;
+    const std::size_t told = finished().size();
+    fixture.kube->put(kKustomizations, object);
+    fixture.until([&] { return finished().size() > told; });
+    fixture.until([&] { return fixture.get("shop")["status"]["lastHandledReconcileAt"] == token; });
+  };
+  const doc::Json before = fixture.get("shop");
+  request(before, "1");
+  request(before, "2");  // the status of the run before this one is gone
+  request(fixture.get("shop"), "3");
+  const auto told = finished();
+  REQUIRE(told.size() == 4);
+  CHECK_FALSE(told[1].occurrence.empty());
+  CHECK(told[1].occurrence != told[0].occurrence);
+  CHECK(told[2].occurrence == told[1].occurrence);
+  CHECK(told[2].annotations == told[1].annotations);
+  CHECK(told[3].occurrence != told[2].occurrence);
+}
+
 TEST_CASE("missing things are told by their reason: source, artifact, path, kind") {
   Fixture fixture;
   fixture.kustomize("shop");
@@ -282,6 +316,7 @@ TEST_CASE("missing things are told by their reason: source, artifact, path, kind
   doc::Json bare = {{"metadata", {{"name", "repo"}, {"namespace", "flux-system"}}}, {"spec", {{"url", "x"}}}};
   fixture.kube->put(kRepositories, bare);
   fixture.until([&] { return fixture.message("shop").find("Source artifact not found") == 0; });
+  CHECK(fixture.events.records.empty());  // upstream only logs such a wait
   fixture.publish({{"other/a.yaml", config_map("a", "1")}}, "main@sha1:1");
   fixture.until([&] { return fixture.message("shop").find("kustomization path not found") == 0; });
   CHECK(fixture.reason("shop") == "ArtifactFailed");

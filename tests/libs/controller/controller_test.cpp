@@ -213,6 +213,22 @@ TEST_CASE("waiting for something is told once and tried again after its own time
   h.check_sane();
 }
 
+TEST_CASE("what passes by itself is said by the conditions and by no Event") {
+  ControllerHarness h;
+  int tries = 0;
+  h.reconciler->first = [&](FooRun& run) {
+    if (++tries >= 3) return FooReconciler::go_on(run);
+    return answer(controller::wait_quietly_for("ArtifactFailed", failure("artifact not found"), 10ms));
+  };
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  until(*h.runtime, [&] { return h.conditions().reason("Ready") == "ArtifactFailed"; });
+  CHECK(h.conditions().message("Ready") == "artifact not found");
+  until(*h.runtime, [&] { return h.is_ready(); });
+  CHECK(h.events.records.empty());
+  h.check_sane();
+}
+
 TEST_CASE("a long run publishes its progress, and a short one does not") {
   ControllerHarness h;
   bool waiting = false;

@@ -24,7 +24,7 @@ struct RecorderHarness : Harness {
   ~RecorderHarness() { runtime.reset(); }
   void start() { runtime->spawn("events", recorder->run()); }
   void emit(const std::string& message, sluice::api::StringMap annotations = {}, Severity severity = Severity::info) {
-    recorder->emit(foo, {severity, "Testing", message, std::move(annotations)});
+    recorder->emit(foo, {severity, "Testing", message, std::move(annotations), {}});
   }
   std::vector<Json> stored() const { return kube->all(kEvents); }
 
@@ -219,4 +219,75 @@ TEST_CASE("the memory of events is bounded") {
   map.put("c", 3);
   CHECK(map.find("b") == nullptr);
   CHECK(map.size() == 2);
+}
+
+TEST_CASE("what happens once is one Event, whoever tells of it and in whatever words") {
+  RecorderHarness h;
+  h.start();
+  const auto tell = [&](const std::string& message, const std::string& occurrence, sluice::api::StringMap metadata) {
+    h.recorder->emit(h.foo, {Severity::info, "Done", message, std::move(metadata), occurrence});
+  };
+  tell("done in 3ms", "first", {{"example.com/revision", "1"}});
+  until(*h.runtime, [&] { return h.stored().size() == 1; });
+  // Another process, after a kill.
+  KubeEventRecorder second(h.kube, h.clock, sluice::base::Logger::discard(), {"foo-controller", "foo-controller-1", 4});
+  h.runtime->spawn("second", second.run());
+  second.emit(h.foo, {Severity::info, "Done", "done in 5ms", {{"example.com/revision", "1"}}, "first"});
+  until(*h.runtime, [&] { return h.kube->count("create") == 2; });
+  CHECK(h.stored().size() == 1);
+  CHECK(h.stored()[0]["message"] == "done in 3ms");
+  // Another occurrence, revision, reason, type, object or controller is another Event.
+  tell("done in 3ms", "second", {{"example.com/revision", "1"}});
+  tell("done in 3ms", "first", {{"example.com/revision", "2"}});
+  h.recorder->emit(h.foo, {Severity::info, "Checked", "done", {{"example.com/revision", "1"}}, "first"});
+  until(*h.runtime, [&] { return h.stored().size() == 4; });
+  h.recorder->emit(h.foo, {Severity::error, "Done", "done", {{"example.com/revision", "1"}}, "first"});
+  h.foo["metadata"]["uid"] = "uid-b";
+  tell("done", "first", {{"example.com/revision", "1"}});
+  until(*h.runtime, [&] { return h.stored().size() == 6; });
+  CHECK(h.kube->count("patch") == 0);
+  h.runtime.reset();
+}
+
+TEST_CASE("things that happen once are never combined, however many there are") {
+  RecorderHarness h;
+  h.start();
+  for (int i = 0; i < 30; ++i) {
+    const std::string number = std::to_string(i);
+    h.recorder->emit(h.foo, {Severity::info, "Done", "done, number " + number, {}, number});
+    until(*h.runtime, [&] { return h.stored().size() == static_cast<std::size_t>(i + 1); });
+  }
+  CHECK(h.kube->count("patch") == 0);
+}
+
+TEST_CASE("an Event of an object with the longest of names has a name that the server takes") {
+  RecorderHarness h;
+  h.start();
+  h.foo["metadata"]["name"] = std::string(235, 'a') + "." + std::string(17, 'b');
+  h.emit("m");
+  until(*h.runtime, [&] { return h.stored().size() == 1; });
+  const auto name = h.stored()[0]["metadata"]["name"].get<std::string>();
+  CHECK(name.size() <= 253);
+  CHECK(name.starts_with(std::string(235, 'a') + "."));
+  CHECK(name.find("..") == std::string::npos);
+}
+
+TEST_CASE("one object's event that has to wait holds up no other object's") {
+  RecorderHarness h;
+  h.start();
+  h.start();
+  h.kube->fail_next("create", make_error(ErrorKind::unavailable, "connection refused"));
+  h.emit("first of a");
+  h.emit("second of a");
+  Json other = make_foo("b");
+  other["metadata"]["uid"] = "uid-b";
+  h.recorder->emit(other, {Severity::info, "Testing", "of b", {}, {}});
+  until(*h.runtime, [&] { return h.stored().size() == 1; });
+  CHECK(h.stored()[0]["message"] == "of b");
+  until(*h.runtime, [&] { return h.stored().size() == 3; });
+  std::vector<std::string> of_a;
+  for (const auto& stored : h.stored()) {
+    if (stored["involvedObject"]["name"] == "a") of_a.push_back(stored["message"].get<std::string>());
+  }
+  CHECK(of_a == std::vector<std::string>{"first of a", "second of a"});
 }
