@@ -228,7 +228,18 @@ Task<void> Notify::wait() {
 }
 
 struct TaskGroup::Impl {
-  std::list<asio::cancellation_signal> running;
+  // Asio loses a coroutine that is cancelled before it was ever suspended, as one can be that
+  // cancels its own group: such a one is cancelled when it first waits.
+  struct Running {
+    asio::cancellation_signal signal;
+    bool suspended_once = false;
+    bool cancelled = false;
+    void cancel() {
+      if (suspended_once) signal.emit(asio::cancellation_type::terminal);
+      cancelled = true;
+    }
+  };
+  std::list<Running> running;
   std::function<void()> on_empty;
 };
 
@@ -240,19 +251,21 @@ void TaskGroup::spawn(asio::io_context& context, Task<void> task) {
   impl->running.emplace_back();
   const auto position = std::prev(impl->running.end());
   asio::co_spawn(context, std::move(task),
-                 asio::bind_cancellation_slot(position->slot(), [impl, position, &context](std::exception_ptr failure) {
+                 asio::bind_cancellation_slot(position->signal.slot(), [impl, position, &context](std::exception_ptr failure) {
                    abort_unless_cancelled(failure, "of a group");
                    asio::post(context, [impl, position] {
                      impl->running.erase(position);
                      if (impl->running.empty() && impl->on_empty) std::exchange(impl->on_empty, nullptr)();
                    });
                  }));
+  position->suspended_once = true;
+  if (position->cancelled) position->cancel();
 }
 
 void TaskGroup::cancel() {
   for (auto it = impl_->running.begin(); it != impl_->running.end();) {
-    asio::cancellation_signal& signal = *it++;
-    signal.emit(asio::cancellation_type::terminal);
+    Impl::Running& task = *it++;
+    task.cancel();
   }
 }
 

@@ -1,5 +1,7 @@
 #include "controller/event_recorder.hpp"
 
+#include <fmt/format.h>
+
 #include "controller/event_correlator.hpp"
 #include "harness.hpp"
 
@@ -177,7 +179,7 @@ TEST_CASE("a repeated event carries the annotations of its latest time only") {
 
 TEST_CASE("emitting never blocks: of what cannot be sent the oldest is dropped") {
   RecorderHarness h;
-  for (int i = 0; i < 10; ++i) h.emit("message " + std::to_string(i));
+  for (int i = 0; i < 10; ++i) h.emit(fmt::format("message {}", i));
   h.start();
   until(*h.runtime, [&] { return h.stored().size() == 4; });
   std::set<std::string> messages;
@@ -201,7 +203,7 @@ TEST_CASE("a message beyond all bounds is cut between characters") {
 TEST_CASE("from the tenth different message for one reason on they are combined") {
   sluice::base::ManualClock clock{sluice::base::TimePoint(1000h)};
   EventCorrelator correlator(clock);
-  for (int i = 0; i < 9; ++i) CHECK_FALSE(correlator.observe(event("m" + std::to_string(i))).patch);
+  for (int i = 0; i < 9; ++i) CHECK_FALSE(correlator.observe(event(fmt::format("m{}", i))).patch);
   const auto tenth = correlator.observe(event("m9"));
   CHECK_FALSE(tenth.patch);
   CHECK(tenth.event["message"] == "(combined from similar events): m9");
@@ -253,8 +255,7 @@ TEST_CASE("things that happen once are never combined, however many there are") 
   RecorderHarness h;
   h.start();
   for (int i = 0; i < 30; ++i) {
-    const std::string number = std::to_string(i);
-    h.recorder->emit(h.foo, {Severity::info, "Done", "done, number " + number, {}, number});
+    h.recorder->emit(h.foo, {Severity::info, "Done", fmt::format("done {}", i), {}, std::to_string(i)});
     until(*h.runtime, [&] { return h.stored().size() == static_cast<std::size_t>(i + 1); });
   }
   CHECK(h.kube->count("patch") == 0);

@@ -93,6 +93,22 @@ rt::Task<void> join_sleepers(rt::Runtime& runtime, bool* returned, bool* unwound
   *returned = true;
 }
 
+rt::Task<void> cancel_own(rt::TaskGroup& group, bool sleeps_first, bool* returned) {
+  if (sleeps_first) co_await rt::sleep_for(1ms);
+  group.cancel();
+  co_await rt::sleep_for(1h);
+  *returned = true;
+}
+
+rt::Task<void> join_self_cancelling(rt::Runtime& runtime, bool sleeps_first, bool* returned, bool* joined) {
+  rt::TaskGroup group;
+  group.spawn(runtime.context(), sleep_long(returned));
+  group.spawn(runtime.context(), cancel_own(group, sleeps_first, returned));
+  co_await group.join();
+  *joined = true;
+  runtime.shutdown(1s);
+}
+
 }  // namespace
 
 TEST_CASE("blocking work runs on the pool and its coroutine resumes on the loop") {
@@ -205,4 +221,15 @@ TEST_CASE("a service is cancelled at once when shutdown begins, without waiting 
   runtime.run();
   CHECK_FALSE(returned);
   CHECK(std::chrono::steady_clock::now() - started < 30min);
+}
+
+TEST_CASE("a task may cancel its own group, before it has ever waited as well") {
+  for (const bool sleeps_first : {true, false}) {
+    rt::Runtime runtime;
+    bool returned = false, joined = false;
+    runtime.spawn("join", join_self_cancelling(runtime, sleeps_first, &returned, &joined));
+    runtime.run();
+    CHECK(joined);
+    CHECK_FALSE(returned);
+  }
 }
