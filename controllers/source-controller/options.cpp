@@ -1,7 +1,6 @@
 #include "options.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace sluice::source {
 
@@ -9,18 +8,13 @@ namespace {
 
 constexpr int kThreadsForTheDisk = 2;
 
-std::string environment(const char* name, std::string fallback) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? std::string(value) : std::move(fallback);
-}
-
 }  // namespace
 
 SourceOptions default_source_options() {
   SourceOptions options;
-  options.storage_path = environment("STORAGE_PATH", options.storage_path);
-  options.storage_addr = environment("STORAGE_ADDRESS", options.storage_addr);
-  options.storage_adv_addr = environment("STORAGE_ADV_ADDR", options.storage_adv_addr);
+  options.storage_path = controller::environment("STORAGE_PATH", options.storage_path);
+  options.storage_addr = controller::environment("STORAGE_ADDRESS", options.storage_addr);
+  options.storage_adv_addr = controller::environment("STORAGE_ADV_ADDR", options.storage_adv_addr);
   return options;
 }
 

@@ -12,11 +12,6 @@ namespace sluice::controller {
 
 namespace {
 
-std::string environment(const char* name, std::string fallback) {
-  const char* value = std::getenv(name);
-  return value == nullptr || *value == '\0' ? std::move(fallback) : value;
-}
-
 std::string host_name() {
   std::array<char, 256> buffer{};
   return gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "localhost";
@@ -51,6 +46,11 @@ void add_flags_without_effect(FlagSet& flags) {
 }
 
 }  // namespace
+
+std::string environment(const char* name, std::string fallback) {
+  const char* value = std::getenv(name);
+  return value == nullptr || *value == '\0' ? std::move(fallback) : value;
+}
 
 Options default_options(std::string name) {
   Options options;

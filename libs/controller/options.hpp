@@ -53,6 +53,8 @@ struct Options {
   bool is_enabled(std::string_view gate, bool fallback) const;
 };
 
+// The environment's value, or `fallback` where it has none or an empty one.
+std::string environment(const char* name, std::string fallback);
 // With what the environment says filled in.
 Options default_options(std::string name);
 void add_common_flags(FlagSet& flags, Options& options);

@@ -123,7 +123,8 @@ rt::Task<bool> send_text(beast::tcp_stream& stream, const Shared& shared, Reply 
 rt::Task<bool> send_file(beast::tcp_stream& stream, const Shared& shared, Reply reply, bool head_only,
                          bool keep_alive) {
   const FileBody body = std::get<FileBody>(reply.body);
-  auto opening = rt::run_blocking(shared.runtime, [body](std::stop_token) { return open_file(body); });
+  auto open = [body](std::stop_token) { return open_file(body); };
+  auto opening = rt::run_blocking(shared.runtime, std::move(open));
   const auto file = co_await std::move(opening);
   if (!file) {
     const bool missing = file.error().kind == base::ErrorKind::not_found;
@@ -146,12 +147,14 @@ rt::Task<bool> send_file(beast::tcp_stream& stream, const Shared& shared, Reply 
     const auto offset = static_cast<off_t>(body.offset + done);
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, body.length - done));
     const int fd = file->fd();
-    const std::string piece = co_await rt::run_blocking(shared.runtime, [fd, offset, want](std::stop_token) {
+    auto read = [fd, offset, want](std::stop_token) {
       std::string bytes(want, '\0');
       const ssize_t got = ::pread(fd, bytes.data(), want, offset);
       bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
       return bytes;
-    });
+    };
+    auto reading = rt::run_blocking(shared.runtime, std::move(read));
+    const std::string piece = co_await std::move(reading);
     if (piece.empty()) {
       // Cut short under us. An orderly end could pass for the whole, so there is none.
       error_code ignored;

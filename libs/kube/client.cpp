@@ -231,11 +231,29 @@ class ApiClient final : public Client {
     return base::unexpected(ErrorKind::invalid, "impersonation names no user; refused to act with our own rights");
   }
 
+  struct Attempts {
+    detail::Retries retries{std::chrono::steady_clock::now()};
+    bool renewed = false;  // the credentials
+  };
+
+  // How long to wait before the call is tried again; or the error that the answer is.
+  Result<std::chrono::milliseconds> pause_after(const http::Response& refusal, const Call& request,
+                                                detail::Credentials::Generation used, Attempts& attempts) const {
+    if (refusal.status == 401 && !attempts.renewed && transport_->credentials.expire(used)) {
+      attempts.renewed = true;
+      return std::chrono::milliseconds::zero();
+    }
+    base::Error error = detail::error_of(refusal, request.method + " " + request.target);
+    const auto wait = attempts.retries.wait_after(refusal, error, std::chrono::steady_clock::now());
+    if (!wait) return base::unexpected(std::move(error));
+    return *wait;
+  }
+
   // Sends, honours Retry-After, renews credentials once on 401, and parses.
   rt::Task<Result<Json>> call(Call request) {
     SLUICE_CO_CHECK(check_identity());
-    detail::Retries retries(std::chrono::steady_clock::now());
-    for (bool renewed = false;;) {
+    Attempts attempts;
+    for (;;) {
       http::Request message = to_request(request);
       auto authorized = co_await transport_->credentials.authorize(message, *transport_->http);
       if (!authorized) co_return base::unexpected(std::move(authorized).error());
@@ -247,22 +265,17 @@ class ApiClient final : public Client {
         auto parsed = co_await parse(*std::move(response));
         co_return parsed;
       }
-      if (response->status == 401 && !renewed && transport_->credentials.expire(*authorized)) {
-        renewed = true;
-        continue;
-      }
-      base::Error error = detail::error_of(*response, request.method + " " + request.target);
-      const auto wait = retries.wait_after(*response, error, std::chrono::steady_clock::now());
-      if (!wait) co_return base::unexpected(std::move(error));
-      co_await rt::sleep_for(*wait);
+      const auto pause = pause_after(*response, request, *authorized, attempts);
+      if (!pause) co_return base::unexpected(pause.error());
+      co_await rt::sleep_for(*pause);
     }
   }
 
   // The same for a watch, whose answer is a stream.
   rt::Task<Result<std::unique_ptr<Watch>>> open_watch(Call request, std::chrono::nanoseconds idle) {
     SLUICE_CO_CHECK(check_identity());
-    detail::Retries retries(std::chrono::steady_clock::now());
-    for (bool renewed = false;;) {
+    Attempts attempts;
+    for (;;) {
       http::Request message = to_request(request);
       auto authorized = co_await transport_->credentials.authorize(message, *transport_->http);
       if (!authorized) co_return base::unexpected(std::move(authorized).error());
@@ -275,14 +288,9 @@ class ApiClient final : public Client {
       std::string body = co_await read_refusal(**stream);
       stream->reset();
       refused.body = std::move(body);
-      if (refused.status == 401 && !renewed && transport_->credentials.expire(*authorized)) {
-        renewed = true;
-        continue;
-      }
-      base::Error error = detail::error_of(refused, request.method + " " + request.target);
-      const auto wait = retries.wait_after(refused, error, std::chrono::steady_clock::now());
-      if (!wait) co_return base::unexpected(std::move(error));
-      co_await rt::sleep_for(*wait);
+      const auto pause = pause_after(refused, request, *authorized, attempts);
+      if (!pause) co_return base::unexpected(pause.error());
+      co_await rt::sleep_for(*pause);
     }
   }
 

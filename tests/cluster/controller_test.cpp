@@ -304,7 +304,7 @@ TEST_CASE("on a real server: a daemon outlives its API server, and misses nothin
   server.stop();
   stand.until([&] { return !cache.is_in_touch(); });
   // While it is away an event is emitted, and an object falls due.
-  daemon.app->events().emit(seen, {controller::Severity::error, "Outage", "said while the server was away", {}});
+  daemon.app->events().emit(seen, {controller::Severity::error, "Outage", "said while the server was away", {}, {}});
   stand.turn(2s);
   CHECK(cache.size() == 2);
   CHECK(daemon.reconciler->runs == runs);
