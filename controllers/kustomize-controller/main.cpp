@@ -1,5 +1,4 @@
 // kustomize-controller: see kustomization_reconciler.hpp.
-#include <cstdlib>
 #include <memory>
 
 #include "api/names.hpp"
@@ -13,16 +12,11 @@ using namespace sluice;
 using kustomize_controller::KustomizationReconciler;
 using kustomize_controller::KustomizeOptions;
 
-std::string environment(const char* name, std::string fallback) {
-  const char* value = std::getenv(name);
-  return value == nullptr || *value == '\0' ? std::move(fallback) : value;
-}
-
 rt::Task<base::Result<void>> setup(controller::App& app, const KustomizeOptions& own) {
   SLUICE_CO_TRY(auto custom_stage, kustomize_controller::custom_stage_of(own));
   artifact::FetcherOptions fetching;
-  fetching.cache.root = own.artifact_folder.empty() ? environment("TMPDIR", "/tmp") : own.artifact_folder;
-  fetching.host_override = environment("SOURCE_CONTROLLER_LOCALHOST", "");
+  fetching.cache.root = own.artifact_folder.empty() ? controller::environment("TMPDIR", "/tmp") : own.artifact_folder;
+  fetching.host_override = controller::environment("SOURCE_CONTROLLER_LOCALHOST", "");
   SLUICE_CO_TRY(auto fetcher, artifact::Fetcher::create(app.runtime(), std::move(fetching)));
 
   apply::LiveOptions live;
@@ -35,7 +29,7 @@ rt::Task<base::Result<void>> setup(controller::App& app, const KustomizeOptions&
                                            app.options().watched_namespace()});
   auto reconciler = std::make_shared<KustomizationReconciler>(
       kustomize_controller::ReconcilerServices{
-          app.runtime(), app.clock(), app.metrics(), mapper, std::move(fetcher),
+          app.runtime(), app.server_clock(), app.metrics(), mapper, std::move(fetcher),
           apply::LiveObjects::create(app.runtime(), app.client(), app.log(), std::move(live)), sources},
       app.options(), own, std::move(custom_stage));
   reconciler->attach(app.add(reconciler));

@@ -78,8 +78,8 @@ Verdict judge(const Occurrence& what, const JudgeInput& input) {
     if (apart < input.window) return Verdict::repeated;
   }
   if (input.mark && input.mark->pending) return Verdict::due;
-  if (what.last < input.since) return Verdict::history;
-  if (what.last + kMaxAge < input.now) return Verdict::too_old;
+  if (what.at < input.since) return Verdict::history;
+  if (what.at + kMaxAge < input.now) return Verdict::too_old;
   return Verdict::due;
 }
 

@@ -78,7 +78,7 @@ Daemon::Daemon(controller::App& app, const OwnOptions& own)
 void Daemon::start(controller::App& app) {
   const bool own_namespace_only = app.options().no_cross_namespace_refs;
   auto& alert_controller = app.add(
-      std::make_shared<notification::AlertReconciler>(alerts, providers, app.clock(), own_namespace_only));
+      std::make_shared<notification::AlertReconciler>(alerts, providers, app.server_clock(), own_namespace_only));
   // An Alert's condition says whether its Provider is there.
   alert_controller.watch(providers, [this](const controller::Object& before, const controller::Object& now) {
     std::vector<api::ObjectKey> concerned;

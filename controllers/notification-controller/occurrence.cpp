@@ -49,6 +49,16 @@ base::TimePoint read_time(const doc::Json& event) {
   return {};
 }
 
+base::TimePoint read_server_time(const doc::Json& event, base::TimePoint last) {
+  const auto created = base::parse_time(doc::find_string(event, {"metadata", "creationTimestamp"}));
+  if (!created) return last;
+  std::string_view first_text = doc::find_string(event, {"firstTimestamp"});
+  if (first_text.empty()) first_text = doc::find_string(event, {"eventTime"});
+  const auto first = base::parse_time(first_text);
+  if (!first || last < *first) return *created;
+  return *created + (last - std::chrono::floor<std::chrono::seconds>(*first));
+}
+
 std::int64_t read_count(const doc::Json& event) {
   std::int64_t count = 1;
   const std::array<const doc::Json*, 2> fields{doc::find(event, {"count"}), doc::find(event, {"series", "count"})};
@@ -171,6 +181,7 @@ std::optional<Occurrence> read_occurrence(const doc::Json& event) {
   if (what.reporting_instance.empty()) what.reporting_instance = text_at(event, {"source", "host"});
   what.count = read_count(event);
   what.last = read_time(event);
+  what.at = read_server_time(event, what.last);
   const api::StringMap annotations = api::read_meta(event).annotations;
   if (is_trace(event, annotations, what)) return std::nullopt;
   what.metadata = read_metadata(annotations, what.involved.group());

@@ -49,7 +49,10 @@ struct Occurrence {
   std::string reporting_controller;
   std::string reporting_instance;
   std::int64_t count = 1;
-  base::TimePoint last{};  // when it happened (the last time), to the second
+  base::TimePoint last{};  // when it happened (the last time), to the second, by the emitter's clock
+  // The same by the server's clock, as far as can be told: when the Event was made there,
+  // and the time from its first to its last telling on top.
+  base::TimePoint at{};
   // Same news, same digest, in whichever Event it stands. Flux: the key of the
   // rate limit (notification-controller internal/server/event_server.go).
   std::string digest;

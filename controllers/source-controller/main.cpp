@@ -53,7 +53,7 @@ rt::Task<base::Result<void>> setup(controller::App& app, const source::SourceOpt
   SLUICE_CO_TRY(auto store, artifact::Store::open(std::move(store_options), app.clock()));
   const std::filesystem::path root = store->root();
   const git::RepositoryCache cache(root / ".git-copies");
-  app.add(std::make_shared<source::GitRepositoryReconciler>(app.runtime(), app.clock(), store, cache));
+  app.add(std::make_shared<source::GitRepositoryReconciler>(app.runtime(), app.server_clock(), store, cache));
   // Flux: only the leader serves, as only it has the artifacts that it names.
   const auto state = std::make_shared<std::string>("not serving: this replica does not lead");
   app.add_readiness_check("artifacts", [state] { return *state; });

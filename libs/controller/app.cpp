@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "controller/endpoints.hpp"
+#include "kube/server_clock.hpp"
 
 namespace sluice::controller {
 
@@ -64,7 +65,8 @@ struct App::Impl {
         log(std::move(l)),
         client(std::move(c)),
         mapper(client),
-        events(client, base::system_clock(), log, {options.name, options.pod_name, 1024}),
+        server_clock(base::system_clock(), client),
+        events(client, server_clock, log, {options.name, options.pod_name, 1024}),
         elector(client, base::system_clock(), log, {options.runtime_namespace, options.lease_name()},
                 unique_identity(options.pod_name), options.leader_election) {}
 
@@ -82,6 +84,7 @@ struct App::Impl {
   std::shared_ptr<kube::Client> client;
   std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
   kube::RestMapper mapper;
+  kube::ServerClock server_clock;
   KubeEventRecorder events;
   LeaderElector elector;
   std::map<std::string, std::unique_ptr<WatchCache>> caches;
@@ -207,12 +210,13 @@ rt::Runtime& App::runtime() noexcept { return impl_->runtime; }
 const Options& App::options() const noexcept { return impl_->options; }
 const base::Logger& App::log() const noexcept { return impl_->log; }
 const base::Clock& App::clock() const noexcept { return base::system_clock(); }
+const base::Clock& App::server_clock() const noexcept { return impl_->server_clock; }
 const std::shared_ptr<kube::Client>& App::client() const noexcept { return impl_->client; }
 kube::RestMapper& App::mapper() noexcept { return impl_->mapper; }
 EventRecorder& App::events() noexcept { return impl_->events; }
 Metrics& App::metrics() noexcept { return *impl_->metrics; }
 Services App::services() {
-  return {impl_->runtime, impl_->client, clock(), impl_->log, impl_->events, *impl_->metrics};
+  return {impl_->runtime, impl_->client, server_clock(), impl_->log, impl_->events, *impl_->metrics};
 }
 int App::metrics_port() const noexcept { return impl_->metrics_server ? impl_->metrics_server->port() : 0; }
 int App::health_port() const noexcept { return impl_->health_server ? impl_->health_server->port() : 0; }

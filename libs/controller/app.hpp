@@ -46,6 +46,8 @@ class App {
   const Options& options() const noexcept;
   const base::Logger& log() const noexcept;
   const base::Clock& clock() const noexcept;
+  // For times in objects: those of services() and of its reconcilers.
+  const base::Clock& server_clock() const noexcept;
   const std::shared_ptr<kube::Client>& client() const noexcept;
   kube::RestMapper& mapper() noexcept;
   EventRecorder& events() noexcept;

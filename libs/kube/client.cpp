@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "http/client.hpp"
+#include "kube/detail/clock_skew.hpp"
 #include "kube/detail/credentials.hpp"
 #include "kube/detail/paths.hpp"
 #include "kube/detail/retry.hpp"
@@ -48,6 +49,7 @@ struct Transport {
   std::shared_ptr<http::Client> http;
   detail::Credentials credentials;
   RequestCounter counter;
+  detail::ClockSkew skew = {};
 };
 
 const char* content_type(PatchType type) {
@@ -207,6 +209,7 @@ class ApiClient final : public Client {
   }
 
   void on_request(RequestCounter counter) override { transport_->counter = std::move(counter); }
+  base::Duration clock_skew() const override { return transport_->skew.value(); }
 
  private:
   http::Request to_request(const Call& request) const {
@@ -261,6 +264,7 @@ class ApiClient final : public Client {
       auto response = co_await transport_->http->send(std::move(message));
       count(request.verb, response ? response->status : 0, started);
       if (!response) co_return base::unexpected(std::move(response).error());
+      transport_->skew.observe(response->headers.find("Date"), base::system_clock().now());
       if (response->status >= 200 && response->status < 300) {
         auto parsed = co_await parse(*std::move(response));
         co_return parsed;
@@ -283,6 +287,7 @@ class ApiClient final : public Client {
       auto stream = co_await transport_->http->open(std::move(message));
       count(request.verb, stream ? (*stream)->status() : 0, started);
       if (!stream) co_return base::unexpected(std::move(stream).error());
+      transport_->skew.observe((*stream)->headers().find("Date"), base::system_clock().now());
       if ((*stream)->status() == 200) co_return detail::make_watch(*std::move(stream), idle);
       http::Response refused{(*stream)->status(), (*stream)->headers(), {}};
       std::string body = co_await read_refusal(**stream);

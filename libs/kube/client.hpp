@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "api/object_meta.hpp"
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "doc/json.hpp"
 #include "kube/config.hpp"
@@ -124,6 +125,8 @@ class Client {
   // The same with UID and extra fields; a fake may know users and groups only.
   virtual std::shared_ptr<Client> impersonate_as(Impersonation who);
   virtual void on_request(RequestCounter counter) = 0;
+  // How far the server's clock is ahead of ours, to the second; zero while they agree or nothing is known.
+  virtual base::Duration clock_skew() const { return {}; }
 };
 
 }  // namespace sluice::kube

@@ -79,6 +79,16 @@ TEST_CASE("what has no mark is due, from the second on in which the Alert is in 
   CHECK(judge(occurrence_at("2026-01-31T09:29:59Z"), input) == Verdict::history);
 }
 
+TEST_CASE("an Event of an emitter whose clock is hours off is neither history nor too old") {
+  const JudgeInput input = input_at("2026-01-31T10:00:00Z");
+  doc::Json event = make_event("shop", "applied", "2026-01-31T06:00:00Z");
+  CHECK(judge(make_occurrence(event), input) != Verdict::due);
+  event["metadata"]["creationTimestamp"] = "2026-01-31T10:00:00Z";
+  CHECK(judge(make_occurrence(event), input) == Verdict::due);
+  event["metadata"]["creationTimestamp"] = "2026-01-31T09:00:00Z";
+  CHECK(judge(make_occurrence(event), input) == Verdict::too_old);
+}
+
 TEST_CASE("what was sent, refused for good or skipped is not due again, whoever edits the Alert") {
   const auto what = occurrence_at("2026-01-31T10:00:00Z");
   for (const auto state : {DeliveryState::sent, DeliveryState::rejected, DeliveryState::skipped}) {

@@ -25,6 +25,18 @@ TEST_CASE("an Event of client-go reads as what happened to which object") {
   CHECK(what.reporting_instance == "pod-1");
 }
 
+TEST_CASE("when it happened is told by the server's clock as well, whatever the emitter's clock says") {
+  doc::Json event = make_event("shop", "applied", "2026-01-31T07:00:00Z");
+  CHECK(make_occurrence(event).at == at("2026-01-31T07:00:00Z"));
+  event["metadata"]["creationTimestamp"] = "2026-01-31T10:00:00Z";
+  CHECK(make_occurrence(event).at == at("2026-01-31T10:00:00Z"));
+  event["lastTimestamp"] = "2026-01-31T07:20:00Z";  // told again
+  CHECK(make_occurrence(event).at == at("2026-01-31T10:20:00Z"));
+  CHECK(make_occurrence(event).last == at("2026-01-31T07:20:00Z"));
+  event["lastTimestamp"] = "2026-01-31T06:00:00Z";  // the emitter's clock was put back
+  CHECK(make_occurrence(event).at == at("2026-01-31T10:00:00Z"));
+}
+
 TEST_CASE("an Event of events.k8s.io reads the same") {
   doc::Json event = make_event("shop", "applied");
   event.erase("firstTimestamp");
