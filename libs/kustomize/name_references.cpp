@@ -287,7 +287,7 @@ Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReferen
     if (found->second.empty()) continue;
     Referrer referrer(*resource, index);
     for (const Rule& rule : found->second) {
-      auto done = visit_path(resource->value, rule.spec, rule.path, CreateKind::none,
+      auto done = visit_path(*resource, rule.spec, rule.path, CreateKind::none,
                              [&](Json& field) { return referrer.follow(field, *rule.target, rule.role_ref); });
       if (!done) {
         return base::unexpected(std::move(done).error().with_context(
