@@ -36,6 +36,8 @@ struct YamlReading {
   // they numbers, booleans or nulls; a plain date is written as a time with a
   // zone; keys must be strings below the top; YamlDocument::empty_nulls is filled.
   bool as_kustomize = false;
+  // ... of a document that is a List, not in its own metadata but in that of each element of `items`.
+  bool items_are_objects = false;
   // ... but nulls there stay nulls: in a patch they delete.
   bool keep_annotation_nulls = false;
   // Fills YamlDocument::lines, which costs time and memory.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/digest.hpp"
 #include "doc/yaml.hpp"
 #include "doc/yaml_scalar.hpp"
 
@@ -109,7 +110,9 @@ class Builder {
 
   // True if what comes next is the value of an annotation of the document.
   bool annotation_next() const {
-    return frames_.size() == 3 && frames_[2].has_key && frames_[1].key == "annotations" && frames_[0].key == "metadata";
+    const std::size_t top = reading_.items_are_objects ? 2 : 0;
+    return frames_.size() == top + 3 && frames_[top + 2].has_key && frames_[top + 1].key == "annotations" &&
+           frames_[top].key == "metadata" && (top == 0 || frames_[0].key == "items");
   }
 
   void note_empty_null() {
@@ -170,7 +173,8 @@ class Builder {
 
   // `plain`: without quotes and without a tag.
   Json value_of(const Mark& mark, bool plain, std::string_view tag, std::string_view value) {
-    if (!plain) return tag.empty() ? Json(value) : tagged_scalar(mark, tag, value);
+    if (!plain && tag.empty()) return Json(value);
+    if (!plain) return reading_.as_kustomize && annotation_next() ? Json(value) : tagged_scalar(mark, tag, value);
     if (!reading_.as_kustomize) return plain_scalar(value);
     if (value.empty()) {
       note_empty_null();
@@ -195,15 +199,23 @@ class Builder {
     static constexpr std::string_view kPrefix = "tag:yaml.org,2002:";
     if (!tag.starts_with(kPrefix)) return Json(value);
     const std::string_view type = tag.substr(kPrefix.size());
-    if (type == "str" || type == "binary") return Json(value);
+    if (type == "str") return Json(value);
+    if (type == "binary") return binary(mark, value);
+    if (type == "timestamp") return Json(timestamp_as_json(value).value_or(std::string(value)));
     Json resolved = resolve_plain_scalar(value);
     const bool fits = (type == "int" && resolved.is_number_integer()) || (type == "bool" && resolved.is_boolean()) ||
-                      (type == "null" && resolved.is_null()) || (type == "float" && resolved.is_number()) ||
-                      type == "timestamp";
+                      (type == "null" && resolved.is_null()) || (type == "float" && resolved.is_number());
     if (!fits && (type == "int" || type == "bool" || type == "null" || type == "float")) {
       throw Stop{ErrorKind::invalid, at(mark, fmt::format("cannot read `{}` as !!{}", value, type))};
     }
     return type == "float" ? Json(resolved.get<double>()) : resolved;
+  }
+
+  // The text that the bytes are; what is no UTF-8 is replaced, as Go does where it writes JSON.
+  static Json binary(const Mark& mark, std::string_view value) {
+    const auto bytes = base::base64_decode(value);
+    if (!bytes) throw Stop{ErrorKind::invalid, at(mark, "!!binary without valid base64")};
+    return Json::parse(Json(*bytes).dump(-1, ' ', false, Json::error_handler_t::replace));
   }
 
   void open(const Mark& mark, std::string_view anchor, Json value, bool flow) {

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "kustomize/json_passage.hpp"
 #include "kustomize/provenance.hpp"
 
 namespace sluice::kustomize {
@@ -37,20 +38,43 @@ Result<void> check_object(const Json& value) {
 }
 
 // kustomize cuts a file at lines that start with "---", behind which it allows
-// nothing but a comment.
-Result<void> check_separators(std::string_view text) {
+// nothing but a comment. The number of pieces.
+Result<std::size_t> check_separators(std::string_view text) {
   int line = 1;
+  std::size_t pieces = 1;
   std::size_t counted = 0;
   for (std::size_t at = text.find("\n---"); at != std::string_view::npos; at = text.find("\n---", at + 1)) {
     const std::size_t end = text.find('\n', at + 1);
     if (end == std::string_view::npos) break;
+    ++pieces;
     std::string_view rest = text.substr(at + 4, end - at - 4);
     while (!rest.empty() && (rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r')) rest.remove_prefix(1);
     if (rest.empty() || rest[0] == '#') continue;
     for (; counted <= at; ++counted) line += text[counted] == '\n';
     return unexpected(ErrorKind::invalid, fmt::format("line {}: text behind a document separator", line));
   }
-  return {};
+  return pieces;
+}
+
+bool is_plain_list(const Json& value) {
+  const std::string_view kind = doc::find_string(value, {"kind"});
+  const Json* items = doc::find(value, {"items"});
+  return (kind == "List" || kind == "ResourceList") && items != nullptr && items->is_array();
+}
+
+// The elements of a List, as if each were a document.
+std::vector<doc::YamlDocument> open_list(doc::YamlDocument list) {
+  std::vector<doc::YamlDocument> documents;
+  for (Json& item : list.value["items"]) documents.push_back({std::move(item), list.line, {}, {}});
+  for (const doc::EmptyNull& null : list.empty_nulls) {
+    const std::string place = null.place.to_string();
+    constexpr std::string_view kItems = "/items/";
+    const std::size_t end = place.find('/', kItems.size());
+    if (!place.starts_with(kItems) || end == std::string::npos) continue;
+    doc::YamlDocument& item = documents.at(std::stoul(place.substr(kItems.size())));
+    item.empty_nulls.push_back({Json::json_pointer(place.substr(end)), null.in_flow});
+  }
+  return documents;
 }
 
 doc::YamlReading config_reading(const Limits& limits) {
@@ -203,9 +227,17 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file, 
   reading.as_kustomize = true;
   reading.keep_annotation_nulls = use == For::patches;
   reading.note_lines = options_.provenance;
-  if (auto checked = check_separators(text); !checked) return at_line(std::move(checked).error(), file, 0);
+  const auto pieces = check_separators(text);
+  if (!pieces) return at_line(pieces.error(), file, 0);
   auto documents = doc::parse_yaml_stream(text, reading);
   if (!documents) return at_line(std::move(documents).error(), file, 0);
+  // A file that is one List is opened by another part of kustomize than all other lists.
+  if (*pieces == 1 && documents->size() == 1 && is_plain_list(documents->front().value)) {
+    reading.items_are_objects = true;
+    documents = doc::parse_yaml_stream(text, reading);
+    if (!documents) return at_line(std::move(documents).error(), file, 0);
+    documents = open_list(std::move(documents->front()));
+  }
   Resources resources;
   // Lists are opened; what is in them goes to the end, as in kustomize.
   for (std::size_t i = 0; i < documents->size(); ++i) {
@@ -218,7 +250,10 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file, 
       if (!items->is_array() && !items->is_null()) {
         return at_line(unexpected(ErrorKind::invalid, "items of a List must be a list").error, file, line);
       }
-      for (Json& item : *items) documents->push_back({std::move(item), line, {}, {}});
+      for (Json& item : *items) {
+        if (auto done = pass_through_json(item); !done) return at_line(std::move(done).error(), file, line);
+        documents->push_back({std::move(item), line, {}, {}});
+      }
       continue;
     }
     if (++budget_.objects > budget_.limits.max_objects) {

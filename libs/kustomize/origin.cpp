@@ -107,7 +107,7 @@ void tidy_annotations(doc::Json& object, bool keep_origin, bool keep_transformat
     if (!keep_origin) annotations->erase(kOriginAnnotation);
     if (!keep_transformations) annotations->erase(kTransformationsAnnotation);
     for (auto& [key, value] : annotations->items()) {
-      if (!value.is_structured() && !value.is_string()) value = scalar_text(value);
+      if (!value.is_string()) value = scalar_text(value);
     }
   }
   if (annotations->empty()) meta->erase("annotations");

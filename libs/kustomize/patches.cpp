@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kustomize/json_passage.hpp"
 #include "kustomize/selector.hpp"
 #include "kustomize/strategic_merge.hpp"
 #include "kustomize/transformers.hpp"
@@ -138,6 +139,7 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
   for (Resource* target : targets) {
     if (!patch.by_id_only) target->remember_id();
     // kustomize goes through JSON here.
+    if (auto done = check_numbers(target->value); !done) return at(*target, std::move(done).error());
     target->settle_empty_nulls();
     target->shared.clear();
     if (auto done = apply_json_patch(target->value, patch.operations); !done)

@@ -97,6 +97,9 @@ base::Result<void> ResourceSet::absorb(std::unique_ptr<Resource> resource) {
   if (merge) {
     fill_in_member(resource->value, old.value, "data");
     fill_in_member(resource->value, old.value, "binaryData");
+    if (const auto data = resource->value.find("data"); data != resource->value.end() && data->empty()) {
+      resource->value.erase(data);
+    }
     if (origin) resource->value["metadata"]["annotations"][kOriginAnnotation] = *origin;
   }
   items_[matches[0]] = std::move(resource);  // the ids are the same, so the index stands

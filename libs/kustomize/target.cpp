@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "kustomize/json_passage.hpp"
 #include "kustomize/provenance.hpp"
 
 namespace sluice::kustomize {
@@ -410,6 +411,9 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
   for (auto& resource : all.set.take()) {
     resource->settle_empty_nulls();
     tidy_annotations(resource->value, wants("originAnnotations"), wants("transformerAnnotations"));
+    if (auto done = pass_through_json(resource->value); !done) {
+      return unexpected(std::move(done).error().with_context(resource->describe()));
+    }
     Object object{std::move(resource->value), std::move(resource->file), resource->line, {}};
     if (resource->provenance) object.fields = resource->provenance->fields(object.value);
     result.objects.push_back(std::move(object));
