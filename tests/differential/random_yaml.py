@@ -208,7 +208,7 @@ def text(rng):
                     "a\n\n\nb",
                     "a \nb\n",
                     "a\r\nb\r\n",
-                    "\ta\nb",
+                    "a\tb\n\tc",
                     "a\n\tb\n",
                     "# c\nd: e\n",
                     "a:\n- b\n- c\n",
