@@ -83,7 +83,8 @@ class Builder {
   }
 
   YamlDocument take_document() {
-    return {std::move(root_), static_cast<int>(line_), std::move(empty_nulls_), std::move(lines_)};
+    return {std::move(root_), static_cast<int>(line_), std::move(empty_nulls_), std::move(plain_texts_),
+            std::move(lines_)};
   }
 
  private:
@@ -113,6 +114,21 @@ class Builder {
     const std::size_t top = reading_.items_are_objects ? 2 : 0;
     return frames_.size() == top + 3 && frames_[top + 2].has_key && frames_[top + 1].key == "annotations" &&
            frames_[top].key == "metadata" && (top == 0 || frames_[0].key == "items");
+  }
+
+  // True if what comes next is a value in data or binaryData of the document, or a label, which may be null.
+  bool text_counts(const Json& value) const {
+    const std::size_t top = reading_.items_are_objects ? 2 : 0;
+    if (frames_.size() < top + 2 || !frames_.back().has_key || (top > 0 && frames_[0].key != "items")) return false;
+    const std::string& key = frames_[top].key;
+    if (frames_.size() == top + 2) return !value.is_null() && (key == "data" || key == "binaryData");
+    return frames_.size() == top + 3 && key == "metadata" && frames_[top + 1].key == "labels";
+  }
+
+  Json note_text(Json value, std::string_view text) {
+    const bool known = value.is_string() ? value == text : !value.is_null() && key_text(value) == text;
+    if (!known && text_counts(value)) plain_texts_.push_back({here(), value, std::string(text)});
+    return value;
   }
 
   void note_empty_null() {
@@ -145,6 +161,7 @@ class Builder {
     anchors_.clear();
     frames_.clear();
     empty_nulls_.clear();
+    plain_texts_.clear();
     lines_.clear();
   }
 
@@ -180,7 +197,7 @@ class Builder {
       note_empty_null();
       return Json();
     }
-    if (!annotation_next()) return plain_scalar(value);
+    if (!annotation_next()) return note_text(plain_scalar(value), value);
     const bool keeps_null = reading_.keep_annotation_nulls && resolve_plain_scalar(value).is_null();
     return keeps_null ? Json() : Json(value);
   }
@@ -293,6 +310,7 @@ class Builder {
   const YamlReading& reading_;
   const YamlLimits& limits_;
   std::vector<EmptyNull> empty_nulls_;
+  std::vector<PlainText> plain_texts_;
   std::map<std::string, int> lines_;
   std::size_t nodes_ = 0;
   bool seen_ = false;

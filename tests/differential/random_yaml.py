@@ -326,7 +326,7 @@ class Styler:
         # text starts with a tab, or is folded and ends in blank lines.
         if not flow and value and safe and value.strip("\n") and value[0] != "\t":
             styles += ["literal"] * (6 if "\n" in value else 1)
-            if not re.search(r"\n[ \t]", value) and value[0] not in " \t\n" and re.search(r"\S\n?$", value):
+            if not re.search(r"\n[ \t]", value) and value[0] not in " \t\n" and re.search(r"\S\n?\Z", value):
                 styles += ["folded"] * (3 if "\n" in value or len(value) > 60 else 1)
         return getattr(self, "_" + rng.choice(styles))(value, rng, indent)
 
