@@ -316,7 +316,7 @@ Result<std::vector<Target::Step>> Target::plugin_steps(const Here& here, const c
   std::vector<Step> steps;
   SLUICE_TRY(Accumulated plugins, plugin_objects(here, field, entries));
   for (const auto& plugin : plugins.set.items()) {
-    auto made = make_transform(*plugin, here.folder, schema_);
+    auto made = make_transform(*plugin, here.folder, schema());
     if (!made) return placed(here.k, field, std::move(made).error());
     steps.push_back({fmt::format("{} {}", field, plugin->describe()), *std::move(made), plugin_origin(*plugin)});
   }
