@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "base/detail/open_beneath.hpp"
 #include "base/digest.hpp"
@@ -131,6 +132,16 @@ class DiskView final : public FileView {
     return S_ISDIR(status.st_mode) ? FileType::directory : FileType::file;
   }
 
+  Result<std::string> real_path(std::string_view path) const override {
+    SLUICE_TRY(const Fd file, open(path, O_PATH));
+    std::error_code code;
+    const auto real = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", file.get()), code);
+    const auto root = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", root_.get()), code);
+    if (code) return unexpected(ErrorKind::io, fmt::format("{}: {}", quote(path), code.message()));
+    const std::string relative = real.lexically_relative(root).string();
+    return relative == "." ? std::string() : relative;
+  }
+
  private:
   static Unexpected system_error(std::string_view path, int error) {
     switch (error) {
@@ -208,6 +219,7 @@ std::string record_of(const Error& error) {
 std::string record_of(const Result<std::string>& answer) {
   return answer ? sha256_hex(*answer) : record_of(answer.error());
 }
+std::string record_of_path(const Result<std::string>& answer) { return answer ? *answer : record_of(answer.error()); }
 std::string record_of(const Result<FileType>& answer) {
   if (!answer) return record_of(answer.error());
   return *answer == FileType::file ? "file" : "directory";
@@ -270,13 +282,15 @@ class DigestedTree {
 };
 
 // Asks `tree` every recorded question. The key tells the question: "path" was
-// read, "path/" listed, and of "path//" the type was asked. No clean path ends so.
-template <class Read, class List, class Type>
-bool all_stand(const RecordingView::Records& records, const Read& read, const List& list, const Type& type) {
+// read, "path/" listed, of "path//" the type was asked and of "path///" the real path. No clean path ends so.
+template <class Read, class List, class Type, class RealPath>
+bool all_stand(const RecordingView::Records& records, const Read& read, const List& list, const Type& type,
+               const RealPath& real_path) {
   return std::all_of(records.begin(), records.end(), [&](const auto& entry) {
     const auto& [key, record] = entry;
     if (record == kUncertain) return false;
     const std::string_view path(key);
+    if (path.ends_with("///")) return real_path(path.substr(0, path.size() - 3)) == record;
     if (path.ends_with("//")) return type(path.substr(0, path.size() - 2)) == record;
     if (path.ends_with('/')) return list(path.substr(0, path.size() - 1)) == record;
     return read(path) == record;
@@ -366,6 +380,14 @@ Result<std::vector<DirEntry>> RecordingView::list(std::string_view path) const {
   return answer;
 }
 
+Result<std::string> RecordingView::real_path(std::string_view path) const {
+  auto answer = inner_.real_path(path);
+  if (is_clean(path)) {
+    records_.insert_or_assign(std::string(path) + "///", record_of_path(answer));
+  }
+  return answer;
+}
+
 Result<FileType> RecordingView::type(std::string_view path) const {
   auto answer = inner_.type(path);
   if (is_clean(path)) records_.insert_or_assign(std::string(path) + "//", record_of(answer));
@@ -376,7 +398,8 @@ bool RecordingView::still_holds(const Records& records, const FileView& view) {
   return all_stand(
       records, [&view](std::string_view path) { return record_of(view.read(path)); },
       [&view](std::string_view path) { return record_of(view.list(path)); },
-      [&view](std::string_view path) { return record_of(view.type(path)); });
+      [&view](std::string_view path) { return record_of(view.type(path)); },
+      [&view](std::string_view path) { return record_of_path(view.real_path(path)); });
 }
 
 bool RecordingView::still_holds(const Records& records, const DigestMap& map) {
@@ -384,7 +407,8 @@ bool RecordingView::still_holds(const Records& records, const DigestMap& map) {
   return all_stand(
       records, [&tree](std::string_view path) { return tree.read(path); },
       [&tree](std::string_view path) { return tree.list(path); },
-      [&tree](std::string_view path) { return tree.type(path); });
+      [&tree](std::string_view path) { return tree.type(path); },
+      [&tree](std::string_view path) { return tree.type(path) == kNothing ? std::string(kNothing) : std::string(path); });
 }
 
 }  // namespace sluice::base

@@ -36,6 +36,8 @@ class FileView {
   virtual Result<std::vector<DirEntry>> list(std::string_view path) const = 0;
   // Type of what is at a path; `not_found` where nothing is.
   virtual Result<FileType> type(std::string_view path) const = 0;
+  // The path that leads to the same without symbolic links: where ".." leads on from.
+  virtual Result<std::string> real_path(std::string_view path) const { return std::string(path); }
 };
 
 // Resolves "a/./b/../c" against `base` (a folder of the view). `invalid` if it
@@ -65,8 +67,8 @@ Result<DigestMap> digest_tree(const FileView& view, std::stop_token stop = {});
 class RecordingView final : public FileView {
  public:
   // What was asked -> what was answered. "path": it was read, "path/": listed,
-  // "path//": its type was asked for. The answer is the sha256 hex of bytes or
-  // listing, "file" or "directory", "-" for "nothing is there", or "!" and the
+  // "path//": its type was asked for, "path///": its real path. The answer is the sha256 hex of bytes or
+  // listing, "file" or "directory", the real path, "-" for "nothing is there", or "!" and the
   // kind of another error. Questions about paths that no tree can have
   // ("..", "/x") are not recorded.
   using Records = std::map<std::string, std::string, std::less<>>;
@@ -75,12 +77,14 @@ class RecordingView final : public FileView {
   Result<std::string> read(std::string_view path) const override;
   Result<std::vector<DirEntry>> list(std::string_view path) const override;
   Result<FileType> type(std::string_view path) const override;
+  Result<std::string> real_path(std::string_view path) const override;
 
   const Records& records() const { return records_; }
   // True if `view` would answer every recorded question as before. Reads every
   // file again. After an I/O error nothing holds: nobody knows what is there.
   static bool still_holds(const Records& records, const FileView& view);
-  // The same without a look at any file.
+  // The same without a look at any file. Links can't be seen in such a tree:
+  // records of what was reached through one don't hold.
   static bool still_holds(const Records& records, const DigestMap& tree);
 
  private:

@@ -34,8 +34,10 @@ struct YamlReading {
   // As kustomize reads objects, in what can be seen of it afterwards: plain
   // scalars in metadata.annotations of a document are the text that they are, be
   // they numbers, booleans or nulls; a plain date is written as a time with a
-  // zone; keys must be strings below the top; YamlDocument::empty_nulls is filled.
+  // zone; keys must be strings below the top; empty_nulls and plain_texts are filled.
   bool as_kustomize = false;
+  // ... of a document that is a List, not in its own metadata but in that of each element of `items`.
+  bool items_are_objects = false;
   // ... but nulls there stay nulls: in a patch they delete.
   bool keep_annotation_nulls = false;
   // Fills YamlDocument::lines, which costs time and memory.
@@ -48,10 +50,18 @@ struct EmptyNull {
   bool in_flow = false;
 };
 
+// A scalar without quotes that is not printed as it was written: 1e3, 0x10, ~.
+struct PlainText {
+  Json::json_pointer place;
+  Json value;
+  std::string text;
+};
+
 struct YamlDocument {
   Json value;    // null for an empty document
   int line = 1;  // 1-based line of its first content
   std::vector<EmptyNull> empty_nulls;
+  std::vector<PlainText> plain_texts;    // in data, binaryData and metadata.labels
   std::map<std::string, int> lines;  // by JSON pointer, of maps and lists as well
 };
 

@@ -46,6 +46,18 @@ bool is_break(std::string_view text, std::size_t at) {
          rest.starts_with("\xE2\x80\xA9");
 }
 
+bool has_break(std::string_view text) {
+  for (std::size_t i = text.find_first_of("\n\r\xC2\xE2"); i < text.size(); ++i) {
+    if (is_break(text, i)) return true;
+  }
+  return false;
+}
+
+// Of the breaks that a literal may hold.
+bool ends_in_break(std::string_view text) {
+  return text.ends_with('\n') || text.ends_with("\xE2\x80\xA8") || text.ends_with("\xE2\x80\xA9");
+}
+
 bool starts_with_indicator(std::string_view text) {
   const bool lone = text.size() == 1 || text[1] == ' ' || text[1] == '\t';
   return std::string_view("#,[]{}&*!|>'\"%@`").find(text[0]) != std::string_view::npos ||
@@ -148,12 +160,15 @@ class Printer {
     const auto one = [&](const std::string& key, const Json& child) {
       if (!first) out_.append(indent, ' ');
       first = false;
-      const std::string text = key_text(key);
       // libyaml's limit on a key without the "? " mark: 128 bytes in one line.
-      const bool complex = key.size() > 128 || key.find('\n') != std::string::npos;
-      if (complex) out_ += "? ";
-      out_ += text;
-      if (complex) out_.append("\n").append(indent, ' ');
+      const bool complex = key.size() > 128 || has_break(key);
+      if (complex) {
+        out_ += "? ";
+        text(key, indent + 2);
+        out_.append("\n").append(indent, ' ');
+      } else {
+        simple_key(key);
+      }
       out_ += ':';
       if (complex && child.is_structured() && !child.empty()) {
         out_ += ' ';
@@ -219,6 +234,7 @@ class Printer {
   // Go writes a whole float below 1e21 in JSON as an integer would be, and
   // reads what fits 64 bits back as one.
   static std::string number(double value) {
+    if (value == 0) return "0";  // -0, too
     if (std::fabs(value) >= 1e21 || value != std::trunc(value)) return format_float(value);
     std::array<char, 32> buffer{};
     char* const end =
@@ -243,15 +259,10 @@ class Printer {
     }
   }
 
-  static std::string key_text(const std::string& key) {
-    Printer printer;
-    printer.folds_ = false;
-    if (key.find('\n') != std::string::npos || is_ambiguous_string(key)) {
-      printer.double_quoted(key, 0);
-    } else {
-      printer.text(key, 0);
-    }
-    return std::move(printer).take();
+  void simple_key(const std::string& key) {
+    folds_ = false;
+    text(key, 0);
+    folds_ = true;
   }
 
   // The column at which the next character goes.
@@ -290,14 +301,24 @@ class Printer {
   void single_quoted(std::string_view text, std::size_t indent) {
     const bool folds = may_fold(text);
     out_ += '\'';
-    bool spaces = false;
+    bool spaces = false, breaks = false;
     std::size_t at = folds ? column() : 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
       const bool space = text[i] == ' ';
       if (folds && space && !spaces && at > kWidth && i > 0 && i + 1 < text.size() && text[i + 1] != ' ') {
         fold(indent);
         at = indent;
+      } else if (is_break(text, i)) {
+        out_.append(text.substr(i, 3));
+        i += 2;
+        at = 0;
+        breaks = true;
       } else {
+        if (breaks && !space) {
+          out_.append(indent, ' ');
+          at = indent;
+          breaks = false;
+        }
         if (text[i] == '\'') out_ += '\'';
         out_ += text[i];
         at += ((text[i] & 0xC0) != 0x80) + (text[i] == '\'');
@@ -309,29 +330,46 @@ class Printer {
 
   void literal(std::string_view text, std::size_t indent) {
     out_ += '|';
-    if (text[0] == ' ' || text[0] == '\n') out_ += '2';
-    if (text.back() != '\n') {
+    if (text[0] == ' ' || is_break(text, 0)) out_ += '2';
+    if (!ends_in_break(text)) {
       out_ += '-';
-    } else if (text.size() == 1 || text[text.size() - 2] == '\n') {
+    } else if (text.size() == 1 || ends_in_break(text.substr(0, text.size() - 1))) {
       out_ += '+';
     }
     if (text.back() == '\n') text.remove_suffix(1);
     for (std::size_t start = 0; start <= text.size();) {
       const std::size_t end = std::min(text.find('\n', start), text.size());
       out_ += '\n';
-      if (end > start) out_.append(indent, ' ').append(text.substr(start, end - start));
+      literal_line(text.substr(start, end - start), indent);
       start = end + 1;
+    }
+  }
+
+  // The emitter takes the other breaks of Unicode for ends of lines, too.
+  void literal_line(std::string_view line, std::size_t indent) {
+    if (line.find('\xE2') == std::string_view::npos) {
+      if (!line.empty()) out_.append(indent, ' ').append(line);
+      return;
+    }
+    for (std::size_t start = 0; start < line.size();) {
+      std::size_t end = start;
+      while (end < line.size() && !is_break(line, end)) ++end;
+      if (end > start) out_.append(indent, ' ').append(line.substr(start, end - start));
+      if (end < line.size()) out_.append(line.substr(end, 3));
+      start = end + 3;
     }
   }
 
   void double_quoted(std::string_view text, std::size_t indent) {
     const bool folds = may_fold(text);
+    // go-yaml asks of each character whether the whole text begins with a byte order mark.
+    const bool escapes_all = text.starts_with("\xEF\xBB\xBF");
     out_ += '"';
     bool spaces = false;
     for (std::size_t i = 0; i < text.size();) {
       const std::size_t width = std::min(utf8_length(static_cast<unsigned char>(text[i])), text.size() - i);
       const bool space = text[i] == ' ';
-      if (text[i] == '"' || text[i] == '\\' || is_break(text, i) || printable_length(text, i) == 0) {
+      if (escapes_all || text[i] == '"' || text[i] == '\\' || is_break(text, i) || printable_length(text, i) == 0) {
         escape(code_point(text, i));
       } else if (folds && space && !spaces && i > 0 && i + 1 < text.size() && column() > kWidth) {
         fold(indent);
@@ -376,7 +414,7 @@ class Printer {
   }
 
   std::string out_;
-  bool folds_ = true;  // keys are not
+  bool folds_ = true;  // keys in one line are not
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/digest.hpp"
 #include "doc/yaml.hpp"
 #include "doc/yaml_scalar.hpp"
 
@@ -82,7 +83,8 @@ class Builder {
   }
 
   YamlDocument take_document() {
-    return {std::move(root_), static_cast<int>(line_), std::move(empty_nulls_), std::move(lines_)};
+    return {std::move(root_), static_cast<int>(line_), std::move(empty_nulls_), std::move(plain_texts_),
+            std::move(lines_)};
   }
 
  private:
@@ -109,7 +111,24 @@ class Builder {
 
   // True if what comes next is the value of an annotation of the document.
   bool annotation_next() const {
-    return frames_.size() == 3 && frames_[2].has_key && frames_[1].key == "annotations" && frames_[0].key == "metadata";
+    const std::size_t top = reading_.items_are_objects ? 2 : 0;
+    return frames_.size() == top + 3 && frames_[top + 2].has_key && frames_[top + 1].key == "annotations" &&
+           frames_[top].key == "metadata" && (top == 0 || frames_[0].key == "items");
+  }
+
+  // True if what comes next is a value in data or binaryData of the document, or a label, which may be null.
+  bool text_counts(const Json& value) const {
+    const std::size_t top = reading_.items_are_objects ? 2 : 0;
+    if (frames_.size() < top + 2 || !frames_.back().has_key || (top > 0 && frames_[0].key != "items")) return false;
+    const std::string& key = frames_[top].key;
+    if (frames_.size() == top + 2) return !value.is_null() && (key == "data" || key == "binaryData");
+    return frames_.size() == top + 3 && key == "metadata" && frames_[top + 1].key == "labels";
+  }
+
+  Json note_text(Json value, std::string_view text) {
+    const bool known = value.is_string() ? value == text : !value.is_null() && key_text(value) == text;
+    if (!known && text_counts(value)) plain_texts_.push_back({here(), value, std::string(text)});
+    return value;
   }
 
   void note_empty_null() {
@@ -142,6 +161,7 @@ class Builder {
     anchors_.clear();
     frames_.clear();
     empty_nulls_.clear();
+    plain_texts_.clear();
     lines_.clear();
   }
 
@@ -170,13 +190,14 @@ class Builder {
 
   // `plain`: without quotes and without a tag.
   Json value_of(const Mark& mark, bool plain, std::string_view tag, std::string_view value) {
-    if (!plain) return tag.empty() ? Json(value) : tagged_scalar(mark, tag, value);
+    if (!plain && tag.empty()) return Json(value);
+    if (!plain) return reading_.as_kustomize && annotation_next() ? Json(value) : tagged_scalar(mark, tag, value);
     if (!reading_.as_kustomize) return plain_scalar(value);
     if (value.empty()) {
       note_empty_null();
       return Json();
     }
-    if (!annotation_next()) return plain_scalar(value);
+    if (!annotation_next()) return note_text(plain_scalar(value), value);
     const bool keeps_null = reading_.keep_annotation_nulls && resolve_plain_scalar(value).is_null();
     return keeps_null ? Json() : Json(value);
   }
@@ -195,15 +216,23 @@ class Builder {
     static constexpr std::string_view kPrefix = "tag:yaml.org,2002:";
     if (!tag.starts_with(kPrefix)) return Json(value);
     const std::string_view type = tag.substr(kPrefix.size());
-    if (type == "str" || type == "binary") return Json(value);
+    if (type == "str") return Json(value);
+    if (type == "binary") return binary(mark, value);
+    if (type == "timestamp") return Json(timestamp_as_json(value).value_or(std::string(value)));
     Json resolved = resolve_plain_scalar(value);
     const bool fits = (type == "int" && resolved.is_number_integer()) || (type == "bool" && resolved.is_boolean()) ||
-                      (type == "null" && resolved.is_null()) || (type == "float" && resolved.is_number()) ||
-                      type == "timestamp";
+                      (type == "null" && resolved.is_null()) || (type == "float" && resolved.is_number());
     if (!fits && (type == "int" || type == "bool" || type == "null" || type == "float")) {
       throw Stop{ErrorKind::invalid, at(mark, fmt::format("cannot read `{}` as !!{}", value, type))};
     }
     return type == "float" ? Json(resolved.get<double>()) : resolved;
+  }
+
+  // The text that the bytes are; what is no UTF-8 is replaced, as Go does where it writes JSON.
+  static Json binary(const Mark& mark, std::string_view value) {
+    const auto bytes = base::base64_decode(value);
+    if (!bytes) throw Stop{ErrorKind::invalid, at(mark, "!!binary without valid base64")};
+    return Json::parse(Json(*bytes).dump(-1, ' ', false, Json::error_handler_t::replace));
   }
 
   void open(const Mark& mark, std::string_view anchor, Json value, bool flow) {
@@ -281,6 +310,7 @@ class Builder {
   const YamlReading& reading_;
   const YamlLimits& limits_;
   std::vector<EmptyNull> empty_nulls_;
+  std::vector<PlainText> plain_texts_;
   std::map<std::string, int> lines_;
   std::size_t nodes_ = 0;
   bool seen_ = false;

@@ -29,6 +29,10 @@ Result<void> find_manifests(const Folder& folder, const std::string& below, std:
       if (is_manifest(entry.name)) k.resources.push_back(name);
       continue;
     }
+    // A walk does not go through links, though a file may be one.
+    SLUICE_TRY(const std::string inner_path, base::join_path(path, entry.name));
+    SLUICE_TRY(const std::string real_path, folder.files().real_path(inner_path));
+    if (real_path != inner_path) continue;
     SLUICE_TRY(const Folder inner, folder.enter(name));
     SLUICE_TRY(const std::string file, inner.kustomization_file());
     if (!file.empty()) {
@@ -103,7 +107,8 @@ Result<void> put_overlay(const Overlay& overlay, const Folder& folder, Kustomiza
 }  // namespace
 
 Result<BuildResult> build(const base::FileView& files, std::string_view path, const BuildOptions& options) {
-  SLUICE_TRY(const std::string root, clean(path));
+  SLUICE_TRY(std::string root, clean(path));
+  root = files.real_path(root).value_or(root);
   const ReadLog log(files);
   Target target(options, false, &log);
   const base::FileView& seen = options.cache != nullptr ? static_cast<const base::FileView&>(log) : files;
@@ -114,7 +119,8 @@ Result<BuildResult> build(const base::FileView& files, std::string_view path, co
 
 Result<BuildResult> build_flux(const base::FileView& files, std::string_view path, const Overlay& overlay,
                                const BuildOptions& options) {
-  SLUICE_TRY(const std::string root, clean(path));
+  SLUICE_TRY(std::string root, clean(path));
+  root = files.real_path(root).value_or(root);
   BuildOptions open = options;
   open.restriction = LoadRestriction::none;
   const ReadLog log(files);

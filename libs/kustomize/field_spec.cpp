@@ -21,13 +21,16 @@ std::vector<std::string> split(std::string_view text, char delimiter) {
 }
 
 struct Visit {
+  Resource& resource;
   const FieldSpec& spec;
   CreateKind create;
   const SetField& set;
   const std::vector<std::string>& path;
 
   base::Result<void> go(Json& node, std::size_t step) const {
-    if (step == path.size()) return set(node);
+    if (step == path.size()) {
+      return resource.shared.empty() ? set(node) : resource.shared.set(resource.value, node, set);
+    }
     if (node.is_null()) return {};
     if (node.is_array()) {
       for (Json& element : node) SLUICE_CHECK(go(element, step));
@@ -102,20 +105,20 @@ std::vector<std::string> split_field_path(std::string_view path) {
   return result;
 }
 
-base::Result<void> visit_field(Json& object, const FieldSpec& spec, CreateKind create, const SetField& set) {
-  return visit_path(object, spec, split_path(spec.path, '/'), create, set);
+base::Result<void> visit_field(Resource& resource, const FieldSpec& spec, CreateKind create, const SetField& set) {
+  return visit_path(resource, spec, split_path(spec.path, '/'), create, set);
 }
 
-base::Result<void> visit_path(Json& object, const FieldSpec& spec, const std::vector<std::string>& path,
+base::Result<void> visit_path(Resource& resource, const FieldSpec& spec, const std::vector<std::string>& path,
                               CreateKind create, const SetField& set) {
-  return Visit{spec, create, set, path}.go(object, 0);
+  return Visit{resource, spec, create, set, path}.go(resource.value, 0);
 }
 
-base::Result<void> visit_fields(Json& object, std::span<const FieldSpec> specs, CreateKind create,
+base::Result<void> visit_fields(Resource& resource, std::span<const FieldSpec> specs, CreateKind create,
                                 const SetField& set) {
-  const Gvk gvk = Gvk::of(object);
+  const Gvk gvk = resource.gvk();
   for (const FieldSpec& spec : specs) {
-    if (gvk.selected_by(spec.gvk)) SLUICE_CHECK(visit_field(object, spec, create, set));
+    if (gvk.selected_by(spec.gvk)) SLUICE_CHECK(visit_field(resource, spec, create, set));
   }
   return {};
 }

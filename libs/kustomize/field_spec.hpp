@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "kustomize/id.hpp"
+#include "kustomize/resource.hpp"
 
 namespace sluice::kustomize {
 
@@ -33,14 +33,15 @@ using SetField = std::function<base::Result<void>(doc::Json&)>;
 // What to put where a spec with `create` finds nothing.
 enum class CreateKind { none, scalar, map };
 
-// Calls `set` on each field that the spec leads to. Where the path meets a
-// scalar before its end the answer is `invalid`.
-base::Result<void> visit_field(doc::Json& object, const FieldSpec& spec, CreateKind create, const SetField& set);
+// Calls `set` on each field of the object that the spec leads to, and lets
+// others have what it makes of an entry that they share. Where the path meets
+// a scalar before its end the answer is `invalid`.
+base::Result<void> visit_field(Resource& resource, const FieldSpec& spec, CreateKind create, const SetField& set);
 // The same with the path split already.
-base::Result<void> visit_path(doc::Json& object, const FieldSpec& spec, const std::vector<std::string>& path,
+base::Result<void> visit_path(Resource& resource, const FieldSpec& spec, const std::vector<std::string>& path,
                               CreateKind create, const SetField& set);
 // For each spec whose kind matches the object.
-base::Result<void> visit_fields(doc::Json& object, std::span<const FieldSpec> specs, CreateKind create,
+base::Result<void> visit_fields(Resource& resource, std::span<const FieldSpec> specs, CreateKind create,
                                 const SetField& set);
 
 // Adds a spec unless the list has it; `invalid` if it is there with another `create`.

@@ -173,16 +173,23 @@ struct SortKey {
 
 Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSpecs& specs) {
   if (entries.empty()) return {};
+  std::map<std::string, std::vector<const Json*>> created;
   const SetField put = [&](Json& field) -> Result<void> {
     if (!field.is_object()) {
       return base::unexpected(ErrorKind::invalid, fmt::format("a map is expected, not a {}", field.type_name()));
     }
-    for (const auto& [key, value] : entries) field[key] = value;
+    for (const auto& [key, value] : entries) {
+      const auto [entry, is_new] = field.emplace(key, value);
+      if (is_new) created[key].push_back(&*entry);
+      if (!is_new) *entry = value;
+    }
     return {};
   };
   for (const auto& resource : set.items()) {
-    auto done = visit_fields(resource->value, specs, CreateKind::map, put);
+    for (auto& [key, places] : created) places.clear();
+    auto done = visit_fields(*resource, specs, CreateKind::map, put);
     if (!done) return at(*resource, std::move(done).error());
+    for (const auto& [key, places] : created) resource->shared.share(resource->value, key, places);
   }
   return {};
 }
@@ -192,7 +199,7 @@ Result<void> set_image(ResourceSet& set, const ImageSpec& image, const FieldSpec
   for (const auto& resource : set.items()) {
     if (resource->kind() == "CustomResourceDefinition") continue;
     auto done = setter.in_containers(resource->value);
-    if (done) done = visit_fields(resource->value, specs, CreateKind::none, setter);
+    if (done) done = visit_fields(*resource, specs, CreateKind::none, setter);
     if (!done) return at(*resource, std::move(done).error());
   }
   return {};
@@ -210,7 +217,7 @@ Result<void> set_replicas(ResourceSet& set, const ReplicaSpec& replica, const Fi
       if (!chosen) continue;
       found = true;
       if (!resource->gvk().selected_by(spec.gvk)) continue;
-      auto done = visit_field(resource->value, spec, CreateKind::scalar, [&](Json& field) -> Result<void> {
+      auto done = visit_field(*resource, spec, CreateKind::scalar, [&](Json& field) -> Result<void> {
         if (field.is_structured()) return base::unexpected(ErrorKind::invalid, "replicas must be a number");
         // Quotes stay, and so does the type of what had to be in quotes.
         const bool quoted = field.is_string() && field != "" &&
@@ -242,7 +249,7 @@ Result<void> add_value(ResourceSet& set, const std::string& value, const Json& t
         SLUICE_CHECK(put_namespace(*resource, value));
         continue;
       }
-      auto done = visit_field(resource->value, {{}, path, true}, CreateKind::scalar, [&](Json& field) -> Result<void> {
+      auto done = visit_field(*resource, {{}, path, true}, CreateKind::scalar, [&](Json& field) -> Result<void> {
         if (field.is_structured()) return base::unexpected(ErrorKind::invalid, path + ": a scalar is expected");
         field = place > 0 ? insert_path_part(scalar_text(field), static_cast<std::size_t>(place - 1), value) : value;
         return {};

@@ -116,7 +116,10 @@ Result<std::unique_ptr<Resource>> generate(const GeneratorSpec& spec, const Gene
   Json& object = resource->value;
   object = {{"apiVersion", "v1"}, {"kind", spec.secret ? "Secret" : "ConfigMap"}, {"metadata", {{"name", spec.name}}}};
   if (!spec.namespace_.empty()) object["metadata"]["namespace"] = spec.namespace_;
-  if (spec.secret) object["type"] = spec.type.empty() ? "Opaque" : spec.type;
+  if (spec.secret) {
+    object["type"] = spec.type.empty() ? "Opaque" : spec.type;
+    object["data"] = Json::object();  // there even without entries, unlike in a ConfigMap
+  }
   SLUICE_TRY(Pairs pairs, read_pairs(spec, folder));
   for (auto& [key, value] : pairs) {
     const bool text = !spec.secret && is_utf8(value);

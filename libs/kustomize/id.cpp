@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "kustomize/kind_order.hpp"
+
 namespace sluice::kustomize {
 namespace {
 
@@ -38,25 +40,7 @@ Gvk Gvk::from_api_version(std::string_view api_version, std::string_view kind) {
 }
 
 bool Gvk::before(const Gvk& other) const {
-  constexpr std::array<std::string_view, 22> kFirst{
-      "Namespace",   "ResourceQuota", "StorageClass",     "CustomResourceDefinition", "ServiceAccount",
-      "PodSecurityPolicy", "Role",    "ClusterRole",      "RoleBinding",              "ClusterRoleBinding",
-      "ConfigMap",   "Secret",        "Endpoints",        "Service",                  "LimitRange",
-      "PriorityClass", "PersistentVolume", "PersistentVolumeClaim", "Deployment",     "StatefulSet",
-      "CronJob",     "PodDisruptionBudget"};
-  constexpr std::array<std::string_view, 2> kLast{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"};
-  const auto rank = [&](const Gvk& gvk) -> std::ptrdiff_t {
-    const auto first = std::find(kFirst.begin(), kFirst.end(), gvk.kind);
-    if (first != kFirst.end()) return first - kFirst.end();
-    const auto last = std::find(kLast.begin(), kLast.end(), gvk.kind);
-    return last == kLast.end() ? 0 : last - kLast.begin() + 1;
-  };
-  const auto text = [](const Gvk& gvk) {
-    return (gvk.group.empty() ? "~G" : gvk.group) + "_" + (gvk.version.empty() ? "~V" : gvk.version) + "_" +
-           (gvk.kind.empty() ? "~K" : gvk.kind);
-  };
-  const std::ptrdiff_t mine = rank(*this), theirs = rank(other);
-  return mine != theirs ? mine < theirs : text(*this) < text(other);
+  return kind_before({group, version, kind}, {other.group, other.version, other.kind});
 }
 
 std::string Gvk::api_version() const { return group.empty() ? version : group + "/" + version; }

@@ -59,6 +59,12 @@ Result<base::FileType> ReadLog::type(std::string_view path) const {
   return answer;
 }
 
+Result<std::string> ReadLog::real_path(std::string_view path) const {
+  auto answer = inner_.real_path(path);
+  note(What::real_path, path, digest_of(answer));
+  return answer;
+}
+
 void ReadLog::note(What what, std::string_view path, std::string answer) const {
   answers_.insert_or_assign(std::pair(what, std::string(path)), answer);
   log_.push_back({what, std::string(path), std::move(answer)});
@@ -73,7 +79,8 @@ const std::string& ReadLog::digest(What what, std::string_view path) const {
   if (is_new) {
     known->second = what == What::bytes     ? digest_of(inner_.read(path))
                     : what == What::listing ? digest_of(inner_.list(path))
-                                            : digest_of(inner_.type(path));
+                    : what == What::type    ? digest_of(inner_.type(path))
+                                            : digest_of(inner_.real_path(path));
   }
   return known->second;
 }

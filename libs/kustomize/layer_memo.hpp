@@ -20,7 +20,7 @@ namespace sluice::kustomize {
 
 // One question to a view and its answer, as a digest.
 struct ReadRecord {
-  enum class What { bytes, listing, type };
+  enum class What { bytes, listing, type, real_path };
   What what;
   std::string path;
   std::string answer;
@@ -34,6 +34,7 @@ class ReadLog final : public base::FileView {
   base::Result<std::string> read(std::string_view path) const override;
   base::Result<std::vector<base::DirEntry>> list(std::string_view path) const override;
   base::Result<base::FileType> type(std::string_view path) const override;
+  base::Result<std::string> real_path(std::string_view path) const override;
 
   std::size_t mark() const { return log_.size(); }
   std::vector<ReadRecord> since(std::size_t mark) const;

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "kustomize/json_passage.hpp"
 #include "kustomize/provenance.hpp"
 
 namespace sluice::kustomize {
@@ -37,20 +38,46 @@ Result<void> check_object(const Json& value) {
 }
 
 // kustomize cuts a file at lines that start with "---", behind which it allows
-// nothing but a comment.
-Result<void> check_separators(std::string_view text) {
+// nothing but a comment. The number of pieces.
+Result<std::size_t> check_separators(std::string_view text) {
   int line = 1;
+  std::size_t pieces = 1;
   std::size_t counted = 0;
   for (std::size_t at = text.find("\n---"); at != std::string_view::npos; at = text.find("\n---", at + 1)) {
     const std::size_t end = text.find('\n', at + 1);
     if (end == std::string_view::npos) break;
+    ++pieces;
     std::string_view rest = text.substr(at + 4, end - at - 4);
     while (!rest.empty() && (rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r')) rest.remove_prefix(1);
     if (rest.empty() || rest[0] == '#') continue;
     for (; counted <= at; ++counted) line += text[counted] == '\n';
     return unexpected(ErrorKind::invalid, fmt::format("line {}: text behind a document separator", line));
   }
-  return {};
+  return pieces;
+}
+
+bool is_plain_list(const Json& value) {
+  const std::string_view kind = doc::find_string(value, {"kind"});
+  const Json* items = doc::find(value, {"items"});
+  return (kind == "List" || kind == "ResourceList") && items != nullptr && items->is_array();
+}
+
+// The elements of a List, as if each were a document.
+std::vector<doc::YamlDocument> open_list(doc::YamlDocument list) {
+  std::vector<doc::YamlDocument> documents;
+  for (Json& item : list.value["items"]) documents.push_back({std::move(item), list.line, {}, {}, {}});
+  // "/items/3/data/x" is "/data/x" of the third.
+  const auto move_in = [&](auto note, auto doc::YamlDocument::*notes) {
+    const std::string place = note.place.to_string();
+    constexpr std::string_view kItems = "/items/";
+    const std::size_t end = place.find('/', kItems.size());
+    if (!place.starts_with(kItems) || end == std::string::npos) return;
+    note.place = Json::json_pointer(place.substr(end));
+    (documents.at(std::stoul(place.substr(kItems.size()))).*notes).push_back(std::move(note));
+  };
+  for (const doc::EmptyNull& null : list.empty_nulls) move_in(null, &doc::YamlDocument::empty_nulls);
+  for (const doc::PlainText& text : list.plain_texts) move_in(text, &doc::YamlDocument::plain_texts);
+  return documents;
 }
 
 doc::YamlReading config_reading(const Limits& limits) {
@@ -96,6 +123,12 @@ bool Folder::is_file(const std::string& entry) const {
   return type && *type == base::FileType::file;
 }
 
+// Links count as what they lead to.
+bool Folder::may_read(const std::string& path) const {
+  if (!remote_ && options_.restriction == LoadRestriction::none) return true;
+  return contains_path(root_, files_->real_path(path).value_or(path));
+}
+
 Result<std::string> Folder::load(const std::string& entry) const {
   std::string text;
   if (entry.starts_with("http://") || entry.starts_with("https://")) {
@@ -105,7 +138,7 @@ Result<std::string> Folder::load(const std::string& entry) const {
     SLUICE_TRY(text, options_.remote->file(entry));
   } else {
     SLUICE_TRY(const std::string path, resolve(entry));
-    if ((remote_ || options_.restriction == LoadRestriction::root_only) && !contains_path(root_, path)) {
+    if (!may_read(path)) {
       return unexpected(ErrorKind::forbidden,
                         fmt::format("{}: the file is not below the kustomization's folder", entry));
     }
@@ -151,13 +184,14 @@ Result<Folder> Folder::enter(const std::string& entry) const {
     SLUICE_TRY(RemoteLoader::Tree tree, options_.remote->tree(entry));
     inner.owner_ = tree.files;
     inner.files_ = tree.files.get();
-    inner.root_ = tree.path;
+    inner.root_ = inner.files_->real_path(tree.path).value_or(tree.path);
     inner.remote_ = true;
     return inner;
   }
   SLUICE_TRY(inner.root_, resolve(entry));
   SLUICE_TRY(const base::FileType type, files_->type(inner.root_));
   if (type != base::FileType::directory) return unexpected(ErrorKind::invalid, entry + ": a folder is expected");
+  SLUICE_TRY(inner.root_, files_->real_path(inner.root_));
   for (const Folder* outer = this; outer != nullptr; outer = outer->referrer_) {
     if (outer->files_ == inner.files_ && contains_path(inner.root_, outer->root_)) {
       return unexpected(ErrorKind::invalid, fmt::format("cycle: {} contains {}, which leads to it",
@@ -174,7 +208,7 @@ Result<std::string> Folder::kustomization_file() const {
     auto type = files_->type(path);
     // That nobody can tell does not mean that it is not there.
     if (!type && type.error().kind == ErrorKind::io) return unexpected(std::move(type).error().with_context(path));
-    if (!type || *type != base::FileType::file) continue;
+    if (!type || *type != base::FileType::file || !may_read(path)) continue;
     if (!found.empty()) {
       return unexpected(ErrorKind::invalid, fmt::format("{}: several kustomization files in one folder", path));
     }
@@ -203,9 +237,17 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file, 
   reading.as_kustomize = true;
   reading.keep_annotation_nulls = use == For::patches;
   reading.note_lines = options_.provenance;
-  if (auto checked = check_separators(text); !checked) return at_line(std::move(checked).error(), file, 0);
+  const auto pieces = check_separators(text);
+  if (!pieces) return at_line(pieces.error(), file, 0);
   auto documents = doc::parse_yaml_stream(text, reading);
   if (!documents) return at_line(std::move(documents).error(), file, 0);
+  // A file that is one List is opened by another part of kustomize than all other lists.
+  if (*pieces == 1 && documents->size() == 1 && is_plain_list(documents->front().value)) {
+    reading.items_are_objects = true;
+    documents = doc::parse_yaml_stream(text, reading);
+    if (!documents) return at_line(std::move(documents).error(), file, 0);
+    documents = open_list(std::move(documents->front()));
+  }
   Resources resources;
   // Lists are opened; what is in them goes to the end, as in kustomize.
   for (std::size_t i = 0; i < documents->size(); ++i) {
@@ -218,7 +260,10 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file, 
       if (!items->is_array() && !items->is_null()) {
         return at_line(unexpected(ErrorKind::invalid, "items of a List must be a list").error, file, line);
       }
-      for (Json& item : *items) documents->push_back({std::move(item), line, {}, {}});
+      for (Json& item : *items) {
+        if (auto done = pass_through_json(item); !done) return at_line(std::move(done).error(), file, line);
+        documents->push_back({std::move(item), line, {}, {}, {}});
+      }
       continue;
     }
     if (++budget_.objects > budget_.limits.max_objects) {
@@ -228,6 +273,7 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file, 
     budget_.unknown_kinds = budget_.unknown_kinds || !Gvk::of(value).known();
     resource->value = std::move(value);
     resource->empty_nulls = std::move((*documents)[i].empty_nulls);
+    resource->plain_texts = std::move((*documents)[i].plain_texts);
     resource->file = file;
     resource->line = line;
     resource->read_notes();

@@ -65,6 +65,7 @@ class Folder {
   base::Result<void> spend(std::size_t bytes, std::size_t objects) const;
 
  private:
+  bool may_read(const std::string& path) const;
   base::Result<std::string> resolve(const std::string& entry) const;
 
   const base::FileView* files_;

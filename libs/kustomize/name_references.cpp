@@ -275,9 +275,6 @@ Result<void> check_subjects(const Resource& resource) {
 
 Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReference>& all) {
   for (const auto& resource : set.items()) SLUICE_CHECK(check_subjects(*resource));
-  const bool any_past =
-      std::any_of(set.items().begin(), set.items().end(), [](const auto& r) { return !r->past.empty(); });
-  if (!any_past) return {};
   const TargetIndex index(set);
   std::unordered_map<std::string, std::vector<Rule>> by_kind;
   for (const auto& resource : set.items()) {
@@ -287,7 +284,7 @@ Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReferen
     if (found->second.empty()) continue;
     Referrer referrer(*resource, index);
     for (const Rule& rule : found->second) {
-      auto done = visit_path(resource->value, rule.spec, rule.path, CreateKind::none,
+      auto done = visit_path(*resource, rule.spec, rule.path, CreateKind::none,
                              [&](Json& field) { return referrer.follow(field, *rule.target, rule.role_ref); });
       if (!done) {
         return base::unexpected(std::move(done).error().with_context(

@@ -42,7 +42,7 @@ Result<void> affix_one(Resource& resource, const std::string& text, Side side, c
       resource.remember_id();
     }
     if (!resource.gvk().selected_by(spec.gvk)) continue;
-    SLUICE_CHECK(visit_field(resource.value, spec, CreateKind::scalar, [&](Json& field) -> Result<void> {
+    SLUICE_CHECK(visit_field(resource, spec, CreateKind::scalar, [&](Json& field) -> Result<void> {
       SLUICE_CHECK(need_scalar(field));
       field = side == Side::before ? text + scalar_text(field) : scalar_text(field) + text;
       return {};
@@ -65,19 +65,19 @@ class NamespaceSetter {
  public:
   NamespaceSetter(const std::string& ns, const NamespaceOptions& options) : ns_(ns), options_(options) {}
 
-  Result<void> operator()(Json& object, const FieldSpecs& specs) const {
-    const Gvk gvk = Gvk::of(object);
+  Result<void> operator()(Resource& resource, const FieldSpecs& specs) const {
+    const Gvk gvk = resource.gvk();
     const SetField set = [this](Json& field) { return put(field); };
     if (!gvk.cluster_scoped()) {
-      SLUICE_CHECK(visit_field(object, {{}, "metadata/namespace", true}, CreateKind::scalar, set));
+      SLUICE_CHECK(visit_field(resource, {{}, "metadata/namespace", true}, CreateKind::scalar, set));
     }
-    if (is_role_binding(gvk.kind)) SLUICE_CHECK(set_subjects(object));
+    if (is_role_binding(gvk.kind)) SLUICE_CHECK(set_subjects(resource.value));
     for (const FieldSpec& spec : specs) {
       if (!gvk.selected_by(spec.gvk) || spec.path == "metadata/namespace") continue;
       // Only v1 Namespaces are renamed, not other kinds of that name.
       if (spec.path == "metadata/name" && gvk.api_version() != "v1") continue;
       if (is_role_binding(spec.gvk.kind) && spec.path == "subjects/namespace") continue;
-      SLUICE_CHECK(visit_field(object, spec, CreateKind::scalar, set));
+      SLUICE_CHECK(visit_field(resource, spec, CreateKind::scalar, set));
     }
     return {};
   }
@@ -118,7 +118,7 @@ Result<void> add_suffix(ResourceSet& set, const std::string& suffix, const Field
 
 Result<void> put_namespace(Resource& resource, const std::string& ns) {
   const NamespaceOptions options;
-  if (auto done = NamespaceSetter(ns, options)(resource.value, {}); !done) return at(resource, std::move(done).error());
+  if (auto done = NamespaceSetter(ns, options)(resource, {}); !done) return at(resource, std::move(done).error());
   return {};
 }
 
@@ -135,7 +135,7 @@ Result<void> set_namespace(ResourceSet& set, const std::string& ns, const FieldS
     if (metadata_text(resource->value, "annotations", kHelmAnnotation) == "true") continue;  // Helm has done so
     resource->remember_id();
     --ids[resource->id().key()];
-    if (auto done = setter(resource->value, specs); !done) return at(*resource, std::move(done).error());
+    if (auto done = setter(*resource, specs); !done) return at(*resource, std::move(done).error());
     const ResId id = resource->id();
     if (++ids[id.key()] != 1) {
       return base::unexpected(ErrorKind::already_exists, fmt::format("{}: namespace {} makes two objects one: {}",

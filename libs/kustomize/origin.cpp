@@ -27,6 +27,13 @@ std::string clean_join(const std::string& base, const std::string& entry) {
   return joined;
 }
 
+// kustomize writes all annotations of the object anew here.
+void annotate(Resource& resource, const char* key, std::string text) {
+  doc::Json& annotations = resource.value["metadata"]["annotations"];
+  resource.shared.forget(resource.value, annotations);
+  annotations[key] = std::move(text);
+}
+
 // One field in the order of kustomize's struct, not sorted.
 void field(std::string& out, const char* indent, const char* name, const std::string& value) {
   if (value.empty()) return;
@@ -67,9 +74,7 @@ std::string Origin::yaml() const {
   return out.empty() ? "{}\n" : out;
 }
 
-void set_origin(Resource& resource, const Origin& origin) {
-  resource.value["metadata"]["annotations"][kOriginAnnotation] = origin.yaml();
-}
+void set_origin(Resource& resource, const Origin& origin) { annotate(resource, kOriginAnnotation, origin.yaml()); }
 
 bool has_origin(const Resource& resource) {
   return metadata_text(resource.value, "annotations", kOriginAnnotation).has_value();
@@ -88,7 +93,7 @@ void note_transformer(const ResourceSet& set, const Origin& origin) {
       continue;
     }
     const auto before = metadata_text(resource->value, "annotations", kTransformationsAnnotation);
-    resource->value["metadata"]["annotations"][kTransformationsAnnotation] = before.value_or("") + item;
+    annotate(*resource, kTransformationsAnnotation, before.value_or("") + item);
   }
 }
 
@@ -102,7 +107,7 @@ void tidy_annotations(doc::Json& object, bool keep_origin, bool keep_transformat
     if (!keep_origin) annotations->erase(kOriginAnnotation);
     if (!keep_transformations) annotations->erase(kTransformationsAnnotation);
     for (auto& [key, value] : annotations->items()) {
-      if (!value.is_structured() && !value.is_string()) value = scalar_text(value);
+      if (!value.is_string()) value = scalar_text(value);
     }
   }
   if (annotations->empty()) meta->erase("annotations");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kustomize/json_passage.hpp"
 #include "kustomize/selector.hpp"
 #include "kustomize/strategic_merge.hpp"
 #include "kustomize/transformers.hpp"
@@ -78,8 +79,11 @@ Result<void> merge_into(Resource& target, Json patch, bool rename, bool rekind, 
   const std::string ns(target.ns());
   const std::string kind(target.kind());
   if (rename || rekind) target.remember_id();
-  auto alive = strategic_merge(target.value, std::move(patch), schema, take_empty_nulls(target));
+  const bool shares = !target.shared.empty();
+  if (shares) target.shared.put_marks(target.value);
+  auto alive = strategic_merge(target.value, std::move(patch), schema, take_empty_nulls(target), target.shared);
   if (!alive) return unexpected(std::move(alive).error());
+  if (shares) target.shared.take_marks(target.value);
   if (!*alive) {
     target.value = Json();
     return {};
@@ -134,7 +138,10 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
   SLUICE_TRY(const auto targets, select(set, *patch.target));
   for (Resource* target : targets) {
     if (!patch.by_id_only) target->remember_id();
-    target->settle_empty_nulls();  // kustomize goes through JSON here
+    // kustomize goes through JSON here.
+    if (auto done = check_numbers(target->value); !done) return at(*target, std::move(done).error());
+    target->settle_empty_nulls();
+    target->shared.clear();
     if (auto done = apply_json_patch(target->value, patch.operations); !done)
       return at(*target, std::move(done).error());
     if (!target->value.is_object())

@@ -95,12 +95,11 @@ void put_text(Json& field, const std::string& text, bool created) {
   field = field.is_string() && !created ? Json(text) : doc::resolve_plain_scalar(text);
 }
 
-Result<void> write_field(const FoundField& field, const Json& value, const FieldOptions& options) {
-  Json& target = *field.value;
+Result<void> write_field(Json& target, bool created, const Json& value, const FieldOptions& options) {
   std::string text = scalar_text(value);
   if (!options.delimiter.empty()) {
     if (target.is_structured()) return invalid("a delimiter needs a scalar");
-    auto parts = split_text(field.created ? "" : scalar_text(target), options.delimiter);
+    auto parts = split_text(created ? "" : scalar_text(target), options.delimiter);
     if (options.index < 0) {
       parts.insert(parts.begin(), text);
     } else if (static_cast<std::size_t>(options.index) >= parts.size()) {
@@ -110,10 +109,10 @@ Result<void> write_field(const FoundField& field, const Json& value, const Field
     }
     text = join(parts, options.delimiter);
   }
-  if (target.is_structured() || (field.created && value.is_structured())) {
+  if (target.is_structured() || (created && value.is_structured())) {
     target = value;
   } else {
-    put_text(target, text, field.created || target.is_null());
+    put_text(target, text, created || target.is_null());
   }
   return {};
 }
@@ -125,7 +124,8 @@ MakeMissing shape_of(const Json& value, bool create) {
 
 // Where a path goes on behind a string that holds JSON or YAML, the value is
 // written into that text. False if this is no such path.
-Result<bool> write_into_text(Json& object, const FieldPath& path, const Json& value, MakeMissing make) {
+Result<bool> write_into_text(Resource& resource, const FieldPath& path, const Json& value, MakeMissing make) {
+  Json& object = resource.value;
   Json* holder = nullptr;
   std::size_t step = 1;
   for (; step < path.size(); ++step) {
@@ -149,15 +149,16 @@ Result<bool> write_into_text(Json& object, const FieldPath& path, const Json& va
     const bool fits = field.created || field.value->is_string() || field.value->is_structured() ||
                       doc::resolve_plain_scalar(scalar_text(value)).type() == field.value->type();
     if (!fits && is_json) return true;
-    SLUICE_CHECK(write_field(field, value, {}));
+    SLUICE_CHECK(write_field(*field.value, field.created, value, {}));
   }
-  if (is_json) {
-    *holder = go_json(*inner, text.find('\n') != std::string::npos && text.find("  ") != std::string::npos);
-  } else {
-    std::string printed = doc::print_yaml(*inner);
-    while (printed.ends_with('\n')) printed.pop_back();
-    *holder = printed;
-  }
+  std::string printed = is_json ? go_json(*inner, text.find('\n') != std::string::npos &&
+                                                      text.find("  ") != std::string::npos)
+                                : doc::print_yaml(*inner);
+  while (!is_json && printed.ends_with('\n')) printed.pop_back();
+  SLUICE_CHECK(resource.shared.set(object, *holder, [&](Json& field) -> Result<void> {
+    field = std::move(printed);
+    return {};
+  }));
   return true;
 }
 
@@ -166,7 +167,7 @@ Result<void> write_target(Resource& resource, const ReplacementTarget& target, c
   for (const std::string& text : target.field_paths.empty() ? kName : target.field_paths) {
     const FieldPath path = split_field_path(text);
     const MakeMissing make = shape_of(value, target.options.create);
-    SLUICE_TRY(const bool done, write_into_text(resource.value, path, value, make));
+    SLUICE_TRY(const bool done, write_into_text(resource, path, value, make));
     if (done) continue;
     auto found = match_fields(resource.value, path, make);
     if (!found) {
@@ -175,7 +176,12 @@ Result<void> write_target(Resource& resource, const ReplacementTarget& target, c
     if (found->empty()) {
       return unexpected(ErrorKind::not_found, fmt::format("target {} has no field {}", resource.describe(), text));
     }
-    for (const FoundField& field : *found) SLUICE_CHECK(write_field(field, value, target.options));
+    for (const FoundField& field : *found) {
+      if (field.value->is_structured()) resource.shared.forget(resource.value, *field.value);
+      SLUICE_CHECK(resource.shared.set(resource.value, *field.value, [&](Json& into) {
+        return write_field(into, field.created, value, target.options);
+      }));
+    }
   }
   return {};
 }

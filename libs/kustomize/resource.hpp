@@ -10,6 +10,7 @@
 #include "doc/json.hpp"
 #include "doc/yaml.hpp"
 #include "kustomize/id.hpp"
+#include "kustomize/shared_entries.hpp"
 
 namespace sluice::kustomize {
 
@@ -34,6 +35,8 @@ struct Resource {
   bool allow_kind_change = false;
   Behavior behavior = Behavior::unspecified;
   std::vector<doc::EmptyNull> empty_nulls;  // which a merge removes
+  std::vector<doc::PlainText> plain_texts;  // which a generator that is merged in takes over
+  SharedEntries shared;  // labels and annotations that are one value in several places
   std::vector<std::string> var_names;  // vars that take their value from here
   std::shared_ptr<Provenance> provenance;  // null unless asked for
   std::string file;                    // where it was read, for messages

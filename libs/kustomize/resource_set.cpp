@@ -11,29 +11,34 @@ using base::ErrorKind;
 using base::unexpected;
 using doc::Json;
 
-// Entries of `map` in `from` that `into` does not have, as text, which is what
-// kustomize makes of them.
-void fill_in(Json& into, const Json& from) {
-  if (!from.is_object()) return;
-  if (!into.is_object()) into = Json::object();
-  for (const auto& [key, value] : from.items()) {
-    if (!into.contains(key)) into[key] = value.is_structured() || value.is_null() ? std::string() : scalar_text(value);
+// Entries of the map at `place` in `old` that `into` does not have, as the text
+// that was written, which is what kustomize makes of them.
+void fill_in(Json& into, const Resource& old, const Json::json_pointer& place) {
+  if (!old.value.contains(place)) return;
+  const Json& from = old.value[place];
+  if (!from.is_object() || from.empty()) return;
+  Json& map = into[place];
+  if (!map.is_object()) map = Json::object();
+  std::map<std::string, const doc::PlainText*> written;
+  for (const doc::PlainText& text : old.plain_texts) {
+    if (text.place.parent_pointer() == place) written.emplace(text.place.back(), &text);
   }
-}
-
-void fill_in_member(Json& into, const Json& from, const char* name) {
-  const auto found = from.find(name);
-  if (found != from.end() && found->is_object() && !found->empty()) fill_in(into[name], *found);
+  for (const auto& [key, value] : from.items()) {
+    if (map.contains(key)) continue;
+    const auto text = written.find(key);
+    if (text != written.end() && text->second->value == value) {
+      map[key] = text->second->text;
+    } else {
+      map[key] = value.is_structured() || value.is_null() ? std::string() : scalar_text(value);
+    }
+  }
 }
 
 // A generated object takes the place of an older one: it keeps that one's
 // identity, and its labels and annotations where it has none of its own.
 void inherit(Resource& resource, const Resource& old) {
-  const auto meta = old.value.find("metadata");
-  if (meta != old.value.end()) {
-    fill_in_member(resource.value["metadata"], *meta, "labels");
-    fill_in_member(resource.value["metadata"], *meta, "annotations");
-  }
+  fill_in(resource.value, old, Json::json_pointer("/metadata/labels"));
+  fill_in(resource.value, old, Json::json_pointer("/metadata/annotations"));
   resource.set_name(std::string(old.name()));
   resource.set_ns(std::string(old.ns()));
   resource.wants_hash = resource.wants_hash && old.wants_hash;
@@ -95,8 +100,11 @@ base::Result<void> ResourceSet::absorb(std::unique_ptr<Resource> resource) {
   const auto origin = metadata_text(old.value, "annotations", kOriginAnnotation);
   inherit(*resource, old);
   if (merge) {
-    fill_in_member(resource->value, old.value, "data");
-    fill_in_member(resource->value, old.value, "binaryData");
+    fill_in(resource->value, old, Json::json_pointer("/data"));
+    fill_in(resource->value, old, Json::json_pointer("/binaryData"));
+    if (const auto data = resource->value.find("data"); data != resource->value.end() && data->empty()) {
+      resource->value.erase(data);
+    }
     if (origin) resource->value["metadata"]["annotations"][kOriginAnnotation] = *origin;
   }
   items_[matches[0]] = std::move(resource);  // the ids are the same, so the index stands

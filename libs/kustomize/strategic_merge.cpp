@@ -72,7 +72,8 @@ Result<Directive> take_list_directive(Json& list) {
 // directives and nulls.
 class Merger {
  public:
-  Merger(const Schema& schema, const EmptyNulls& empty_nulls) : schema_(schema), empty_nulls_(empty_nulls) {}
+  Merger(const Schema& schema, const EmptyNulls& empty_nulls, SharedEntries& shared)
+      : schema_(schema), empty_nulls_(empty_nulls), shared_(shared) {}
 
   Result<Outcome> merge(Json* dest, Json* patch, const Schema::Type* type, const Schema::Field* field) {
     const Json* kind = is_missing(dest) ? patch : dest;
@@ -87,7 +88,8 @@ class Merger {
     }
     if (kind->is_array() && field != nullptr && field->merge) return merge_list(dest, patch, type, *field);
     if (patch == nullptr) return Outcome::dest;
-    return patch->is_null() ? Outcome::gone : Outcome::patch;
+    if (patch->is_null()) return Outcome::gone;
+    return dest != nullptr && shared_.take(*dest, *patch) ? Outcome::dest : Outcome::patch;
   }
 
  private:
@@ -195,14 +197,16 @@ class Merger {
 
   const Schema& schema_;
   const EmptyNulls& empty_nulls_;
+  SharedEntries& shared_;
   std::string path_;
   std::size_t spent_ = 0;
 };
 
 }  // namespace
 
-Result<bool> strategic_merge(Json& object, Json patch, const Schema& schema, const EmptyNulls& empty_nulls) {
-  Merger merger(schema, empty_nulls);
+Result<bool> strategic_merge(Json& object, Json patch, const Schema& schema, const EmptyNulls& empty_nulls,
+                             SharedEntries& shared) {
+  Merger merger(schema, empty_nulls, shared);
   SLUICE_TRY(const Outcome outcome, merger.merge(&object, &patch, nullptr, nullptr));
   if (outcome == Outcome::gone) object = Json();
   if (outcome == Outcome::patch) object = std::move(patch);

@@ -5,6 +5,7 @@
 
 #include "base/result.hpp"
 #include "kustomize/schema.hpp"
+#include "kustomize/shared_entries.hpp"
 
 namespace sluice::kustomize {
 
@@ -20,9 +21,10 @@ using EmptyNulls = std::unordered_set<const doc::Json*>;
 // whole object is walked, not only what the patch names: a null without text
 // goes, and of list elements with one key the last one stays.
 //
+// What the patch gives to a marked entry goes to all entries that share it.
 // `invalid` if a map, list or scalar of the patch meets another type;
 // `too_large` past a bound on work. The patch is used up.
 base::Result<bool> strategic_merge(doc::Json& object, doc::Json patch, const Schema& schema,
-                                   const EmptyNulls& empty_nulls = {});
+                                   const EmptyNulls& empty_nulls, SharedEntries& shared);
 
 }  // namespace sluice::kustomize

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "kustomize/json_passage.hpp"
 #include "kustomize/provenance.hpp"
 
 namespace sluice::kustomize {
@@ -315,7 +316,7 @@ Result<std::vector<Target::Step>> Target::plugin_steps(const Here& here, const c
   std::vector<Step> steps;
   SLUICE_TRY(Accumulated plugins, plugin_objects(here, field, entries));
   for (const auto& plugin : plugins.set.items()) {
-    auto made = make_transform(*plugin, here.folder, schema_);
+    auto made = make_transform(*plugin, here.folder, schema());
     if (!made) return placed(here.k, field, std::move(made).error());
     steps.push_back({fmt::format("{} {}", field, plugin->describe()), *std::move(made), plugin_origin(*plugin)});
   }
@@ -410,6 +411,9 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
   for (auto& resource : all.set.take()) {
     resource->settle_empty_nulls();
     tidy_annotations(resource->value, wants("originAnnotations"), wants("transformerAnnotations"));
+    if (auto done = pass_through_json(resource->value); !done) {
+      return unexpected(std::move(done).error().with_context(resource->describe()));
+    }
     Object object{std::move(resource->value), std::move(resource->file), resource->line, {}};
     if (resource->provenance) object.fields = resource->provenance->fields(object.value);
     result.objects.push_back(std::move(object));

@@ -64,6 +64,7 @@ class Target {
   // Runs a step; with provenance, what it changes is put down to `entry`.
   base::Result<void> run_step(const std::function<base::Result<void>()>& step, const std::string& entry,
                               ResourceSet& set) const;
+  const std::shared_ptr<const Schema>& schema() const { return schema_ ? schema_ : Schema::builtin(); }
   base::Result<void> set_schema(const Kustomization& k, const Folder& folder);
   base::Result<void> add_config(const Here& here, Accumulated& into);
   base::Result<void> run_generators(const Here& here, Accumulated& into);
@@ -87,7 +88,7 @@ class Target {
   bool flux_;
   bool track_origin_ = false;
   bool schema_set_ = false;
-  std::shared_ptr<const Schema> schema_ = Schema::builtin();
+  std::shared_ptr<const Schema> schema_;  // null: the built-in one
   std::optional<ClusterKinds> cluster_kinds_;
   std::vector<std::string> warnings_;
 };

@@ -45,7 +45,7 @@ Result<void> Target::patch_steps(const Here& here, std::vector<Step>& steps) {
   const auto add = [&](std::string entry, const char* kind, LoadedPatch loaded) {
     const auto patch = std::make_shared<const LoadedPatch>(std::move(loaded));
     steps.push_back({std::move(entry),
-                     [patch, schema = schema_](ResourceSet& set) { return apply_patch(set, *patch, *schema); },
+                     [patch, schema = schema()](ResourceSet& set) { return apply_patch(set, *patch, *schema); },
                      here.origin.builtin(k.file, kind)});
   };
   LoadedPatch all;
@@ -109,7 +109,7 @@ Result<void> Target::late_steps(const Here& here, const Config& config, std::vec
     if (!loaded) return placed(k, indexed("patchesJson6902", i), std::move(loaded).error());
     const auto patch = std::make_shared<const LoadedPatch>(*std::move(loaded));
     steps.push_back({indexed("patchesJson6902", i),
-                     [patch, schema = schema_](ResourceSet& set) { return apply_patch(set, *patch, *schema); },
+                     [patch, schema = schema()](ResourceSet& set) { return apply_patch(set, *patch, *schema); },
                      origin("PatchJson6902Transformer")});
   }
   for (std::size_t i = 0; i < k.replicas.size(); ++i) {

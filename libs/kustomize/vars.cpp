@@ -139,7 +139,7 @@ Result<void> resolve_vars(ResourceSet& set, const std::vector<VarSpec>& vars, co
   }
   Replacer replacer(std::move(values));
   for (const auto& resource : set.items()) {
-    auto done = visit_fields(resource->value, references, CreateKind::none,
+    auto done = visit_fields(*resource, references, CreateKind::none,
                              [&](Json& field) { return replacer.in_field(field); });
     if (!done) return unexpected(std::move(done).error().with_context(resource->describe()));
   }

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Builds random kustomization trees with kustomize and with sluicectl and compares what they print, byte by byte.
 
-usage: kustomize_random.py --sluicectl PATH [--kustomize PATH] [--seed N] [--trees N] [--kind tree|layers] [--keep DIR] [--all]
+usage: kustomize_random.py --sluicectl PATH [--kustomize PATH] [--seed N] [--trees N]
+       [--kind tree|layers] [--keep DIR] [--all]
 
 A tree is a function of its seed. A difference is shrunk: parts are taken out as long as it stays. Exit status: 0 all
 agree, 1 a difference (the small tree is kept and named), 77 no kustomize to compare with. --all goes on after one."""
+
 import argparse
 import collections
 import copy
@@ -33,13 +35,20 @@ def write(layers, root):
         style = layer.get("style")
         kustomization = {key: value for key, value in layer.items() if key not in ("objects", "files", "style")}
         if "objects" in layer:
-            text = Styler(style).stream(layer["objects"]) if style else "---\n".join(
-                o if isinstance(o, str) else yaml.safe_dump(o) for o in layer["objects"])
+            text = (
+                Styler(style).stream(layer["objects"])
+                if style
+                else "---\n".join(o if isinstance(o, str) else yaml.safe_dump(o) for o in layer["objects"])
+            )
             (folder / "objects.yaml").write_bytes(text.encode())
             kustomization["resources"] = ["objects.yaml"] + kustomization.get("resources", [])
         for file, content in layer.get("files", {}).items():
             (folder / file).write_bytes((content if isinstance(content, str) else yaml.safe_dump(content)).encode())
-        text = Styler(f"{style}/k", 0.2).document(kustomization) if style and kustomization else yaml.safe_dump(kustomization)
+        text = (
+            Styler(f"{style}/k", 0.2).document(kustomization)
+            if style and kustomization
+            else yaml.safe_dump(kustomization)
+        )
         (folder / "kustomization.yaml").write_bytes(text.encode())
 
 
@@ -78,10 +87,10 @@ def less_of(value):
     elif isinstance(value, list):
         for i in range(len(value)):
             if len(value) > 1:
-                yield value[:i] + value[i + 1:]
+                yield value[:i] + value[i + 1 :]
         for i, element in enumerate(value):
             for smaller in less_of(element):
-                yield value[:i] + [smaller] + value[i + 1:]
+                yield value[:i] + [smaller] + value[i + 1 :]
 
 
 def shrink(layers, pair, budget=1500):
@@ -100,8 +109,12 @@ def shrink(layers, pair, budget=1500):
 
 def without_one(rng, layers):
     """The tree without one of its decorations: what is refused in full is often built then."""
-    parts = [(name, key) for name, layer in layers.items() for key in layer
-             if key not in ("objects", "files", "resources", "kind", "apiVersion", "style")]
+    parts = [
+        (name, key)
+        for name, layer in layers.items()
+        for key in layer
+        if key not in ("objects", "files", "resources", "kind", "apiVersion", "style")
+    ]
     if not parts:
         return None
     name, key = rng.choice(parts)
@@ -145,9 +158,12 @@ def main():
         kept = pathlib.Path(args.keep or tempfile.mkdtemp(prefix="kustomize-difference-")) / str(seed)
         write(layers, kept)
         want, got, why, our_why = pair.build(layers)
-        print(f"seed {seed} differs; the small tree is {kept / 'top'}\n"
-              f"--- kustomize\n{want if want is not None else why[-600:]}\n"
-              f"--- sluicectl\n{got if got is not None else our_why}", flush=True)
+        print(
+            f"seed {seed} differs; the small tree is {kept / 'top'}\n"
+            f"--- kustomize\n{want if want is not None else why[-600:]}\n"
+            f"--- sluicectl\n{got if got is not None else our_why}",
+            flush=True,
+        )
         different.append(seed)
         if not args.all:
             return 1

@@ -1,5 +1,6 @@
-"""YAML text for a value in one of its many spellings. The spelling of a part is a function of the seed and of its place,
-so that a tree keeps it while other parts are taken out."""
+"""YAML text for a value in one of its many spellings. The spelling of a part is a function of the seed and of its
+place, so that a tree keeps it while other parts are taken out."""
+
 import json
 import random
 import re
@@ -12,32 +13,220 @@ class Raw(str):
 
 
 PLAIN = re.compile(r"[A-Za-z_/é]([\w ./+-]*[\w/])?$")
-RAW = [Raw(text) for text in (
-    "0x1F", "0o17", "017", "0123", "1_000", ".5", "1e3", "1E5", "+1", "-0", "-1.50", "1.0", "1.10", "12345678901234567890",
-    "1e-7", "1.5e300", "0.1", "100000000000000000000.0", ".inf", "-.Inf", ".nan", "~", "null", "Null", "NULL", "", "true", "True",
-    "TRUE", "false", "yes", "no", "on", "Off", "y", "n", "N", "2020-01-01", "2001-12-14t21:59:43.10-05:00", "190:20:30", "12:30", "=", "0b11",
-    "0.", "08", "1__0", "0x", "1e", "-", ".", "...x", "<<", "!x", "0xFFFFFFFFFFFFFFFFFF", "1.7976931348623157e+310", "-0.0", "3.0e0",
-    "9007199254740993", "5e-324", "0.30000000000000004", "123456.7890", "!!str 1", "!!int \"7\"", "!!float 1", "!!bool \"true\"", "!!null ''",
-    "!!binary aGk=", "! 12", "!custom v")]
+RAW = [
+    Raw(text)
+    for text in (
+        "0x1F",
+        "0o17",
+        "017",
+        "0123",
+        "1_000",
+        ".5",
+        "1e3",
+        "1E5",
+        "+1",
+        "-0",
+        "-1.50",
+        "1.0",
+        "1.10",
+        "12345678901234567890",
+        "1e-7",
+        "1.5e300",
+        "0.1",
+        "100000000000000000000.0",
+        ".inf",
+        "-.Inf",
+        ".nan",
+        "~",
+        "null",
+        "Null",
+        "NULL",
+        "",
+        "true",
+        "True",
+        "TRUE",
+        "false",
+        "yes",
+        "no",
+        "on",
+        "Off",
+        "y",
+        "n",
+        "N",
+        "2020-01-01",
+        "2001-12-14t21:59:43.10-05:00",
+        "190:20:30",
+        "12:30",
+        "=",
+        "0b11",
+        "0.",
+        "08",
+        "1__0",
+        "0x",
+        "1e",
+        "-",
+        ".",
+        "...x",
+        "<<",
+        "!x",
+        "0xFFFFFFFFFFFFFFFFFF",
+        "1.7976931348623157e+310",
+        "-0.0",
+        "3.0e0",
+        "9007199254740993",
+        "5e-324",
+        "0.30000000000000004",
+        "123456.7890",
+        "!!str 1",
+        '!!int "7"',
+        "!!float 1",
+        '!!bool "true"',
+        "!!null ''",
+        "!!binary aGk=",
+        "! 12",
+        "!custom v",
+    )
+]
 
 
 def words(rng, most=40):
-    return " ".join(rng.choice(["alpha", "beta", "gamma-delta", "x", "é", "日本語", "🙂", "a:b", "c#d", "'q'", '"dq"', "--flag=1", "http://x.y/z?a=b&c=d"])
-                    for _ in range(rng.randint(1, most)))
+    return " ".join(
+        rng.choice(
+            [
+                "alpha",
+                "beta",
+                "gamma-delta",
+                "x",
+                "é",
+                "日本語",
+                "🙂",
+                "a:b",
+                "c#d",
+                "'q'",
+                '"dq"',
+                "--flag=1",
+                "http://x.y/z?a=b&c=d",
+            ]
+        )
+        for _ in range(rng.randint(1, most))
+    )
 
 
 def text(rng):
     """A string worth quoting."""
-    return rng.choice([
-        lambda: rng.choice(["", " ", "x", "yes", "no", "on", "null", "~", "true", "1", "0123", "1e3", "0x1f", "1_000", ".5", "12:30:45", "2020-01-01", "=", "<<",
-                            "-", "- x", "? y", ": z", "a: b", "a #b", "#c", "&d", "*e", "!f", "|", ">", "%g", "@h", "`i", "{j", "[k", "]", ",", "'", '"', "\\",
-                            "\t", "a\tb", "\ttab", "tab\t", " lead", "trail ", "a\\nb", "é", "日本", "🙂", "\u00a0", "\u2028", "\ufeff", "a\u0085b", "\x7f",
-                            "key:", "x:y", "---", "...", "--- a", "y", "N", "0o7", "0b1", "+1", "-.inf", ".nan", "1.", "1e", "0.0", "1,000", "a, b", "a]", "a}"]),
-        lambda: words(rng),
-        lambda: "\n".join(words(rng, 6) for _ in range(rng.randint(2, 5))) + rng.choice(["", "\n", "\n\n", "\n "]),
-        lambda: rng.choice(["\n", "\n\n", " \n", "\na", "  a\nb\n", "a\n  b\nc\n", "a\n\n\nb", "a \nb\n", "a\r\nb\r\n", "\ta\nb", "a\n\tb\n", "# c\nd: e\n", "a:\n- b\n- c\n",
-                            "a\n \nb\n", "x" * 90 + "\n", "x" * 90, ("word " * 30).strip(), ("word " * 30) + "\n", "a" + " " * 90 + "b", "-\n", "?\n", "é\nü\n", "a\n...\n", "a\n---\nb\n"]),
-    ])()
+    return rng.choice(
+        [
+            lambda: rng.choice(
+                [
+                    "",
+                    " ",
+                    "x",
+                    "yes",
+                    "no",
+                    "on",
+                    "null",
+                    "~",
+                    "true",
+                    "1",
+                    "0123",
+                    "1e3",
+                    "0x1f",
+                    "1_000",
+                    ".5",
+                    "12:30:45",
+                    "2020-01-01",
+                    "=",
+                    "<<",
+                    "-",
+                    "- x",
+                    "? y",
+                    ": z",
+                    "a: b",
+                    "a #b",
+                    "#c",
+                    "&d",
+                    "*e",
+                    "!f",
+                    "|",
+                    ">",
+                    "%g",
+                    "@h",
+                    "`i",
+                    "{j",
+                    "[k",
+                    "]",
+                    ",",
+                    "'",
+                    '"',
+                    "\\",
+                    "\t",
+                    "a\tb",
+                    "\ttab",
+                    "tab\t",
+                    " lead",
+                    "trail ",
+                    "a\\nb",
+                    "é",
+                    "日本",
+                    "🙂",
+                    "\u00a0",
+                    "\u2028",
+                    "\ufeff",
+                    "a\u0085b",
+                    "\x7f",
+                    "key:",
+                    "x:y",
+                    "---",
+                    "...",
+                    "--- a",
+                    "y",
+                    "N",
+                    "0o7",
+                    "0b1",
+                    "+1",
+                    "-.inf",
+                    ".nan",
+                    "1.",
+                    "1e",
+                    "0.0",
+                    "1,000",
+                    "a, b",
+                    "a]",
+                    "a}",
+                ]
+            ),
+            lambda: words(rng),
+            lambda: "\n".join(words(rng, 6) for _ in range(rng.randint(2, 5))) + rng.choice(["", "\n", "\n\n", "\n "]),
+            lambda: rng.choice(
+                [
+                    "\n",
+                    "\n\n",
+                    " \n",
+                    "\na",
+                    "  a\nb\n",
+                    "a\n  b\nc\n",
+                    "a\n\n\nb",
+                    "a \nb\n",
+                    "a\r\nb\r\n",
+                    "a\tb\n\tc",
+                    "a\n\tb\n",
+                    "# c\nd: e\n",
+                    "a:\n- b\n- c\n",
+                    "a\n \nb\n",
+                    "x" * 90 + "\n",
+                    "x" * 90,
+                    ("word " * 30).strip(),
+                    ("word " * 30) + "\n",
+                    "a" + " " * 90 + "b",
+                    "-\n",
+                    "?\n",
+                    "é\nü\n",
+                    "a\n...\n",
+                    "a\n---\nb\n",
+                ]
+            ),
+        ]
+    )()
 
 
 def resolves_to_itself(value):
@@ -70,7 +259,18 @@ class Styler:
         out = rng.choice(["", "", "", "---\n", "--- # c\n", "---\n---\n", "# only a comment\n---\n"])
         for i, value in enumerate(values):
             if i > 0:
-                out += rng.choice(["---\n", "---\n", "---\n", "--- \n", "---\n# c\n", "---\n---\n", "---\n\n", "...\n---\n" if rng.random() < 0.1 else "---\n"])
+                out += rng.choice(
+                    [
+                        "---\n",
+                        "---\n",
+                        "---\n",
+                        "--- \n",
+                        "---\n# c\n",
+                        "---\n---\n",
+                        "---\n\n",
+                        "...\n---\n" if rng.random() < 0.1 else "---\n",
+                    ]
+                )
             out += value if isinstance(value, str) else Styler(f"{self.seed}/{i}", self.wild).document(value)
             if not out.endswith("\n"):
                 out += "\n"
@@ -108,16 +308,25 @@ class Styler:
         styles = ["double"]
         if "\n" not in value and value.isprintable():
             styles += ["single"] * 2
-        elif "\n" not in value and "\r" not in value and "\u2028" not in value and "\u0085" not in value and "\x7f" not in value and "\ufeff" not in value:
+        elif (
+            "\n" not in value
+            and "\r" not in value
+            and "\u2028" not in value
+            and "\u0085" not in value
+            and "\x7f" not in value
+            and "\ufeff" not in value
+        ):
             styles += ["single"]
         if PLAIN.match(value) and resolves_to_itself(value):
             styles += ["plain"] * 6
             if not flow and value.count(" ") > 3 and "  " not in value:
                 styles += ["lines"] * 2
         safe = all(c == "\n" or c == "\t" or c.isprintable() for c in value)
-        if not flow and value and safe and value.strip("\n"):
+        # kustomize prints a block scalar in a way that it does not read again, or differently, where the
+        # text starts with a tab, or is folded and ends in blank lines.
+        if not flow and value and safe and value.strip("\n") and value[0] != "\t":
             styles += ["literal"] * (6 if "\n" in value else 1)
-            if not re.search(r"\n[ \t]", value) and value[0] not in " \t\n" and re.search(r"\S\n?\n?$", value):
+            if not re.search(r"\n[ \t]", value) and value[0] not in " \t\n" and re.search(r"\S\n?\Z", value):
                 styles += ["folded"] * (3 if "\n" in value or len(value) > 60 else 1)
         return getattr(self, "_" + rng.choice(styles))(value, rng, indent)
 
@@ -167,12 +376,29 @@ class Styler:
         rng = self._rng(path, "flow")
         gap = rng.choice(["", "", " "])
         if isinstance(value, dict):
-            return "{" + gap + ", ".join(f"{self.key(k, path + '/' + str(k))}: {self.flow(v, path + '/' + str(k))}" for k, v in value.items()) + gap + "}"
+            return (
+                "{"
+                + gap
+                + ", ".join(
+                    f"{self.key(k, path + '/' + str(k))}: {self.flow(v, path + '/' + str(k))}" for k, v in value.items()
+                )
+                + gap
+                + "}"
+            )
         if isinstance(value, list):
-            return "[" + gap + ", ".join(self.flow(v, f"{path}/{i}") for i, v in enumerate(value)) + gap + (rng.choice(["", ","]) if value else "") + "]"
+            return (
+                "["
+                + gap
+                + ", ".join(self.flow(v, f"{path}/{i}") for i, v in enumerate(value))
+                + gap
+                + (rng.choice(["", ","]) if value else "")
+                + "]"
+            )
         made = self.scalar(value, path, 0, True)
         if isinstance(value, Raw) and made == "":
             return "null"
+        if isinstance(value, Raw) and made == "!x":
+            return "!x ''"  # go-yaml takes a comma behind it for a part of the tag
         return made
 
     def anchored(self, value, path, flow):
@@ -207,7 +433,7 @@ class Styler:
                     inner = self.block(element, place, indent + 2)
                     while inner.lstrip().startswith("#"):
                         inner = inner.split("\n", 1)[1]
-                    out += pad + "- " + inner[indent + 2:]
+                    out += pad + "- " + inner[indent + 2 :]
                     continue
                 out += pad + "-" + self.entry(element, place, indent, 2)
         return out
@@ -224,7 +450,12 @@ class Styler:
             deeper = indent + step
             if isinstance(value, list) and not path.split("/")[-1].isdigit() and rng.random() < 0.5:
                 deeper = indent
-            return (" " + anchor.rstrip() if anchor else "") + (" # c" if rng.random() < 0.04 else "") + "\n" + self.block(value, path, deeper)
+            return (
+                (" " + anchor.rstrip() if anchor else "")
+                + (" # c" if rng.random() < 0.04 else "")
+                + "\n"
+                + self.block(value, path, deeper)
+            )
         made = self.scalar(value, path, indent, False)
         if made == "" and not anchor:
             return "\n"

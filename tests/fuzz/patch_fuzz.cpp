@@ -22,7 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (patch->is_object()) {
     doc::Json copy = *object;
-    (void)kustomize::strategic_merge(copy, *patch, *kustomize::Schema::builtin());
+    kustomize::SharedEntries nothing_shared;
+    (void)kustomize::strategic_merge(copy, *patch, *kustomize::Schema::builtin(), {}, nothing_shared);
   }
   return 0;
 }

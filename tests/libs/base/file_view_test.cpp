@@ -147,6 +147,24 @@ TEST_CASE("where the kernel cannot, walking the path says the same") {
   CHECK_FALSE(all);  // ".." stops at the root, and there is nothing of that name
 }
 
+TEST_CASE("the real path of something has no links in it") {
+  const TempFolder folder, outside;
+  folder.write("real/deep/file", "x");
+  outside.write("secret", "s");
+  folder.link("to_folder", "real/deep");
+  folder.link("real/root", "..");
+  folder.link("out", (outside.path() / "secret").string());
+  const auto view = view_of(folder);
+  CHECK(*view->real_path("real/deep/file") == "real/deep/file");
+  CHECK(*view->real_path("to_folder/file") == "real/deep/file");
+  CHECK(*view->real_path("real/root/to_folder") == "real/deep");
+  CHECK(view->real_path("real/root")->empty());
+  CHECK(view->real_path("")->empty());
+  CHECK(kind_of(view->real_path("nope")) == ErrorKind::not_found);
+  CHECK(kind_of(view->real_path("out")) == ErrorKind::invalid);
+  CHECK(*make_memory_view({{"a/b", ""}})->real_path("a/b") == "a/b");
+}
+
 TEST_CASE("somebody who swaps a folder for a link outside during a read gets nothing out of it") {
   const TempFolder outside;
   outside.write("file", "SECRET");

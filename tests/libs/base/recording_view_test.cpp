@@ -163,3 +163,19 @@ TEST_CASE("a tree without end, and a stop, end the hashing with an error") {
   REQUIRE_FALSE(stopped);
   CHECK(stopped.error().kind == ErrorKind::cancelled);
 }
+
+TEST_CASE("a link that leads elsewhere than before is noticed") {
+  const TempFolder folder;
+  folder.write("one/a", "same");
+  folder.write("two/a", "same");
+  folder.link("link", "one");
+  const auto view = make_disk_view(folder.path().string());
+  const RecordingView recording(**view);
+  CHECK(*recording.real_path("link") == "one");
+  CHECK(*recording.real_path("two") == "two");
+  CHECK(RecordingView::still_holds(recording.records(), **view));
+  CHECK_FALSE(RecordingView::still_holds(recording.records(), *digest_tree(**view)));
+  std::filesystem::remove(folder.path() / "link");
+  folder.link("link", "two");
+  CHECK_FALSE(RecordingView::still_holds(recording.records(), **view));
+}

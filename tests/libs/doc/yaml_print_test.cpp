@@ -52,6 +52,22 @@ TEST_CASE("numbers keep their kind and their digits") {
         "a: 18446744073709551615\nb: -5\nc: 1.5\nd: 1e+21\ne: 3\n");
 }
 
+TEST_CASE("a negative zero is zero") { CHECK(print_yaml({{"k", -0.0}}) == "k: 0\n"); }
+
+TEST_CASE("a key of several lines has a mark in front, and is printed as a value would be") {
+  CHECK(print_yaml({{"a\nb", {{"c", 1}}}}) == "? |-\n  a\n  b\n: c: 1\n");
+  CHECK(print_yaml({{"a \nb", "c"}}) == "? \"a \\nb\"\n: c\n");
+}
+
+TEST_CASE("line separators of other scripts begin a line that is indented") {
+  CHECK(print_yaml({{"k", "a\xE2\x80\xA8z"}}) == "k: 'a\xE2\x80\xA8  z'\n");
+  CHECK(print_yaml({{"k", "a\n\xE2\x80\xA8z\n"}}) == "k: |\n  a\n\xE2\x80\xA8  z\n");
+}
+
+TEST_CASE("a text that begins with a byte order mark is escaped to its end") {
+  CHECK(print_yaml({{"k", "\xEF\xBB\xBFz "}}) == "k: \"\\uFEFF\\x7A\\x20\"\n");
+}
+
 TEST_CASE("keys are ordered by the numbers in them, and letters come last") {
   CHECK(print_yaml({{"a10", 1}, {"a2", 1}, {"_x", 1}, {"A", 1}, {"a-b", 1}, {"ab", 1}}) ==
         "_x: 1\nA: 1\na-b: 1\na2: 1\na10: 1\nab: 1\n");

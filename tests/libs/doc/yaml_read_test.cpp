@@ -54,6 +54,14 @@ TEST_CASE("plain scalars get the types that go-yaml v3 gives them") {
   CHECK(value["v"].type_name() == std::string(expected.type_name()));
 }
 
+TEST_CASE("binary data is the text that it holds, and a date with a tag is a time") {
+  CHECK(*parse_yaml("!!binary aGk=") == "hi");
+  CHECK(*parse_yaml("!!binary MTI=") == "12");
+  CHECK(*parse_yaml("!!binary /w==") == "\xEF\xBF\xBD");
+  CHECK_FALSE(parse_yaml("!!binary x"));
+  CHECK(*parse_yaml("!!timestamp 2020-01-01") == "2020-01-01T00:00:00Z");
+}
+
 TEST_CASE("anchors, aliases and merge keys are resolved, own keys win") {
   const Json value = read(R"(
 base: &base {a: 1, b: 2}

@@ -1,0 +1,120 @@
+#include "kustomize/shared_entries.hpp"
+
+#include <algorithm>
+
+namespace sluice::kustomize {
+namespace {
+
+using base::Result;
+using doc::Json;
+using Pointer = Json::json_pointer;
+
+// 0xFF is in no UTF-8.
+constexpr char kMark = '\xFF';
+
+// Calls `visit(map, key, value, pointer of the map)` on each entry of each map.
+template <typename Value, typename Visit>
+void walk(Value& value, const Pointer& at, const Visit& visit) {
+  if (!value.is_structured()) return;
+  for (auto it = value.begin(); it != value.end(); ++it) {
+    if (value.is_object() && !it->is_structured()) {
+      visit(it.key(), *it, at);
+    } else if (value.is_object()) {
+      walk(*it, at / it.key(), visit);
+    } else {
+      walk(*it, at / static_cast<std::size_t>(it - value.begin()), visit);
+    }
+  }
+}
+
+}  // namespace
+
+void SharedEntries::share(const Json& object, const std::string& key, const std::vector<const Json*>& entries) {
+  if (entries.size() < 2) return;
+  Group group{key, *entries.front(), {}};
+  walk(object, Pointer(), [&](const std::string&, const Json& value, const Pointer& map) {
+    if (std::find(entries.begin(), entries.end(), &value) != entries.end()) group.maps.push_back(map.to_string());
+  });
+  groups_.push_back(std::move(group));
+}
+
+// The entries that are still there; the others are forgotten.
+std::vector<Json*> SharedEntries::entries_of(Json& object, Group& group) {
+  std::vector<Json*> entries;
+  std::erase_if(group.maps, [&](const std::string& place) {
+    const Pointer map(place);
+    if (!object.contains(map) || !object[map].is_object()) return true;
+    const auto entry = object[map].find(group.key);
+    if (entry == object[map].end() || entry->is_structured()) return true;
+    entries.push_back(&*entry);
+    return false;
+  });
+  return entries;
+}
+
+void SharedEntries::spread(Json& object, Group& group) {
+  const std::vector<Json*> entries = entries_of(object, group);
+  const auto changed =
+      std::find_if(entries.begin(), entries.end(), [&](const Json* entry) { return *entry != group.value; });
+  if (changed == entries.end()) return;
+  group.value = **changed;
+  for (Json* entry : entries) *entry = group.value;
+}
+
+void SharedEntries::drop_single() {
+  std::erase_if(groups_, [](const Group& group) { return group.maps.size() < 2; });
+}
+
+Result<void> SharedEntries::set(Json& object, Json& field, const SetField& set) {
+  // A field that is no shared entry and has none below it can't change one.
+  const bool may_change = std::any_of(groups_.begin(), groups_.end(), [&](const Group& group) {
+    return field.is_structured() || field == group.value;
+  });
+  SLUICE_CHECK(set(field));
+  if (!may_change) return {};
+  for (Group& group : groups_) spread(object, group);
+  drop_single();
+  return {};
+}
+
+void SharedEntries::forget(const Json& object, const Json& part) {
+  const auto below = [&](const std::string& place) {
+    Pointer at(place);
+    for (; !at.empty(); at.pop_back()) {
+      if (!object.contains(at) || &object[at] == &part) return true;
+    }
+    return &object == &part;
+  };
+  for (Group& group : groups_) std::erase_if(group.maps, below);
+  drop_single();
+}
+
+void SharedEntries::put_marks(Json& object) const {
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    Group group = groups_[i];
+    for (Json* entry : entries_of(object, group)) *entry = std::string(1, kMark).append(std::to_string(i));
+  }
+}
+
+bool SharedEntries::take(const Json& dest, const Json& value) {
+  if (!dest.is_string()) return false;
+  const std::string& text = dest.get_ref<const std::string&>();
+  if (text.empty() || text[0] != kMark) return false;
+  groups_[std::stoul(text.substr(1))].value = value;
+  return true;
+}
+
+void SharedEntries::take_marks(Json& object) {
+  for (Group& group : groups_) group.maps.clear();
+  walk(object, Pointer(), [&](const std::string& key, Json& value, const Pointer& map) {
+    if (!value.is_string()) return;
+    const std::string& text = value.get_ref<const std::string&>();
+    if (text.empty() || text[0] != kMark) return;
+    Group& group = groups_[std::stoul(text.substr(1))];
+    if (key == group.key) group.maps.push_back(map.to_string());
+    value = group.value;
+  });
+  drop_single();
+}
+
+}  // namespace sluice::kustomize
