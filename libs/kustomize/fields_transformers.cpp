@@ -173,7 +173,7 @@ struct SortKey {
 
 Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSpecs& specs) {
   if (entries.empty()) return {};
-  std::map<std::string, std::vector<const Json*>> created;
+  SharedEntries::Entries created;
   const SetField put = [&](Json& field) -> Result<void> {
     if (!field.is_object()) {
       return base::unexpected(ErrorKind::invalid, fmt::format("a map is expected, not a {}", field.type_name()));
@@ -189,7 +189,7 @@ Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSp
     for (auto& [key, places] : created) places.clear();
     auto done = visit_fields(*resource, specs, CreateKind::map, put);
     if (!done) return at(*resource, std::move(done).error());
-    for (const auto& [key, places] : created) resource->shared.share(resource->value, key, places);
+    resource->shared.share(resource->value, created);
   }
   return {};
 }

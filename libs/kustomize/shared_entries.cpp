@@ -1,6 +1,7 @@
 #include "kustomize/shared_entries.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace sluice::kustomize {
 namespace {
@@ -29,13 +30,18 @@ void walk(Value& value, const Pointer& at, const Visit& visit) {
 
 }  // namespace
 
-void SharedEntries::share(const Json& object, const std::string& key, const std::vector<const Json*>& entries) {
-  if (entries.size() < 2) return;
-  Group group{key, *entries.front(), {}};
+void SharedEntries::share(const Json& object, const Entries& entries) {
+  std::unordered_map<const Json*, std::size_t> group_of;
+  for (const auto& [key, places] : entries) {
+    if (places.size() < 2) continue;
+    for (const Json* place : places) group_of.emplace(place, groups_.size());
+    groups_.push_back({key, *places.front(), {}});
+  }
+  if (group_of.empty()) return;
   walk(object, Pointer(), [&](const std::string&, const Json& value, const Pointer& map) {
-    if (std::find(entries.begin(), entries.end(), &value) != entries.end()) group.maps.push_back(map.to_string());
+    const auto found = group_of.find(&value);
+    if (found != group_of.end()) groups_[found->second].maps.push_back(map.to_string());
   });
-  groups_.push_back(std::move(group));
 }
 
 // The entries that are still there; the others are forgotten.

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,9 @@ class SharedEntries {
 
   bool empty() const { return groups_.empty(); }
   void clear() { groups_.clear(); }
-  // `entries`, each the value of `key` in a map of `object`, are one from here on.
-  void share(const doc::Json& object, const std::string& key, const std::vector<const doc::Json*>& entries);
+  // Values of entries by their key; each is in a map of `object`, and those of a key are one from here on.
+  using Entries = std::map<std::string, std::vector<const doc::Json*>>;
+  void share(const doc::Json& object, const Entries& entries);
   // Runs `set` on a field of `object`, and gives what it makes of an entry to those that share it.
   base::Result<void> set(doc::Json& object, doc::Json& field, const SetField& set);
   // The map or list `part` of `object` is about to be written anew.

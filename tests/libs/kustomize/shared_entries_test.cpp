@@ -12,7 +12,7 @@ struct Fixture {
   Json object{{"a", {{"k", "old"}}}, {"list", {{{"m", {{"k", "old"}}}}}}, {"other", {{"k", "old"}}}};
   SharedEntries shared;
 
-  Fixture() { shared.share(object, "k", {&object["a"]["k"], &object["list"][0]["m"]["k"]}); }
+  Fixture() { shared.share(object, {{"k", {&object["a"]["k"], &object["list"][0]["m"]["k"]}}}); }
   void set(Json& field, const Json& value) {
     REQUIRE(shared.set(object, field, [&](Json& into) -> base::Result<void> {
       into = value;
@@ -65,6 +65,6 @@ TEST_CASE_METHOD(Fixture, "a merge may move entries and change one") {
 TEST_CASE("an entry alone is not shared") {
   const Json object{{"a", {{"k", "v"}}}};
   SharedEntries shared;
-  shared.share(object, "k", {&object["a"]["k"]});
+  shared.share(object, {{"k", {&object["a"]["k"]}}});
   CHECK(shared.empty());
 }
