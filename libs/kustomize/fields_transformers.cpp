@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "doc/yaml_scalar.hpp"
+#include "kustomize/kind_order.hpp"
 #include "kustomize/selector.hpp"
 #include "kustomize/transformers.hpp"
 
@@ -117,33 +118,12 @@ class KindOrder {
 };
 
 const std::vector<std::string>& default_first() {
-  static const std::vector<std::string> kinds{"Namespace",
-                                              "ResourceQuota",
-                                              "StorageClass",
-                                              "CustomResourceDefinition",
-                                              "ServiceAccount",
-                                              "PodSecurityPolicy",
-                                              "Role",
-                                              "ClusterRole",
-                                              "RoleBinding",
-                                              "ClusterRoleBinding",
-                                              "ConfigMap",
-                                              "Secret",
-                                              "Endpoints",
-                                              "Service",
-                                              "LimitRange",
-                                              "PriorityClass",
-                                              "PersistentVolume",
-                                              "PersistentVolumeClaim",
-                                              "Deployment",
-                                              "StatefulSet",
-                                              "CronJob",
-                                              "PodDisruptionBudget"};
+  static const std::vector<std::string> kinds(kFirstKinds.begin(), kFirstKinds.end());
   return kinds;
 }
 
 const std::vector<std::string>& default_last() {
-  static const std::vector<std::string> kinds{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"};
+  static const std::vector<std::string> kinds(kLastKinds.begin(), kLastKinds.end());
   return kinds;
 }
 

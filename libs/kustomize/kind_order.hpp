@@ -13,8 +13,6 @@ struct KindName {
   std::string_view group, version, kind;
 };
 
-namespace detail {
-
 inline constexpr std::array<std::string_view, 22> kFirstKinds{
     "Namespace",      "ResourceQuota",    "StorageClass",          "CustomResourceDefinition", "ServiceAccount",
     "PodSecurityPolicy", "Role",          "ClusterRole",           "RoleBinding",              "ClusterRoleBinding",
@@ -23,6 +21,8 @@ inline constexpr std::array<std::string_view, 22> kFirstKinds{
     "CronJob",        "PodDisruptionBudget"};
 inline constexpr std::array<std::string_view, 2> kLastKinds{"MutatingWebhookConfiguration",
                                                             "ValidatingWebhookConfiguration"};
+
+namespace detail {
 
 constexpr std::ptrdiff_t kind_rank(std::string_view kind) {
   const auto first = std::find(kFirstKinds.begin(), kFirstKinds.end(), kind);
