@@ -36,6 +36,7 @@ struct Resource {
   Behavior behavior = Behavior::unspecified;
   std::vector<doc::EmptyNull> empty_nulls;  // which a merge removes
   std::vector<doc::PlainText> plain_texts;  // which a generator that is merged in takes over
+  std::vector<std::uint64_t> quoted;        // places of strings that make a string of what a patch puts there
   SharedEntries shared;  // labels and annotations that are one value in several places
   std::vector<std::string> var_names;  // vars that take their value from here
   std::shared_ptr<Provenance> provenance;  // null unless asked for

@@ -22,8 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (patch->is_object()) {
     doc::Json copy = *object;
-    kustomize::SharedEntries nothing_shared;
-    (void)kustomize::strategic_merge(copy, *patch, *kustomize::Schema::builtin(), {}, nothing_shared);
+    kustomize::MergeNotes notes;
+    (void)kustomize::strategic_merge(copy, *patch, *kustomize::Schema::builtin(), notes);
   }
   return 0;
 }
