@@ -73,8 +73,12 @@ Result<Json*> walk(Json& root, const std::vector<std::string>& tokens, std::size
   return node;
 }
 
-Result<void> add(Json& root, const std::string& path, Json value) {
+// Elements that a list moves for one that comes or goes; some thousand cost as much as a value.
+Result<void> spend_moves(const Json& list, Growth& growth) { return growth.spend(list.size() / 4096); }
+
+Result<void> add(Json& root, const std::string& path, Json value, Growth& growth) {
   const auto tokens = tokens_of(path);
+  SLUICE_CHECK(growth.add(value, tokens.size()));
   if (tokens.empty()) {
     root = std::move(value);
     return {};
@@ -86,11 +90,12 @@ Result<void> add(Json& root, const std::string& path, Json value) {
   }
   if (!parent->is_array()) return failure("the parent is no map or list");
   SLUICE_TRY(const std::size_t index, index_in(*parent, tokens.back(), true));
+  if (index < parent->size()) SLUICE_CHECK(spend_moves(*parent, growth));
   parent->insert(parent->begin() + static_cast<std::ptrdiff_t>(index), std::move(value));
   return {};
 }
 
-Result<Json> remove(Json& root, const std::string& path) {
+Result<Json> remove(Json& root, const std::string& path, Growth& growth) {
   const auto tokens = tokens_of(path);
   if (tokens.empty()) return failure("the whole document can't be removed");
   SLUICE_TRY(Json * parent, walk(root, tokens, tokens.size() - 1));
@@ -99,6 +104,7 @@ Result<Json> remove(Json& root, const std::string& path) {
   if (parent->is_object()) {
     parent->erase(tokens.back());
   } else {
+    SLUICE_CHECK(spend_moves(*parent, growth));
     parent->erase(parent->begin() + (target - &(*parent)[0]));
   }
   return value;
@@ -111,8 +117,9 @@ Result<Json*> at(Json& root, const std::string& path) {
 
 // RFC 6902 wants the target to be there. The library that kustomize uses
 // (json-patch v4) asks that of lists only, and sets a key that a map lacks.
-Result<void> replace(Json& root, const PatchOperation& operation) {
+Result<void> replace(Json& root, const PatchOperation& operation, Growth& growth) {
   const auto tokens = tokens_of(operation.path);
+  SLUICE_CHECK(growth.add(operation.value, tokens.size()));
   if (tokens.empty()) {
     root = operation.value;
     return {};
@@ -135,22 +142,20 @@ Result<void> test(Json& root, const PatchOperation& operation) {
   return {};
 }
 
-Result<void> apply_one(Json& root, const PatchOperation& operation) {
-  if (operation.op == "add") return add(root, operation.path, operation.value);
+Result<void> apply_one(Json& root, const PatchOperation& operation, Growth& growth) {
+  if (operation.op == "add") return add(root, operation.path, operation.value, growth);
   if (operation.op == "remove") {
-    SLUICE_CHECK(remove(root, operation.path));
+    SLUICE_CHECK(remove(root, operation.path, growth));
     return {};
   }
-  if (operation.op == "replace") {
-    return replace(root, operation);
-  }
+  if (operation.op == "replace") return replace(root, operation, growth);
   if (operation.op == "move") {
-    SLUICE_TRY(Json value, remove(root, operation.from));
-    return add(root, operation.path, std::move(value));
+    SLUICE_TRY(Json value, remove(root, operation.from, growth));
+    return add(root, operation.path, std::move(value), growth);
   }
   if (operation.op == "copy") {
     SLUICE_TRY(Json * source, at(root, operation.from));
-    return add(root, operation.path, Json(*source));
+    return add(root, operation.path, Json(*source), growth);
   }
   if (operation.op == "test") return test(root, operation);
   return failure("unknown operation");
@@ -176,10 +181,10 @@ Result<std::vector<PatchOperation>> parse_json_patch(const Json& document) {
   return operations;
 }
 
-Result<void> apply_json_patch(Json& object, const std::vector<PatchOperation>& operations) {
+Result<void> apply_json_patch(Json& object, const std::vector<PatchOperation>& operations, Growth& growth) {
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const PatchOperation& operation = operations[i];
-    if (auto done = apply_one(object, operation); !done) {
+    if (auto done = apply_one(object, operation, growth); !done) {
       return base::unexpected(std::move(done).error().with_context(fmt::format(
           "operation {} ({} {})", i + 1, operation.op.empty() ? "without op" : operation.op, operation.path)));
     }

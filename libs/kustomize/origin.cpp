@@ -98,8 +98,8 @@ void note_transformer(const ResourceSet& set, const Origin& origin) {
 }
 
 void tidy_annotations(doc::Json& object, bool keep_origin, bool keep_transformations) {
-  const auto meta = object.find("metadata");
-  if (meta == object.end() || !meta->is_object()) return;
+  const auto meta = object.emplace("metadata", doc::Json::object()).first;  // which a List may lack
+  if (!meta->is_object()) return;
   const auto annotations = meta->find("annotations");
   if (annotations == meta->end() || (!annotations->is_object() && !annotations->is_null())) return;
   if (annotations->is_object()) {

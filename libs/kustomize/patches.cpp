@@ -91,7 +91,9 @@ enum class Aim { target, id, legacy_id };
 Result<void> apply_merge(ResourceSet& set, const Resource& patch, const std::vector<Resource*>& targets, Aim aim,
                          const Schema& schema) {
   const bool renames = patch.allow_name_change || patch.allow_kind_change;
+  const std::size_t weight = targets.size() > 1 ? Growth::weight(patch.value) : 0;
   for (Resource* target : targets) {
+    SLUICE_CHECK(set.growth().spend(weight));
     Json content = patch.value;
     if (aim != Aim::id) {
       content["apiVersion"] = target->gvk().api_version();
@@ -100,14 +102,14 @@ Result<void> apply_merge(ResourceSet& set, const Resource& patch, const std::vec
     auto done = merge_into(*target, patch, std::move(content), schema);
     if (!done) return at(*target, std::move(done).error().with_context(fmt::format("patch {}", patch.describe())));
   }
-  if (renames) {
-    set.changed_all();
-    SLUICE_CHECK(set.check_unique());
-  }
   const bool deleted = std::any_of(targets.begin(), targets.end(), [](const Resource* target) {
     return target->value.is_null() || target->value.empty();
   });
   if (deleted) set.drop_empty();
+  if (renames) {
+    set.changed_all();
+    SLUICE_CHECK(set.check_unique());
+  }
   return {};
 }
 
@@ -133,7 +135,7 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
     target->settle_empty_nulls();
     target->shared.clear();
     target->quoted.clear();
-    if (auto done = apply_json_patch(target->value, patch.operations); !done)
+    if (auto done = apply_json_patch(target->value, patch.operations, set.growth()); !done)
       return at(*target, std::move(done).error());
     if (!target->value.is_object())
       return unexpected(ErrorKind::invalid, target->describe() + ": the patch left no object");

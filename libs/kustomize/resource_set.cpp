@@ -66,6 +66,8 @@ base::Result<void> ResourceSet::append(std::unique_ptr<Resource> resource) {
 }
 
 base::Result<void> ResourceSet::append_all(ResourceSet other) {
+  growth_.merge(other.growth_);
+  other.growth_ = growth_;
   if (items_.empty()) {
     *this = std::move(other);
     return {};
@@ -176,6 +178,7 @@ base::Result<void> ResourceSet::check_unique() const {
 
 ResourceSet ResourceSet::clone() const {
   ResourceSet copy;
+  copy.growth_ = growth_;
   copy.items_.reserve(items_.size());
   for (const auto& item : items_) copy.items_.push_back(std::make_unique<Resource>(*item));
   return copy;

@@ -59,6 +59,7 @@ Result<BuildResult> Target::build(const Kustomization& k, const Folder& folder) 
 }
 
 Result<void> Target::accumulate(const Here& here, Accumulated& into) {
+  into.set.growth().limit(options_.limits.max_copied_values);
   for (std::size_t i = 0; i < here.k.resources.size(); ++i) {
     const std::string& entry = here.k.resources[i];
     const bool folder = !is_http(entry) && !here.folder.is_file(entry);
