@@ -214,8 +214,10 @@ class Builder {
       return Json();
     }
     if (!annotation_next()) return note_text(plain_scalar(value), value);
-    const bool keeps_null = reading_.keep_annotation_nulls && resolve_plain_scalar(value).is_null();
-    return keeps_null ? Json() : Json(value);
+    Json resolved = plain_scalar(value);
+    if (reading_.keep_annotation_nulls) return resolved.is_null() ? Json() : Json(value);
+    if (resolved != value) plain_texts_.push_back({here(), std::move(resolved), std::string(value)});
+    return Json(value);
   }
 
   Json plain_scalar(std::string_view value) const {

@@ -190,6 +190,9 @@ Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSp
     for (auto& [key, places] : created) places.clear();
     auto done = visit_fields(*resource, specs, CreateKind::map, put);
     if (!done) return at(*resource, std::move(done).error());
+    std::erase_if(resource->plain_texts, [&](const doc::PlainText& written) {
+      return !written.place.empty() && entries.contains(written.place.back());
+    });
     for (const auto& [key, places] : created) resource->shared.share(resource->value, key, places);
   }
   return {};

@@ -94,6 +94,10 @@ void note_transformer(const ResourceSet& set, const Origin& origin) {
     }
     const auto before = metadata_text(resource->value, "annotations", kTransformationsAnnotation);
     annotate(*resource, kTransformationsAnnotation, before.value_or("") + item);
+    // They are text from here on, also on a way through JSON.
+    std::erase_if(resource->plain_texts, [](const doc::PlainText& written) {
+      return written.place.to_string().starts_with("/metadata/annotations/");
+    });
   }
 }
 

@@ -132,7 +132,7 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
     if (!patch.by_id_only) target->remember_id();
     // kustomize goes through JSON here.
     if (auto done = check_numbers(target->value); !done) return at(*target, std::move(done).error());
-    target->settle_empty_nulls();
+    target->settle_for_json();
     target->shared.clear();
     target->quoted.clear();
     if (auto done = apply_json_patch(target->value, patch.operations, set.growth()); !done)

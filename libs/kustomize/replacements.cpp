@@ -91,8 +91,19 @@ Result<Json> source_value(const ResourceSet& set, const ReplacementSpec& spec) {
 }
 
 // A scalar keeps its type and takes over the text.
-void put_text(Json& field, const std::string& text, bool created) {
-  field = field.is_string() && !created ? Json(text) : doc::resolve_plain_scalar(text);
+Result<void> put_text(Json& field, const std::string& text, bool created) {
+  if (field.is_string() && !created) {
+    field = text;
+    return {};
+  }
+  Json value = doc::resolve_plain_scalar(text);
+  const bool fits = field.is_number_float() ? value.is_number() : field.is_number() ? value.is_number_integer()
+                                                                                    : value.type() == field.type();
+  if (!created && !fits) {
+    return invalid(fmt::format("\"{}\" can't be written over a {}", text.substr(0, 200), field.type_name()));
+  }
+  field = std::move(value);
+  return {};
 }
 
 Result<void> write_field(Json& target, bool created, const Json& value, const FieldOptions& options) {
@@ -112,7 +123,7 @@ Result<void> write_field(Json& target, bool created, const Json& value, const Fi
   if (target.is_structured() || (created && value.is_structured())) {
     target = value;
   } else {
-    put_text(target, text, created || target.is_null());
+    return put_text(target, text, created);
   }
   return {};
 }

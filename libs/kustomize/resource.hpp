@@ -60,6 +60,9 @@ struct Resource {
   void read_notes();
   // kustomize prints a null without text as an empty string in flow style and in annotations.
   void settle_empty_nulls();
+  // What happens where a JSON patch takes an object through JSON: nulls as
+  // above, but for annotations, and an annotation `1.10` without quotes is 1.1.
+  void settle_for_json();
 
   // "Deployment/shop/web (apps/web.yaml:12)", for messages.
   std::string describe() const;
