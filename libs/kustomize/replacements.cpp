@@ -197,7 +197,10 @@ Result<void> write_target(Resource& resource, const ReplacementTarget& target, c
         SLUICE_CHECK(growth.add_text(Growth::text_size(into)));
         return write_field(into, field.created, value, target.options);
       };
-      SLUICE_CHECK(resource.shared.set(resource.value, *field.value, write));
+      if (auto done = resource.shared.set(resource.value, *field.value, write); !done) {
+        const std::string where = fmt::format("target {}, {}", resource.describe(), text);
+        return unexpected(std::move(done).error().with_context(where));
+      }
     }
   }
   return {};

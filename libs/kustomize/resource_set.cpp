@@ -69,6 +69,7 @@ base::Result<void> ResourceSet::append_all(ResourceSet other) {
   growth_.merge(other.growth_);
   other.growth_ = growth_;
   if (items_.empty()) {
+    SLUICE_CHECK(other.check_unique());  // patches may have given two objects one name
     *this = std::move(other);
     return {};
   }
