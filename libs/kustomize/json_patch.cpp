@@ -24,10 +24,11 @@ std::string unescape(std::string_view token) {
   return out;
 }
 
+// What stands in front of the first slash is overlooked.
 std::vector<std::string> tokens_of(std::string_view path) {
   std::vector<std::string> tokens;
   if (path.empty()) return tokens;
-  std::size_t start = path[0] == '/' ? 1 : 0;
+  std::size_t start = path.find('/') + 1;  // npos + 1 == 0
   while (start <= path.size()) {
     const std::size_t end = std::min(path.find('/', start), path.size());
     tokens.push_back(unescape(path.substr(start, end - start)));
@@ -43,7 +44,8 @@ Result<std::size_t> index_in(const Json& list, const std::string& token, bool ad
   const auto size = static_cast<std::int64_t>(list.size());
   if (adding && token == "-") return list.size();
   std::int64_t index = 0;
-  const auto [stop, error] = std::from_chars(token.data(), token.data() + token.size(), index);
+  const bool plus = token.size() > 1 && token[0] == '+' && token[1] != '-';
+  const auto [stop, error] = std::from_chars(token.data() + plus, token.data() + token.size(), index);
   if (error != std::errc() || stop != token.data() + token.size() || token.empty()) {
     return failure(fmt::format("\"{}\" is no index", token));
   }
@@ -110,11 +112,6 @@ Result<Json> remove(Json& root, const std::string& path, Growth& growth) {
   return value;
 }
 
-Result<Json*> at(Json& root, const std::string& path) {
-  const auto tokens = tokens_of(path);
-  return walk(root, tokens, tokens.size());
-}
-
 // RFC 6902 wants the target to be there. The library that kustomize uses
 // (json-patch v4) asks that of lists only, and sets a key that a map lacks.
 Result<void> replace(Json& root, const PatchOperation& operation, Growth& growth) {
@@ -134,11 +131,26 @@ Result<void> replace(Json& root, const PatchOperation& operation, Growth& growth
   return {};
 }
 
+// A key that a map lacks is null to `test` and `copy`.
+Result<const Json*> at_or_null(Json& root, const std::string& path) {
+  static const Json kNull;
+  const auto tokens = tokens_of(path);
+  if (tokens.empty()) return &root;
+  SLUICE_TRY(Json * parent, walk(root, tokens, tokens.size() - 1));
+  if (parent->is_object() && !parent->contains(tokens.back())) return &kNull;
+  SLUICE_TRY(const Json* found, child(*parent, tokens.back()));
+  return found;
+}
+
+// Only add, replace and test know the whole document.
+Result<void> check_place(const char* name, const std::string& path) {
+  if (path.find('/') != std::string::npos) return {};
+  return failure(fmt::format("{} \"{}\" names no place", name, path));
+}
+
 Result<void> test(Json& root, const PatchOperation& operation) {
-  auto found = at(root, operation.path);
-  if (!found && operation.value.is_null()) return {};  // what isn't there equals null
-  SLUICE_CHECK(found);
-  if (**found != operation.value) return failure("the value is another one");
+  SLUICE_TRY(const Json* found, at_or_null(root, operation.path));
+  if (*found != operation.value) return failure("the value is another one");
   return {};
 }
 
@@ -149,12 +161,16 @@ Result<void> apply_one(Json& root, const PatchOperation& operation, Growth& grow
     return {};
   }
   if (operation.op == "replace") return replace(root, operation, growth);
+  if (operation.op == "move" || operation.op == "copy") {
+    SLUICE_CHECK(check_place("from", operation.from));
+    SLUICE_CHECK(check_place("path", operation.path));
+  }
   if (operation.op == "move") {
     SLUICE_TRY(Json value, remove(root, operation.from, growth));
     return add(root, operation.path, std::move(value), growth);
   }
   if (operation.op == "copy") {
-    SLUICE_TRY(Json * source, at(root, operation.from));
+    SLUICE_TRY(const Json* source, at_or_null(root, operation.from));
     return add(root, operation.path, Json(*source), growth);
   }
   if (operation.op == "test") return test(root, operation);
