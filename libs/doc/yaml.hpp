@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -34,7 +35,7 @@ struct YamlReading {
   // As kustomize reads objects, in what can be seen of it afterwards: plain
   // scalars in metadata.annotations of a document are the text that they are, be
   // they numbers, booleans or nulls; a plain date is written as a time with a
-  // zone; keys must be strings below the top; empty_nulls and plain_texts are filled.
+  // zone; keys must be strings below the top; empty_nulls, plain_texts and quoted are filled.
   bool as_kustomize = false;
   // ... of a document that is a List, not in its own metadata but in that of each element of `items`.
   bool items_are_objects = false;
@@ -57,11 +58,17 @@ struct PlainText {
   std::string text;
 };
 
+// The place of a member or element, given that of the map or list: a number
+// that costs less to keep than a pointer. The top is 0.
+std::uint64_t place_of(std::uint64_t parent, std::string_view key);
+std::uint64_t place_of(std::uint64_t parent, std::size_t index);
+
 struct YamlDocument {
   Json value;    // null for an empty document
   int line = 1;  // 1-based line of its first content
   std::vector<EmptyNull> empty_nulls;
-  std::vector<PlainText> plain_texts;    // in data, binaryData and metadata.labels
+  std::vector<PlainText> plain_texts;    // in data, labels and annotations; in a patch anywhere
+  std::vector<std::uint64_t> quoted;     // places of strings in quotes or blocks
   std::map<std::string, int> lines;  // by JSON pointer, of maps and lists as well
 };
 

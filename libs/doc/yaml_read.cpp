@@ -84,7 +84,7 @@ class Builder {
 
   YamlDocument take_document() {
     return {std::move(root_), static_cast<int>(line_), std::move(empty_nulls_), std::move(plain_texts_),
-            std::move(lines_)};
+            std::move(quoted_), std::move(lines_)};
   }
 
  private:
@@ -95,6 +95,7 @@ class Builder {
     std::string key;
     bool has_key = false;
     bool in_flow = false;
+    std::uint64_t place = 0;
     std::vector<Json> merges;  // values of "<<", which fill in what the map itself doesn't say
   };
   struct Anchored {
@@ -117,7 +118,9 @@ class Builder {
   }
 
   // True if what comes next is a value in data or binaryData of the document, or a label, which may be null.
+  // In a patch any may come to stand where quotes are.
   bool text_counts(const Json& value) const {
+    if (reading_.keep_annotation_nulls) return !value.is_null() && !key_next();
     const std::size_t top = reading_.items_are_objects ? 2 : 0;
     if (frames_.size() < top + 2 || !frames_.back().has_key || (top > 0 && frames_[0].key != "items")) return false;
     const std::string& key = frames_[top].key;
@@ -132,7 +135,7 @@ class Builder {
   }
 
   void note_empty_null() {
-    if (frames_.empty() || (frames_.back().value.is_object() && !frames_.back().has_key)) return;
+    if (frames_.empty() || key_next()) return;
     empty_nulls_.push_back({here(), frames_.back().in_flow});
   }
 
@@ -149,9 +152,18 @@ class Builder {
     return place;
   }
 
+  bool key_next() const {
+    return !frames_.empty() && frames_.back().value.is_object() && !frames_.back().has_key;
+  }
+
+  std::uint64_t next_place() const {
+    if (frames_.empty()) return 0;
+    const Frame& frame = frames_.back();
+    return frame.value.is_array() ? place_of(frame.place, frame.value.size()) : place_of(frame.place, frame.key);
+  }
+
   void note_line(const Mark& mark) {
-    const bool key_next = !frames_.empty() && frames_.back().value.is_object() && !frames_.back().has_key;
-    if (reading_.note_lines && !key_next) lines_.emplace(here().to_string(), static_cast<int>(mark.line));
+    if (reading_.note_lines && !key_next()) lines_.emplace(here().to_string(), static_cast<int>(mark.line));
   }
 
   void start_document(const Mark& mark) {
@@ -162,6 +174,7 @@ class Builder {
     frames_.clear();
     empty_nulls_.clear();
     plain_texts_.clear();
+    quoted_.clear();
     lines_.clear();
   }
 
@@ -190,7 +203,10 @@ class Builder {
 
   // `plain`: without quotes and without a tag.
   Json value_of(const Mark& mark, bool plain, std::string_view tag, std::string_view value) {
-    if (!plain && tag.empty()) return Json(value);
+    if (!plain && tag.empty()) {
+      if (reading_.as_kustomize && !key_next()) quoted_.push_back(next_place());
+      return Json(value);
+    }
     if (!plain) return reading_.as_kustomize && annotation_next() ? Json(value) : tagged_scalar(mark, tag, value);
     if (!reading_.as_kustomize) return plain_scalar(value);
     if (value.empty()) {
@@ -198,8 +214,10 @@ class Builder {
       return Json();
     }
     if (!annotation_next()) return note_text(plain_scalar(value), value);
-    const bool keeps_null = reading_.keep_annotation_nulls && resolve_plain_scalar(value).is_null();
-    return keeps_null ? Json() : Json(value);
+    Json resolved = plain_scalar(value);
+    if (reading_.keep_annotation_nulls) return resolved.is_null() ? Json() : Json(value);
+    if (resolved != value) plain_texts_.push_back({here(), std::move(resolved), std::string(value)});
+    return Json(value);
   }
 
   Json plain_scalar(std::string_view value) const {
@@ -242,7 +260,7 @@ class Builder {
     count(mark, 1);
     note_line(mark);
     const bool in_flow = flow || (!frames_.empty() && frames_.back().in_flow);
-    frames_.push_back(Frame{std::move(value), mark, std::string(anchor), {}, false, in_flow, {}});
+    frames_.push_back(Frame{std::move(value), mark, std::string(anchor), {}, false, in_flow, next_place(), {}});
   }
 
   void close() {
@@ -311,6 +329,7 @@ class Builder {
   const YamlLimits& limits_;
   std::vector<EmptyNull> empty_nulls_;
   std::vector<PlainText> plain_texts_;
+  std::vector<std::uint64_t> quoted_;
   std::map<std::string, int> lines_;
   std::size_t nodes_ = 0;
   bool seen_ = false;
@@ -388,6 +407,17 @@ std::vector<YamlDocument> read_stream(std::string_view text, const YamlReading& 
 }
 
 }  // namespace
+
+std::uint64_t place_of(std::uint64_t parent, std::string_view key) {
+  std::uint64_t hash = (parent ^ 0x9E3779B97F4A7C15U) * 0x100000001B3U;
+  for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
+  return hash ^ (hash >> 29U);
+}
+
+std::uint64_t place_of(std::uint64_t parent, std::size_t index) {
+  const std::uint64_t hash = (parent + index + 1) * 0x9E3779B97F4A7C15U;
+  return hash ^ (hash >> 31U);
+}
 
 base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlReading& reading) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);

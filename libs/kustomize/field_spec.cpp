@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "kustomize/growth.hpp"
+
 namespace sluice::kustomize {
 namespace {
 
@@ -111,6 +113,9 @@ base::Result<void> visit_field(Resource& resource, const FieldSpec& spec, Create
 
 base::Result<void> visit_path(Resource& resource, const FieldSpec& spec, const std::vector<std::string>& path,
                               CreateKind create, const SetField& set) {
+  if (path.size() > Growth::kMaxDepth) {
+    return base::unexpected(ErrorKind::too_large, fmt::format("a path of more than {} steps", Growth::kMaxDepth));
+  }
   return Visit{resource, spec, create, set, path}.go(resource.value, 0);
 }
 

@@ -160,6 +160,7 @@ Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSp
     }
     for (const auto& [key, value] : entries) {
       const auto [entry, is_new] = field.emplace(key, value);
+      SLUICE_CHECK(set.growth().add_text(key.size() + value.size()));
       if (is_new) created[key].push_back(&*entry);
       if (!is_new) *entry = value;
     }
@@ -169,6 +170,9 @@ Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSp
     for (auto& [key, places] : created) places.clear();
     auto done = visit_fields(*resource, specs, CreateKind::map, put);
     if (!done) return at(*resource, std::move(done).error());
+    std::erase_if(resource->plain_texts, [&](const doc::PlainText& written) {
+      return !written.place.empty() && entries.contains(written.place.back());
+    });
     resource->shared.share(resource->value, created);
   }
   return {};
@@ -231,6 +235,7 @@ Result<void> add_value(ResourceSet& set, const std::string& value, const Json& t
       }
       auto done = visit_field(*resource, {{}, path, true}, CreateKind::scalar, [&](Json& field) -> Result<void> {
         if (field.is_structured()) return base::unexpected(ErrorKind::invalid, path + ": a scalar is expected");
+        SLUICE_CHECK(set.growth().add_text(value.size() + Growth::text_size(field)));
         field = place > 0 ? insert_path_part(scalar_text(field), static_cast<std::size_t>(place - 1), value) : value;
         return {};
       });

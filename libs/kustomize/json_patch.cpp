@@ -24,10 +24,11 @@ std::string unescape(std::string_view token) {
   return out;
 }
 
+// What stands in front of the first slash is overlooked.
 std::vector<std::string> tokens_of(std::string_view path) {
   std::vector<std::string> tokens;
   if (path.empty()) return tokens;
-  std::size_t start = path[0] == '/' ? 1 : 0;
+  std::size_t start = path.find('/') + 1;  // npos + 1 == 0
   while (start <= path.size()) {
     const std::size_t end = std::min(path.find('/', start), path.size());
     tokens.push_back(unescape(path.substr(start, end - start)));
@@ -43,7 +44,8 @@ Result<std::size_t> index_in(const Json& list, const std::string& token, bool ad
   const auto size = static_cast<std::int64_t>(list.size());
   if (adding && token == "-") return list.size();
   std::int64_t index = 0;
-  const auto [stop, error] = std::from_chars(token.data(), token.data() + token.size(), index);
+  const bool plus = token.size() > 1 && token[0] == '+' && token[1] != '-';
+  const auto [stop, error] = std::from_chars(token.data() + plus, token.data() + token.size(), index);
   if (error != std::errc() || stop != token.data() + token.size() || token.empty()) {
     return failure(fmt::format("\"{}\" is no index", token));
   }
@@ -73,8 +75,12 @@ Result<Json*> walk(Json& root, const std::vector<std::string>& tokens, std::size
   return node;
 }
 
-Result<void> add(Json& root, const std::string& path, Json value) {
+// Elements that a list moves for one that comes or goes; some thousand cost as much as a value.
+Result<void> spend_moves(const Json& list, Growth& growth) { return growth.spend(list.size() / 4096); }
+
+Result<void> add(Json& root, const std::string& path, Json value, Growth& growth) {
   const auto tokens = tokens_of(path);
+  SLUICE_CHECK(growth.add(value, tokens.size()));
   if (tokens.empty()) {
     root = std::move(value);
     return {};
@@ -86,11 +92,12 @@ Result<void> add(Json& root, const std::string& path, Json value) {
   }
   if (!parent->is_array()) return failure("the parent is no map or list");
   SLUICE_TRY(const std::size_t index, index_in(*parent, tokens.back(), true));
+  if (index < parent->size()) SLUICE_CHECK(spend_moves(*parent, growth));
   parent->insert(parent->begin() + static_cast<std::ptrdiff_t>(index), std::move(value));
   return {};
 }
 
-Result<Json> remove(Json& root, const std::string& path) {
+Result<Json> remove(Json& root, const std::string& path, Growth& growth) {
   const auto tokens = tokens_of(path);
   if (tokens.empty()) return failure("the whole document can't be removed");
   SLUICE_TRY(Json * parent, walk(root, tokens, tokens.size() - 1));
@@ -99,20 +106,17 @@ Result<Json> remove(Json& root, const std::string& path) {
   if (parent->is_object()) {
     parent->erase(tokens.back());
   } else {
+    SLUICE_CHECK(spend_moves(*parent, growth));
     parent->erase(parent->begin() + (target - &(*parent)[0]));
   }
   return value;
 }
 
-Result<Json*> at(Json& root, const std::string& path) {
-  const auto tokens = tokens_of(path);
-  return walk(root, tokens, tokens.size());
-}
-
 // RFC 6902 wants the target to be there. The library that kustomize uses
 // (json-patch v4) asks that of lists only, and sets a key that a map lacks.
-Result<void> replace(Json& root, const PatchOperation& operation) {
+Result<void> replace(Json& root, const PatchOperation& operation, Growth& growth) {
   const auto tokens = tokens_of(operation.path);
+  SLUICE_CHECK(growth.add(operation.value, tokens.size()));
   if (tokens.empty()) {
     root = operation.value;
     return {};
@@ -127,30 +131,47 @@ Result<void> replace(Json& root, const PatchOperation& operation) {
   return {};
 }
 
+// A key that a map lacks is null to `test` and `copy`.
+Result<const Json*> at_or_null(Json& root, const std::string& path) {
+  static const Json kNull;
+  const auto tokens = tokens_of(path);
+  if (tokens.empty()) return &root;
+  SLUICE_TRY(Json * parent, walk(root, tokens, tokens.size() - 1));
+  if (parent->is_object() && !parent->contains(tokens.back())) return &kNull;
+  SLUICE_TRY(const Json* found, child(*parent, tokens.back()));
+  return found;
+}
+
+// Only add, replace and test know the whole document.
+Result<void> check_place(const char* name, const std::string& path) {
+  if (path.find('/') != std::string::npos) return {};
+  return failure(fmt::format("{} \"{}\" names no place", name, path));
+}
+
 Result<void> test(Json& root, const PatchOperation& operation) {
-  auto found = at(root, operation.path);
-  if (!found && operation.value.is_null()) return {};  // what isn't there equals null
-  SLUICE_CHECK(found);
-  if (**found != operation.value) return failure("the value is another one");
+  SLUICE_TRY(const Json* found, at_or_null(root, operation.path));
+  if (*found != operation.value) return failure("the value is another one");
   return {};
 }
 
-Result<void> apply_one(Json& root, const PatchOperation& operation) {
-  if (operation.op == "add") return add(root, operation.path, operation.value);
+Result<void> apply_one(Json& root, const PatchOperation& operation, Growth& growth) {
+  if (operation.op == "add") return add(root, operation.path, operation.value, growth);
   if (operation.op == "remove") {
-    SLUICE_CHECK(remove(root, operation.path));
+    SLUICE_CHECK(remove(root, operation.path, growth));
     return {};
   }
-  if (operation.op == "replace") {
-    return replace(root, operation);
+  if (operation.op == "replace") return replace(root, operation, growth);
+  if (operation.op == "move" || operation.op == "copy") {
+    SLUICE_CHECK(check_place("from", operation.from));
+    SLUICE_CHECK(check_place("path", operation.path));
   }
   if (operation.op == "move") {
-    SLUICE_TRY(Json value, remove(root, operation.from));
-    return add(root, operation.path, std::move(value));
+    SLUICE_TRY(Json value, remove(root, operation.from, growth));
+    return add(root, operation.path, std::move(value), growth);
   }
   if (operation.op == "copy") {
-    SLUICE_TRY(Json * source, at(root, operation.from));
-    return add(root, operation.path, Json(*source));
+    SLUICE_TRY(const Json* source, at_or_null(root, operation.from));
+    return add(root, operation.path, Json(*source), growth);
   }
   if (operation.op == "test") return test(root, operation);
   return failure("unknown operation");
@@ -176,10 +197,10 @@ Result<std::vector<PatchOperation>> parse_json_patch(const Json& document) {
   return operations;
 }
 
-Result<void> apply_json_patch(Json& object, const std::vector<PatchOperation>& operations) {
+Result<void> apply_json_patch(Json& object, const std::vector<PatchOperation>& operations, Growth& growth) {
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const PatchOperation& operation = operations[i];
-    if (auto done = apply_one(object, operation); !done) {
+    if (auto done = apply_one(object, operation, growth); !done) {
       return base::unexpected(std::move(done).error().with_context(fmt::format(
           "operation {} ({} {})", i + 1, operation.op.empty() ? "without op" : operation.op, operation.path)));
     }

@@ -8,6 +8,7 @@
 
 #include "base/result.hpp"
 #include "doc/json.hpp"
+#include "kustomize/growth.hpp"
 
 namespace sluice::kustomize {
 
@@ -22,7 +23,7 @@ struct PatchOperation {
 // Reads a patch document; `invalid` if it is no list of operations.
 base::Result<std::vector<PatchOperation>> parse_json_patch(const doc::Json& document);
 // Applies all operations or answers the first error, naming it; the object is
-// then left half changed.
-base::Result<void> apply_json_patch(doc::Json& object, const std::vector<PatchOperation>& operations);
+// then left half changed. `too_large` past what may be copied or moved.
+base::Result<void> apply_json_patch(doc::Json& object, const std::vector<PatchOperation>& operations, Growth& growth);
 
 }  // namespace sluice::kustomize

@@ -44,6 +44,8 @@ struct Limits {
   std::size_t max_objects = 200'000;  // in one build
   std::size_t max_file_bytes = 64U << 20U;
   std::size_t max_total_bytes = 512U << 20U;  // of all files read, each time it is read
+  // Values that patches, labels, replacements and the like copy; long text counts as several.
+  std::size_t max_copied_values = 10'000'000;
   doc::YamlLimits yaml;
 };
 

@@ -65,7 +65,7 @@ bool is_plain_list(const Json& value) {
 // The elements of a List, as if each were a document.
 std::vector<doc::YamlDocument> open_list(doc::YamlDocument list) {
   std::vector<doc::YamlDocument> documents;
-  for (Json& item : list.value["items"]) documents.push_back({std::move(item), list.line, {}, {}, {}});
+  for (Json& item : list.value["items"]) documents.push_back({std::move(item), list.line, {}, {}, {}, {}});
   // "/items/3/data/x" is "/data/x" of the third.
   const auto move_in = [&](auto note, auto doc::YamlDocument::*notes) {
     const std::string place = note.place.to_string();
@@ -262,7 +262,7 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file, 
       }
       for (Json& item : *items) {
         if (auto done = pass_through_json(item); !done) return at_line(std::move(done).error(), file, line);
-        documents->push_back({std::move(item), line, {}, {}, {}});
+        documents->push_back({std::move(item), line, {}, {}, {}, {}});
       }
       continue;
     }
@@ -274,6 +274,7 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file, 
     resource->value = std::move(value);
     resource->empty_nulls = std::move((*documents)[i].empty_nulls);
     resource->plain_texts = std::move((*documents)[i].plain_texts);
+    resource->quoted = std::move((*documents)[i].quoted);
     resource->file = file;
     resource->line = line;
     resource->read_notes();

@@ -32,7 +32,8 @@ bool keeps_name(const Gvk& gvk) {
 
 enum class Side { before, behind };
 
-Result<void> affix_one(Resource& resource, const std::string& text, Side side, const FieldSpecs& specs) {
+Result<void> affix_one(Resource& resource, const std::string& text, Side side, const FieldSpecs& specs,
+                       Growth& growth) {
   const Gvk original = resource.original_id().gvk;
   if (keeps_name(original)) return {};
   for (const FieldSpec& spec : specs) {
@@ -44,6 +45,7 @@ Result<void> affix_one(Resource& resource, const std::string& text, Side side, c
     if (!resource.gvk().selected_by(spec.gvk)) continue;
     SLUICE_CHECK(visit_field(resource, spec, CreateKind::scalar, [&](Json& field) -> Result<void> {
       SLUICE_CHECK(need_scalar(field));
+      SLUICE_CHECK(growth.add_text(text.size() + Growth::text_size(field)));
       field = side == Side::before ? text + scalar_text(field) : scalar_text(field) + text;
       return {};
     }));
@@ -54,7 +56,8 @@ Result<void> affix_one(Resource& resource, const std::string& text, Side side, c
 Result<void> affix(ResourceSet& set, const std::string& text, Side side, const FieldSpecs& specs) {
   set.changed_all();
   for (const auto& resource : set.items()) {
-    if (auto done = affix_one(*resource, text, side, specs); !done) return at(*resource, std::move(done).error());
+    auto done = affix_one(*resource, text, side, specs, set.growth());
+    if (!done) return at(*resource, std::move(done).error());
   }
   return {};
 }
@@ -133,6 +136,7 @@ Result<void> set_namespace(ResourceSet& set, const std::string& ns, const FieldS
   const NamespaceSetter setter(ns, options);
   for (const auto& resource : set.items()) {
     if (metadata_text(resource->value, "annotations", kHelmAnnotation) == "true") continue;  // Helm has done so
+    SLUICE_CHECK(set.growth().add_text(ns.size()));
     resource->remember_id();
     --ids[resource->id().key()];
     if (auto done = setter(*resource, specs); !done) return at(*resource, std::move(done).error());

@@ -94,12 +94,16 @@ void note_transformer(const ResourceSet& set, const Origin& origin) {
     }
     const auto before = metadata_text(resource->value, "annotations", kTransformationsAnnotation);
     annotate(*resource, kTransformationsAnnotation, before.value_or("") + item);
+    // They are text from here on, also on a way through JSON.
+    std::erase_if(resource->plain_texts, [](const doc::PlainText& written) {
+      return written.place.to_string().starts_with("/metadata/annotations/");
+    });
   }
 }
 
 void tidy_annotations(doc::Json& object, bool keep_origin, bool keep_transformations) {
-  const auto meta = object.find("metadata");
-  if (meta == object.end() || !meta->is_object()) return;
+  const auto meta = object.emplace("metadata", doc::Json::object()).first;  // which a List may lack
+  if (!meta->is_object()) return;
   const auto annotations = meta->find("annotations");
   if (annotations == meta->end() || (!annotations->is_object() && !annotations->is_null())) return;
   if (annotations->is_object()) {

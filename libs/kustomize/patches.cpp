@@ -40,18 +40,6 @@ Result<std::vector<PatchOperation>> read_operations(std::string_view text, const
   return parse_json_patch(value);
 }
 
-// Addresses of the nulls that were written as nothing. Found again by their
-// place: nothing moves them before the first patch.
-EmptyNulls take_empty_nulls(Resource& resource) {
-  EmptyNulls found;
-  for (const doc::EmptyNull& null : resource.empty_nulls) {
-    if (!resource.value.contains(null.place)) continue;
-    if (const Json& value = resource.value.at(null.place); value.is_null()) found.insert(&value);
-  }
-  resource.empty_nulls.clear();
-  return found;
-}
-
 // kustomize writes labels and annotations anew as text, so that no null in a
 // patch deletes one.
 void metadata_as_text(const Resource& patch, Json& content) {
@@ -74,16 +62,18 @@ void metadata_as_text(const Resource& patch, Json& content) {
   }
 }
 
-Result<void> merge_into(Resource& target, Json patch, bool rename, bool rekind, const Schema& schema) {
+Result<void> merge_into(Resource& target, const Resource& patch, Json content, const Schema& schema) {
+  const bool rename = patch.allow_name_change, rekind = patch.allow_kind_change;
   const std::string name(target.name());
   const std::string ns(target.ns());
   const std::string kind(target.kind());
   if (rename || rekind) target.remember_id();
-  const bool shares = !target.shared.empty();
-  if (shares) target.shared.put_marks(target.value);
-  auto alive = strategic_merge(target.value, std::move(patch), schema, take_empty_nulls(target), target.shared);
+  MergeNotes notes;
+  notes.take(target);
+  notes.read(patch, content);
+  auto alive = strategic_merge(target.value, std::move(content), schema, notes);
   if (!alive) return unexpected(std::move(alive).error());
-  if (shares) target.shared.take_marks(target.value);
+  notes.give_back(target);
   if (!*alive) {
     target.value = Json();
     return {};
@@ -101,23 +91,25 @@ enum class Aim { target, id, legacy_id };
 Result<void> apply_merge(ResourceSet& set, const Resource& patch, const std::vector<Resource*>& targets, Aim aim,
                          const Schema& schema) {
   const bool renames = patch.allow_name_change || patch.allow_kind_change;
+  const std::size_t weight = targets.size() > 1 ? Growth::weight(patch.value) : 0;
   for (Resource* target : targets) {
+    SLUICE_CHECK(set.growth().spend(weight));
     Json content = patch.value;
     if (aim != Aim::id) {
       content["apiVersion"] = target->gvk().api_version();
       metadata_as_text(patch, content);
     }
-    auto done = merge_into(*target, std::move(content), patch.allow_name_change, patch.allow_kind_change, schema);
+    auto done = merge_into(*target, patch, std::move(content), schema);
     if (!done) return at(*target, std::move(done).error().with_context(fmt::format("patch {}", patch.describe())));
-  }
-  if (renames) {
-    set.changed_all();
-    SLUICE_CHECK(set.check_unique());
   }
   const bool deleted = std::any_of(targets.begin(), targets.end(), [](const Resource* target) {
     return target->value.is_null() || target->value.empty();
   });
   if (deleted) set.drop_empty();
+  if (renames) {
+    set.changed_all();
+    SLUICE_CHECK(set.check_unique());
+  }
   return {};
 }
 
@@ -140,9 +132,10 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
     if (!patch.by_id_only) target->remember_id();
     // kustomize goes through JSON here.
     if (auto done = check_numbers(target->value); !done) return at(*target, std::move(done).error());
-    target->settle_empty_nulls();
+    target->settle_for_json();
     target->shared.clear();
-    if (auto done = apply_json_patch(target->value, patch.operations); !done)
+    target->quoted.clear();
+    if (auto done = apply_json_patch(target->value, patch.operations, set.growth()); !done)
       return at(*target, std::move(done).error());
     if (!target->value.is_object())
       return unexpected(ErrorKind::invalid, target->describe() + ": the patch left no object");

@@ -91,8 +91,19 @@ Result<Json> source_value(const ResourceSet& set, const ReplacementSpec& spec) {
 }
 
 // A scalar keeps its type and takes over the text.
-void put_text(Json& field, const std::string& text, bool created) {
-  field = field.is_string() && !created ? Json(text) : doc::resolve_plain_scalar(text);
+Result<void> put_text(Json& field, const std::string& text, bool created) {
+  if (field.is_string() && !created) {
+    field = text;
+    return {};
+  }
+  Json value = doc::resolve_plain_scalar(text);
+  const bool fits = field.is_number_float() ? value.is_number() : field.is_number() ? value.is_number_integer()
+                                                                                    : value.type() == field.type();
+  if (!created && !fits) {
+    return invalid(fmt::format("\"{}\" can't be written over a {}", text.substr(0, 200), field.type_name()));
+  }
+  field = std::move(value);
+  return {};
 }
 
 Result<void> write_field(Json& target, bool created, const Json& value, const FieldOptions& options) {
@@ -112,7 +123,7 @@ Result<void> write_field(Json& target, bool created, const Json& value, const Fi
   if (target.is_structured() || (created && value.is_structured())) {
     target = value;
   } else {
-    put_text(target, text, created || target.is_null());
+    return put_text(target, text, created);
   }
   return {};
 }
@@ -124,7 +135,8 @@ MakeMissing shape_of(const Json& value, bool create) {
 
 // Where a path goes on behind a string that holds JSON or YAML, the value is
 // written into that text. False if this is no such path.
-Result<bool> write_into_text(Resource& resource, const FieldPath& path, const Json& value, MakeMissing make) {
+Result<bool> write_into_text(Resource& resource, const FieldPath& path, const Json& value, MakeMissing make,
+                             Growth& growth) {
   Json& object = resource.value;
   Json* holder = nullptr;
   std::size_t step = 1;
@@ -155,6 +167,7 @@ Result<bool> write_into_text(Resource& resource, const FieldPath& path, const Js
                                                       text.find("  ") != std::string::npos)
                                 : doc::print_yaml(*inner);
   while (!is_json && printed.ends_with('\n')) printed.pop_back();
+  SLUICE_CHECK(growth.add_text(printed.size()));
   SLUICE_CHECK(resource.shared.set(object, *holder, [&](Json& field) -> Result<void> {
     field = std::move(printed);
     return {};
@@ -162,12 +175,13 @@ Result<bool> write_into_text(Resource& resource, const FieldPath& path, const Js
   return true;
 }
 
-Result<void> write_target(Resource& resource, const ReplacementTarget& target, const Json& value) {
+Result<void> write_target(Resource& resource, const ReplacementTarget& target, const Json& value, Growth& growth) {
   static const std::vector<std::string> kName{"metadata.name"};
   for (const std::string& text : target.field_paths.empty() ? kName : target.field_paths) {
     const FieldPath path = split_field_path(text);
+    SLUICE_CHECK(growth.add(Json(), path.size()));  // before any of it is made
     const MakeMissing make = shape_of(value, target.options.create);
-    SLUICE_TRY(const bool done, write_into_text(resource, path, value, make));
+    SLUICE_TRY(const bool done, write_into_text(resource, path, value, make, growth));
     if (done) continue;
     auto found = match_fields(resource.value, path, make);
     if (!found) {
@@ -178,9 +192,15 @@ Result<void> write_target(Resource& resource, const ReplacementTarget& target, c
     }
     for (const FoundField& field : *found) {
       if (field.value->is_structured()) resource.shared.forget(resource.value, *field.value);
-      SLUICE_CHECK(resource.shared.set(resource.value, *field.value, [&](Json& into) {
+      const SetField write = [&](Json& into) -> Result<void> {
+        SLUICE_CHECK(growth.add(value, path.size()));
+        SLUICE_CHECK(growth.add_text(Growth::text_size(into)));
         return write_field(into, field.created, value, target.options);
-      }));
+      };
+      if (auto done = resource.shared.set(resource.value, *field.value, write); !done) {
+        const std::string where = fmt::format("target {}, {}", resource.describe(), text);
+        return unexpected(std::move(done).error().with_context(where));
+      }
     }
   }
   return {};
@@ -211,7 +231,7 @@ Result<void> write_targets(ResourceSet& set, const ReplacementTarget& target, co
     if (!chosen.matches_labels(resource.value) || rejected(resource, ids)) return {};
     const bool hit =
         std::any_of(ids.begin(), ids.end(), [&](const ResId& id) { return chosen.matches_id(id.gvk, id.name, id.ns); });
-    return hit ? write_target(resource, target, value) : Result<void>{};
+    return hit ? write_target(resource, target, value, set.growth()) : Result<void>{};
   };
   if (is_plain(target.select->name)) {
     for (Resource* resource : set.find_named(target.select->name)) SLUICE_CHECK(write(*resource));

@@ -95,6 +95,19 @@ void Resource::settle_empty_nulls() {
   empty_nulls.clear();
 }
 
+void Resource::settle_for_json() {
+  std::erase_if(empty_nulls, [](const doc::EmptyNull& null) { return !null.in_flow; });
+  settle_empty_nulls();
+  static const doc::Json::json_pointer kAnnotations("/metadata/annotations");
+  std::erase_if(plain_texts, [&](const doc::PlainText& written) {
+    if (written.place.parent_pointer() != kAnnotations) return false;
+    if (value.contains(written.place) && value[written.place] == written.text) {
+      value[written.place] = scalar_text(written.value);
+    }
+    return true;
+  });
+}
+
 std::string Resource::describe() const {
   std::string text(kind());
   if (!ns().empty()) text.append("/").append(ns());

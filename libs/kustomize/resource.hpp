@@ -36,6 +36,7 @@ struct Resource {
   Behavior behavior = Behavior::unspecified;
   std::vector<doc::EmptyNull> empty_nulls;  // which a merge removes
   std::vector<doc::PlainText> plain_texts;  // which a generator that is merged in takes over
+  std::vector<std::uint64_t> quoted;        // places of strings that make a string of what a patch puts there
   SharedEntries shared;  // labels and annotations that are one value in several places
   std::vector<std::string> var_names;  // vars that take their value from here
   std::shared_ptr<Provenance> provenance;  // null unless asked for
@@ -59,6 +60,9 @@ struct Resource {
   void read_notes();
   // kustomize prints a null without text as an empty string in flow style and in annotations.
   void settle_empty_nulls();
+  // What happens where a JSON patch takes an object through JSON: nulls as
+  // above, but for annotations, and an annotation `1.10` without quotes is 1.1.
+  void settle_for_json();
 
   // "Deployment/shop/web (apps/web.yaml:12)", for messages.
   std::string describe() const;

@@ -66,7 +66,10 @@ base::Result<void> ResourceSet::append(std::unique_ptr<Resource> resource) {
 }
 
 base::Result<void> ResourceSet::append_all(ResourceSet other) {
+  growth_.merge(other.growth_);
+  other.growth_ = growth_;
   if (items_.empty()) {
+    SLUICE_CHECK(other.check_unique());  // patches may have given two objects one name
     *this = std::move(other);
     return {};
   }
@@ -176,6 +179,7 @@ base::Result<void> ResourceSet::check_unique() const {
 
 ResourceSet ResourceSet::clone() const {
   ResourceSet copy;
+  copy.growth_ = growth_;
   copy.items_.reserve(items_.size());
   for (const auto& item : items_) copy.items_.push_back(std::make_unique<Resource>(*item));
   return copy;

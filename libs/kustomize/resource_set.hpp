@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "kustomize/growth.hpp"
 #include "kustomize/resource.hpp"
 
 namespace sluice::kustomize {
@@ -46,6 +47,9 @@ class ResourceSet {
 
   ResourceSet clone() const;
 
+  // What transformers have copied into these objects.
+  Growth& growth() { return growth_; }
+
  private:
   using Index = std::unordered_multimap<std::string, std::size_t>;
   void index() const;
@@ -54,6 +58,7 @@ class ResourceSet {
   std::vector<Resource*> lookup(const Index& index, const std::string& key) const;
 
   Items items_;
+  Growth growth_;
   mutable bool indexed_ = false;
   mutable std::unordered_map<std::string, std::size_t> current_;  // by current id
   mutable Index any_;                                             // by current and past ids

@@ -70,7 +70,9 @@ bool Pattern::matches(std::string_view text) const {
 Result<LabelSelector> LabelSelector::parse(const std::string& text) {
   LabelSelector selector;
   const std::vector<std::string> tokens = lex(text);
-  const auto wrong = [&] { return unexpected(ErrorKind::invalid, fmt::format("\"{}\" is no label selector", text)); };
+  const auto wrong = [&] {
+    return unexpected(ErrorKind::invalid, fmt::format("\"{}\" is no label selector", text.substr(0, 200)));
+  };
   for (std::size_t i = 0; i < tokens.size();) {
     Requirement requirement;
     if (tokens[i] == "!") {

@@ -102,21 +102,26 @@ void SharedEntries::put_marks(Json& object) const {
   }
 }
 
-bool SharedEntries::take(const Json& dest, const Json& value) {
-  if (!dest.is_string()) return false;
-  const std::string& text = dest.get_ref<const std::string&>();
-  if (text.empty() || text[0] != kMark) return false;
-  groups_[std::stoul(text.substr(1))].value = value;
-  return true;
+// Which group a mark stands for; npos for what is no mark.
+std::size_t SharedEntries::group_of(const Json& value) {
+  if (!value.is_string()) return std::string::npos;
+  const std::string& text = value.get_ref<const std::string&>();
+  return text.empty() || text[0] != kMark ? std::string::npos : std::stoul(text.substr(1));
 }
+
+const Json* SharedEntries::value_of(const Json& dest) const {
+  const std::size_t group = groups_.empty() ? std::string::npos : group_of(dest);
+  return group == std::string::npos ? nullptr : &groups_[group].value;
+}
+
+void SharedEntries::take(const Json& mark, Json value) { groups_[group_of(mark)].value = std::move(value); }
 
 void SharedEntries::take_marks(Json& object) {
   for (Group& group : groups_) group.maps.clear();
   walk(object, Pointer(), [&](const std::string& key, Json& value, const Pointer& map) {
-    if (!value.is_string()) return;
-    const std::string& text = value.get_ref<const std::string&>();
-    if (text.empty() || text[0] != kMark) return;
-    Group& group = groups_[std::stoul(text.substr(1))];
+    const std::size_t index = group_of(value);
+    if (index == std::string::npos) return;
+    Group& group = groups_[index];
     if (key == group.key) group.maps.push_back(map.to_string());
     value = group.value;
   });

@@ -37,8 +37,10 @@ class SharedEntries {
   // no YAML can hold, stands for each entry.
   void put_marks(doc::Json& object) const;
   void take_marks(doc::Json& object);
-  // In between: if `dest` is a mark, `value` is what its entries get.
-  bool take(const doc::Json& dest, const doc::Json& value);
+  // In between: the value that a mark stands for; null if `dest` is none.
+  const doc::Json* value_of(const doc::Json& dest) const;
+  // In between: what the entries of a mark get.
+  void take(const doc::Json& mark, doc::Json value);
 
  private:
   struct Group {
@@ -47,6 +49,7 @@ class SharedEntries {
     std::vector<std::string> maps;  // JSON pointers
   };
 
+  static std::size_t group_of(const doc::Json& value);
   static std::vector<doc::Json*> entries_of(doc::Json& object, Group& group);
   static void spread(doc::Json& object, Group& group);
   void drop_single();

@@ -72,8 +72,7 @@ Result<Directive> take_list_directive(Json& list) {
 // directives and nulls.
 class Merger {
  public:
-  Merger(const Schema& schema, const EmptyNulls& empty_nulls, SharedEntries& shared)
-      : schema_(schema), empty_nulls_(empty_nulls), shared_(shared) {}
+  Merger(const Schema& schema, MergeNotes& notes) : schema_(schema), notes_(notes) {}
 
   Result<Outcome> merge(Json* dest, Json* patch, const Schema::Type* type, const Schema::Field* field) {
     const Json* kind = is_missing(dest) ? patch : dest;
@@ -89,13 +88,19 @@ class Merger {
     if (kind->is_array() && field != nullptr && field->merge) return merge_list(dest, patch, type, *field);
     if (patch == nullptr) return Outcome::dest;
     if (patch->is_null()) return Outcome::gone;
-    return dest != nullptr && shared_.take(*dest, *patch) ? Outcome::dest : Outcome::patch;
+    if (dest == nullptr || dest == patch || kind->is_array()) return Outcome::patch;
+    if (const Json* shared = notes_.shared.value_of(*dest); shared != nullptr) {
+      notes_.shared.take(*dest, notes_.overridden(*shared, false, *patch));
+    } else {
+      *dest = notes_.overridden(*dest, notes_.quoted.contains(dest), *patch);
+    }
+    return Outcome::dest;
   }
 
  private:
   // A null that is spelled out stays; one that says nothing, or that the patch has, goes.
   Outcome merge_nulls(const Json* dest, const Json* patch) const {
-    return patch == nullptr && dest != nullptr && !empty_nulls_.contains(dest) ? Outcome::dest : Outcome::gone;
+    return patch == nullptr && dest != nullptr && !notes_.empty_nulls.contains(dest) ? Outcome::dest : Outcome::gone;
   }
 
   // An object within an object brings its own rules.
@@ -140,7 +145,9 @@ class Merger {
     // What is left of the patch is new to the object.
     for (auto it = patch.begin(); it != patch.end(); ++it) {
       SLUICE_TRY(const Outcome merged, merge_member(nullptr, &*it, it.key(), type));
-      if (merged == Outcome::patch) dest[it.key()] = std::move(*it);
+      if (merged != Outcome::patch) continue;
+      Json& added = dest[it.key()] = std::move(*it);
+      if (notes_.quoted.contains(&*it)) notes_.quoted.insert(&added);
     }
     return outcome;
   }
@@ -196,17 +203,15 @@ class Merger {
   }
 
   const Schema& schema_;
-  const EmptyNulls& empty_nulls_;
-  SharedEntries& shared_;
+  MergeNotes& notes_;
   std::string path_;
   std::size_t spent_ = 0;
 };
 
 }  // namespace
 
-Result<bool> strategic_merge(Json& object, Json patch, const Schema& schema, const EmptyNulls& empty_nulls,
-                             SharedEntries& shared) {
-  Merger merger(schema, empty_nulls, shared);
+Result<bool> strategic_merge(Json& object, Json patch, const Schema& schema, MergeNotes& notes) {
+  Merger merger(schema, notes);
   SLUICE_TRY(const Outcome outcome, merger.merge(&object, &patch, nullptr, nullptr));
   if (outcome == Outcome::gone) object = Json();
   if (outcome == Outcome::patch) object = std::move(patch);

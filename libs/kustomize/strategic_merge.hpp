@@ -1,16 +1,11 @@
 // Strategic merge patches, as kustomize applies them (kyaml's merge2).
 #pragma once
 
-#include <unordered_set>
-
 #include "base/result.hpp"
+#include "kustomize/merge_notes.hpp"
 #include "kustomize/schema.hpp"
-#include "kustomize/shared_entries.hpp"
 
 namespace sluice::kustomize {
-
-// Nulls of an object that were written as nothing at all ("field:"), by address.
-using EmptyNulls = std::unordered_set<const doc::Json*>;
 
 // Merges `patch` into `object`; the kind of the object picks the rules. False
 // if the patch says that the object is to be deleted.
@@ -22,9 +17,10 @@ using EmptyNulls = std::unordered_set<const doc::Json*>;
 // goes, and of list elements with one key the last one stays.
 //
 // What the patch gives to a marked entry goes to all entries that share it.
+// The notes stay true of what is left in `object`.
 // `invalid` if a map, list or scalar of the patch meets another type;
 // `too_large` past a bound on work. The patch is used up.
 base::Result<bool> strategic_merge(doc::Json& object, doc::Json patch, const Schema& schema,
-                                   const EmptyNulls& empty_nulls, SharedEntries& shared);
+                                   MergeNotes& notes);
 
 }  // namespace sluice::kustomize

@@ -59,6 +59,7 @@ Result<BuildResult> Target::build(const Kustomization& k, const Folder& folder) 
 }
 
 Result<void> Target::accumulate(const Here& here, Accumulated& into) {
+  into.set.growth().limit(options_.limits.max_copied_values);
   for (std::size_t i = 0; i < here.k.resources.size(); ++i) {
     const std::string& entry = here.k.resources[i];
     const bool folder = !is_http(entry) && !here.folder.is_file(entry);
@@ -363,7 +364,11 @@ Result<void> Target::run_validators(const Here& here, Accumulated& into) {
     if (auto done = step.run(into.set); !done) return placed(here.k, step.entry, std::move(done).error());
     const bool same =
         std::equal(before.items().begin(), before.items().end(), into.set.items().begin(), into.set.items().end(),
-                   [](const auto& a, const auto& b) { return a->value == without_validated_label(b->value); });
+                   [](const auto& a, const auto& b) {
+                     // kustomize compares its notes on names, too.
+                     return a->value == without_validated_label(b->value) && a->past == b->past &&
+                            a->prefixes == b->prefixes && a->suffixes == b->suffixes;
+                   });
     if (!same) {
       return placed(here.k, step.entry, unexpected(ErrorKind::invalid, "a validator must not change anything").error);
     }

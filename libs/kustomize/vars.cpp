@@ -36,10 +36,10 @@ FieldPath var_path(const std::string& text) {
 
 class Replacer {
  public:
-  explicit Replacer(std::map<std::string, Json> values) : values_(std::move(values)) {}
+  Replacer(std::map<std::string, Json> values, Growth& growth) : values_(std::move(values)), growth_(growth) {}
 
   // A text that is one var and nothing else takes over its type.
-  Json replace(const std::string& text) {
+  Result<Json> replace(const std::string& text) {
     std::string out;
     for (std::size_t i = 0; i < text.size();) {
       if (text[i] != '$' || i + 1 == text.size()) {
@@ -59,7 +59,9 @@ class Replacer {
         const auto found = values_.find(name);
         if (found != values_.end()) used_.insert(name);
         if (found != values_.end() && i == 0 && close + 1 == text.size()) return found->second;
-        out += found == values_.end() ? "$(" + name + ")" : scalar_text(found->second);
+        const std::string part = found == values_.end() ? "$(" + name + ")" : scalar_text(found->second);
+        if (found != values_.end()) SLUICE_CHECK(growth_.add_text(part.size()));
+        out += part;
         i = close + 1;
       }
     }
@@ -68,15 +70,16 @@ class Replacer {
 
   Result<void> in_field(Json& field) {
     if (field.is_string()) {
-      field = replace(field.get<std::string>());
+      SLUICE_TRY(field, replace(field.get<std::string>()));
     } else if (field.is_object()) {
       for (auto& [key, value] : field.items()) {
-        if (value.is_string()) value = replace(value.get<std::string>());
+        if (!value.is_string()) continue;
+        SLUICE_TRY(value, replace(value.get<std::string>()));
       }
     } else if (field.is_array()) {
       for (Json& value : field) {
         if (!value.is_string()) return unexpected(ErrorKind::invalid, "a list of strings is expected");
-        value = replace(value.get<std::string>());
+        SLUICE_TRY(value, replace(value.get<std::string>()));
       }
     }
     return {};
@@ -87,6 +90,7 @@ class Replacer {
  private:
   std::map<std::string, Json> values_;
   std::set<std::string> used_;
+  Growth& growth_;
 };
 
 Result<Json> value_of(const ResourceSet& set, const VarSpec& var) {
@@ -137,7 +141,7 @@ Result<void> resolve_vars(ResourceSet& set, const std::vector<VarSpec>& vars, co
     // What is no scalar can't be put into a text; the reference stays as it is.
     if (!value.is_structured()) values[var.name] = std::move(value);
   }
-  Replacer replacer(std::move(values));
+  Replacer replacer(std::move(values), set.growth());
   for (const auto& resource : set.items()) {
     auto done = visit_fields(*resource, references, CreateKind::none,
                              [&](Json& field) { return replacer.in_field(field); });

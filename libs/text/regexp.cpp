@@ -30,7 +30,8 @@ base::Result<Regexp> Regexp::compile(std::string_view expression) {
     const bool too_large = program->compiled.error_code() == RE2::ErrorPatternTooLarge;
     return base::unexpected(
         too_large ? base::ErrorKind::too_large : base::ErrorKind::invalid,
-        fmt::format("regular expression '{}' is not valid: {}", expression.substr(0, 200), program->compiled.error()));
+        fmt::format("regular expression '{}' is not valid: {}", expression.substr(0, 200),
+                    program->compiled.error().substr(0, 200)));
   }
   return Regexp(std::move(program));
 }

@@ -18,12 +18,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!object || !patch || !object->is_object()) return 0;
   if (const auto operations = kustomize::parse_json_patch(*patch)) {
     doc::Json copy = *object;
-    (void)kustomize::apply_json_patch(copy, *operations);
+    kustomize::Growth growth;
+    (void)kustomize::apply_json_patch(copy, *operations, growth);
   }
   if (patch->is_object()) {
     doc::Json copy = *object;
-    kustomize::SharedEntries nothing_shared;
-    (void)kustomize::strategic_merge(copy, *patch, *kustomize::Schema::builtin(), {}, nothing_shared);
+    kustomize::MergeNotes notes;
+    (void)kustomize::strategic_merge(copy, *patch, *kustomize::Schema::builtin(), notes);
   }
   return 0;
 }

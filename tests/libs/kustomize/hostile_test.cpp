@@ -1,7 +1,11 @@
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "kustomize/kustomize.hpp"
 #include "libs/kustomize/trees.hpp"
+#include "support/temp_folder.hpp"
 
 using namespace sluice;
 using namespace sluice::kustomize;
@@ -9,13 +13,31 @@ using namespace sluice::kustomize::testing;
 using base::ErrorKind;
 
 namespace {
-ErrorKind refusal(const Files& files, const BuildOptions& options = {}) {
-  const auto result = build(*view_of(files), "", options);
+ErrorKind refusal(const base::FileView& files, const std::string& path = "", const BuildOptions& options = {}) {
+  const auto result = build(files, path, options);
   REQUIRE_FALSE(result);
   INFO(result.error().message);
   CHECK(result.error().message.size() < 2000);
   return result.error().kind;
 }
+ErrorKind refusal(const Files& files, const BuildOptions& options = {}) {
+  return refusal(*view_of(files), "", options);
+}
+
+// The most memory that this process ever had, in MiB.
+long peak() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss / 1024;
+}
+
+std::string repeated(const std::string& text, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
+}
+
+const std::string kPatchHead = "resources: [a.yaml]\npatches:\n- target: {kind: ConfigMap}\n  patch: |-\n";
 }  // namespace
 
 TEST_CASE("bases in a circle are refused") {
@@ -95,4 +117,138 @@ TEST_CASE("patterns and indexes built to explode are answered at once") {
   CHECK(refusal({{"kustomization.yaml", "resources: [a.yaml]\nreplacements:\n- sourceValue: x\n  targets: [{select: {kind: "
                                         "ConfigMap}, fieldPaths: [l.99999999999], options: {create: true}}]\n"},
                  {"a.yaml", config_map("a") + "l: [1]\n"}}) == ErrorKind::invalid);
+}
+
+TEST_CASE("links count as what they lead to") {
+  const test::TempFolder folder;
+  folder.write("outside/secret.yaml", config_map("secret"));
+  folder.write("outside/base/kustomization.yaml", "resources: [cm.yaml, ../sibling]\n");
+  folder.write("outside/base/cm.yaml", config_map("base"));
+  folder.write("outside/sibling/kustomization.yaml", "resources: [cm.yaml]\n");
+  folder.write("outside/sibling/cm.yaml", config_map("sibling"));
+  const auto tree = [&](const std::string& name, const std::string& entry, const std::string& target) {
+    folder.write(name + "/kustomization.yaml", "resources: [" + entry + "]\n");
+    folder.link(name + "/l", target);
+  };
+  tree("file", "l", "../outside/secret.yaml");
+  tree("through", "l/secret.yaml", "../outside");
+  tree("circle", "l", ".");
+  tree("base", "l", "../outside/base");
+  folder.write("generated/kustomization.yaml", "configMapGenerator: [{name: a, files: [l]}]\n");
+  folder.link("generated/l", "../outside/secret.yaml");
+  folder.link("own/kustomization.yaml", "../outside/sibling/kustomization.yaml");
+  const auto view = base::make_disk_view(folder.path().string());
+  REQUIRE(view);
+  CHECK(refusal(**view, "file") == ErrorKind::forbidden);
+  CHECK(refusal(**view, "through") == ErrorKind::forbidden);
+  CHECK(refusal(**view, "generated") == ErrorKind::forbidden);
+  CHECK(refusal(**view, "circle") == ErrorKind::invalid);
+  CHECK(refusal(**view, "own") == ErrorKind::not_found);
+  const auto built = build(**view, "base");
+  REQUIRE(built);
+  CHECK(built->objects.size() == 2);
+  BuildOptions open;
+  open.restriction = LoadRestriction::none;
+  CHECK(build(**view, "file", open));
+}
+
+TEST_CASE("patches that double an object are refused, however they do it") {
+  const Files::value_type object{"a.yaml", config_map("a") + "l: [1, 2, 3, 4]\nm: {x: {}}\n"};
+  BuildOptions options;
+  options.limits.max_copied_values = 100'000;
+  for (const char* operation : {"{op: copy, from: /l, path: /l/-}", "{op: copy, from: /m, path: /m/x}"}) {
+    const std::string patch = repeated("    - " + std::string(operation) + "\n", 600);
+    CHECK(refusal({{"kustomization.yaml", kPatchHead + patch}, object}, options) == ErrorKind::too_large);
+  }
+  const std::string replacement =
+      "- source: {kind: ConfigMap, name: a, fieldPath: l}\n"
+      "  targets: [{select: {kind: ConfigMap}, fieldPaths: [l.0], options: {create: true}}, "
+      "{select: {kind: ConfigMap}, fieldPaths: [l.1], options: {create: true}}]\n";
+  const std::string head = "resources: [a.yaml]\nreplacements:\n";
+  CHECK(refusal({{"kustomization.yaml", head + repeated(replacement, 60)},
+                 {"a.yaml", config_map("a") + "l: [{}, {}]\n"}}, options) == ErrorKind::too_large);
+  const std::string text =
+      "- source: {kind: ConfigMap, name: a, fieldPath: data.key}\n"
+      "  targets: [{select: {kind: ConfigMap}, fieldPaths: [data.key], options: {delimiter: '|', index: 99}}]\n";
+  CHECK(refusal({{"kustomization.yaml", head + repeated(text, 60)}, object}, options) == ErrorKind::too_large);
+}
+
+TEST_CASE("a long text put into many objects is refused") {
+  std::string objects;
+  for (int i = 0; i < 5000; ++i) objects += config_map("c" + std::to_string(i)) + "---\n";
+  const std::string text(2U << 20U, 'x');
+  for (const char* field : {"commonAnnotations: {k: ", "labels: [{pairs: {k: "}) {
+    const std::string end = std::string(field).ends_with("{k: ") && field[0] == 'l' ? "}}]\n" : "}\n";
+    CHECK(refusal({{"kustomization.yaml", "resources: [a.yaml]\n" + std::string(field) + text + end},
+                   {"a.yaml", objects}}) == ErrorKind::too_large);
+  }
+  CHECK(refusal({{"kustomization.yaml", "resources: [a.yaml]\nnamePrefix: " + text + "\n"}, {"a.yaml", objects}}) ==
+        ErrorKind::too_large);
+  CHECK(peak() < 4096);
+}
+
+TEST_CASE("paths of many steps are refused before they are made") {
+  const std::string steps = repeated("a.", 100'000) + "a";
+  CHECK(refusal({{"kustomization.yaml",
+                  "resources: [a.yaml]\nreplacements:\n- sourceValue: x\n  targets:\n"
+                  "  - select: {kind: ConfigMap}\n    options: {create: true}\n    fieldPaths:\n    - " + steps + "\n"},
+                 {"a.yaml", config_map("a")}}) == ErrorKind::too_large);
+  std::string slashes = steps;
+  std::replace(slashes.begin(), slashes.end(), '.', '/');
+  CHECK(refusal({{"kustomization.yaml", "resources: [a.yaml]\ncommonLabels: {k: v}\nconfigurations: [c.yaml]\n"},
+                 {"c.yaml", "commonLabels: [{path: " + slashes + ", create: true}]\n"},
+                 {"a.yaml", config_map("a")}}) == ErrorKind::too_large);
+  std::string deeper;
+  std::string path = "/data";
+  for (int i = 0; i < 600; ++i) {
+    path += "/a";
+    deeper += "    - {op: add, path: " + path + ", value: {}}\n";
+  }
+  CHECK(refusal({{"kustomization.yaml", kPatchHead + deeper}, {"a.yaml", config_map("a")}}) == ErrorKind::too_large);
+}
+
+TEST_CASE("a million documents are refused, and as many empty ones are nothing") {
+  CHECK(refusal({{"kustomization.yaml", "resources: [a.yaml]\n"},
+                 {"a.yaml", repeated("a: b\n---\n", 1'000'000)}}) == ErrorKind::too_large);
+  const auto result = build(
+      *view_of({{"kustomization.yaml", "resources: [a.yaml]\n"}, {"a.yaml", repeated("---\n", 1'000'000)}}), "");
+  REQUIRE(result);
+  CHECK(result->objects.empty());
+}
+
+TEST_CASE("a scalar of 100 MB is refused, and one of 20 MB costs a small multiple of itself") {
+  const auto tree = [](std::size_t megabytes) {
+    return Files{{"kustomization.yaml", "resources: [a.yaml]\n"},
+                 {"a.yaml", config_map("a", std::string(megabytes << 20U, 'x'))}};
+  };
+  CHECK(refusal(tree(100)) == ErrorKind::too_large);
+  const long before = peak();
+  const auto built = build(*view_of(tree(20)), "");
+  REQUIRE(built);
+  CHECK(print(*built).size() > 20U << 20U);
+  CHECK(peak() - before < 600);
+}
+
+TEST_CASE("nesting without end is refused in YAML, JSON and patches alike") {
+  const std::string open(100'000, '[');
+  CHECK(refusal({{"kustomization.yaml", "resources: [a.yaml]\n"}, {"a.yaml", config_map("a") + "l: " + open}}) ==
+        ErrorKind::too_large);
+  const std::string patch = "resources: [a.yaml]\npatches: [{path: p, target: {kind: X}}]\n";
+  CHECK(refusal({{"kustomization.yaml", patch}, {"a.yaml", config_map("a")}, {"p", open}}) == ErrorKind::too_large);
+}
+
+TEST_CASE("selectors and patterns of great size are refused or answered") {
+  std::string values;
+  for (int i = 0; i < 50'000; ++i) values += "v" + std::to_string(i) + ",";
+  const auto with = [](const std::string& target) {
+    return Files{{"kustomization.yaml", "resources: [a.yaml]\npatches:\n- target: " + target +
+                                            "\n  patch: '[{\"op\":\"add\",\"path\":\"/x\",\"value\":1}]'\n"},
+                 {"a.yaml", config_map("a")}};
+  };
+  CHECK(build(*view_of(with("{labelSelector: 'k in (" + values + "x)'}")), ""));
+  CHECK(refusal(with("{name: '((a{100}){100}){100}'}")) == ErrorKind::invalid);
+  CHECK(refusal(with("{name: '" + std::string(100'000, '(') + "'}")) == ErrorKind::invalid);
+  const std::string nested = repeated("(a|", 5'000) + "b" + std::string(5'000, ')');
+  const auto answer = build(*view_of(with("{name: '" + nested + "'}")), "");
+  CHECK((answer || answer.error().kind == ErrorKind::invalid));
 }
