@@ -173,8 +173,13 @@ Result<void> Target::add_inner(const Here& here, const Folder& folder, const Ori
 Result<void> Target::merge(Accumulated& into, Accumulated from) {
   into.remote = into.remote || from.remote;
   SLUICE_CHECK(into.set.append_all(std::move(from.set)));
-  if (!into.config) {
+  if (!into.config && from.config == Config::defaults()) {
     into.config = from.config;
+  } else if (!into.config && from.config) {
+    // A merge into nothing drops the defaults that a more special rule stands in front of.
+    auto merged = std::make_shared<Config>();
+    SLUICE_CHECK(merged->merge(*from.config));
+    into.config = std::move(merged);
   } else if (from.config && into.config != from.config) {
     auto merged = std::make_shared<Config>(*into.config);
     SLUICE_CHECK(merged->merge(*from.config));
@@ -230,9 +235,8 @@ Result<void> Target::add_config(const Here& here, Accumulated& into) {
   if (!here.k.configurations.empty() || !here.k.crds.empty()) {
     Config with_defaults = *layer.config;
     SLUICE_CHECK(add("configurations", here.k.configurations, Config::parse, with_defaults));
-    // A merge into nothing drops the defaults that a more special rule stands in front of.
     auto own = std::make_shared<Config>();
-    SLUICE_CHECK(own->merge(with_defaults));
+    SLUICE_CHECK(own->merge(with_defaults));  // into nothing, as in merge()
     Config of_crds;
     SLUICE_CHECK(add("crds", here.k.crds, Config::from_crds, of_crds));
     SLUICE_CHECK(own->merge(of_crds));
