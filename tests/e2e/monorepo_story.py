@@ -1,6 +1,7 @@
 """Many apps in one repository: a commit costs what it touches. The counters of /metrics are the daemon's, so: alone."""
 import re
 
+import story
 from story import Story, config_map
 
 APPS = 40
@@ -28,6 +29,8 @@ class OneAppOfMany(Story):
         return self.rise(before)
 
     def test_a_commit_builds_the_apps_that_it_touches_and_no_other(self):
+        # Those of earlier stories are reconciled, and counted, until they are gone.
+        self.soon("the namespaces of other stories are gone", lambda: story.namespaces(self.stand) == [self.namespace], 60)
         files = {"base/kustomization.yaml": "resources: [a.yaml]\n", "base/a.yaml": config_map("a", key="one")}
         for i in range(APPS):
             resources = "resources: [../base]\n" if i < 3 else "resources: [a.yaml]\n"
