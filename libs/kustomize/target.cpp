@@ -398,6 +398,10 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
     if (!local || *local == "false") kept.push_back(std::move(resource));
   }
   all.set.restore(std::move(kept));
+  // JSON patches may give two objects one name; kustomize panics here.
+  if (auto unique = all.set.check_unique(); !unique) {
+    return base::unexpected(std::move(unique).error().with_context(here.k.file));
+  }
   std::optional<SortSpec> by_kind;
   if (options_.legacy_order) by_kind = SortSpec{"legacy", false, {}, {}};
   if (const auto& order = here.k.sort_options ? here.k.sort_options : by_kind) {
