@@ -37,7 +37,9 @@ Dispatcher::Dispatcher(controller::Services services, controller::WatchCache& al
       courier_(courier),
       journal_(journal),
       options_(std::move(options)),
-      labels_([&sources](const InvolvedObject& object) { return sources.labels_of(object); }) {}
+      labels_([&sources](const InvolvedObject& object) { return sources.labels_of(object); }),
+      states_(services_.clock, options_.event_grace,
+              [this](const std::string& kind, const api::ObjectKey& key) { return look_at(kind, key); }) {}
 
 std::optional<std::string> Dispatcher::trouble(const api::ObjectKey& provider) const {
   const auto it = trouble_.find(provider);
@@ -54,6 +56,7 @@ std::size_t Dispatcher::waiting() const noexcept {
 
 rt::Task<void> Dispatcher::run() {
   tasks_.spawn(services_.runtime.context(), sources_.run());
+  tasks_.spawn(services_.runtime.context(), states_.run());
   subscribe();
   co_await tasks_.join();
 }
@@ -62,6 +65,8 @@ void Dispatcher::subscribe() {
   Sources::Handlers sources;
   sources.event = [this](const doc::Json& event) { event_changed(event); };
   sources.appeared = [this](const InvolvedObject& object) { object_appeared(object); };
+  sources.state = [this](const doc::Json& object) { states_.changed(object); };
+  sources.gone = [this](const doc::Json& object) { states_.gone(object); };
   sources.ready = [this](std::string_view kind) {
     for (const auto& [key, known] : rules_) scan(known.rule, kind);
   };
@@ -143,12 +148,7 @@ void Dispatcher::event_changed(const doc::Json& event) {
 }
 
 void Dispatcher::object_appeared(const InvolvedObject& object) {
-  for (const auto& event : sources_.events(object.kind)) {
-    if (doc::find_string(*event, {"involvedObject", "name"}) == object.name &&
-        doc::find_string(*event, {"involvedObject", "namespace"}) == object.namespace_) {
-      event_changed(*event);
-    }
-  }
+  for (const auto& event : sources_.events_about(object)) event_changed(*event);
 }
 
 // What the Event says, or what this process or the last one knows beyond that.
@@ -204,12 +204,14 @@ void Dispatcher::consider(const AlertRule& rule, const doc::Json& event, const O
   if (verdict == Verdict::covered) make_up_for_mark(rule, event, what);
   if (verdict != Verdict::due) return;
   if (!rule.wants(what, labels_) || is_for_others(rule, what)) return;
+  const bool was_tried = input.mark && input.mark->pending;
+  if (!was_tried && is_told_elsewhere(rule, event, what)) return;
   Delivery delivery;
   delivery.alert = rule.key;
   delivery.alert_uid = rule.uid;
   delivery.occurrence = what;
   delivery.id = delivery_id(what, rule.uid, input.mark);
-  delivery.marked_pending = input.mark && input.mark->pending;
+  delivery.marked_pending = was_tried;
   enqueue(rule, std::move(delivery));
 }
 

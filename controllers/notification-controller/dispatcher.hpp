@@ -1,6 +1,7 @@
 // From Events to messages: which Alert wants which occurrence, what of it was
 // sent before, and the sending. Runs on the loop, while this replica leads.
 //
+//   states ─▶ StateWatch ─▶ look_at(): untold() ─▶ an Event of our own, the late word
 //   Events ─▶ consider(): AlertRule::wants, judge() ─▶ Outbox of the Provider
 //   Outbox ─▶ attempt(): look again, Courier::deliver ─▶ remember(): mark the Event
 //
@@ -23,11 +24,15 @@
 #include "journal.hpp"
 #include "outbox.hpp"
 #include "sources.hpp"
+#include "state_watch.hpp"
 
 namespace sluice::notification {
 
 struct DispatcherOptions {
   base::Duration rate_limit_interval = std::chrono::minutes(5);
+  // How long the Event about an object's state may be missing before the state is told
+  // without it; zero: forever.
+  base::Duration event_grace = std::chrono::seconds(20);
   bool no_cross_namespace_refs = false;
   std::string field_manager = "notification-controller";
 };
@@ -69,6 +74,9 @@ class Dispatcher {
   void scan(const AlertRule& rule, std::string_view kind);
   void event_changed(const doc::Json& event);
   void object_appeared(const InvolvedObject& object);
+  bool look_at(const std::string& kind, const api::ObjectKey& key);
+  bool would_be_sent(const doc::Json& object, const State& state, const News& news) const;
+  bool is_told_elsewhere(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const;
   std::optional<DeliveryMark> mark_of(const doc::Json& event, std::string_view alert_uid) const;
   void take_in_mark(const AlertRule& rule, const doc::Json& event);
   void make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
@@ -97,6 +105,7 @@ class Dispatcher {
   Journal& journal_;
   DispatcherOptions options_;
   LabelLookup labels_;
+  StateWatch states_;
   std::map<api::ObjectKey, Rule> rules_;
   std::map<api::ObjectKey, std::unique_ptr<Outbox>> outboxes_;
   std::set<std::string> taken_;  // in an outbox: by Event, Alert, count and digest

@@ -18,11 +18,14 @@ using namespace sluice;
 
 struct OwnOptions {
   base::Duration rate_limit_interval = std::chrono::minutes(5);
+  base::Duration event_grace = notification::DispatcherOptions().event_grace;
   std::string delivery_journal = "/tmp/notification-controller.journal";
 };
 
 void add_flags(controller::FlagSet& flags, OwnOptions& own) {
   flags.add("rate-limit-interval", own.rate_limit_interval, "Time in which the same news is not sent again.");
+  flags.add("event-grace", own.event_grace,
+            "How long an object's Event may be missing before its state is told without; 0 for no such thing.");
   flags.add("delivery-journal", own.delivery_journal,
             "File that narrows what a kill leaves in doubt; it may be lost. 'none' for none.");
   flags.accept_without_effect("receiverAddr", false, "Receivers are not implemented yet.");
@@ -56,6 +59,7 @@ controller::WatchCache& Daemon::cache_of(controller::App& app, std::string_view 
 notification::DispatcherOptions Daemon::dispatcher_options(controller::App& app, const OwnOptions& own) {
   notification::DispatcherOptions options;
   options.rate_limit_interval = own.rate_limit_interval;
+  options.event_grace = own.event_grace;
   options.no_cross_namespace_refs = app.options().no_cross_namespace_refs;
   return options;
 }

@@ -35,20 +35,6 @@ InvolvedObject read_involved(const doc::Json& event) {
   return involved;
 }
 
-// client-go's recorder of core/v1 sets the first three, that of events/v1 the
-// other two; kubectl may set none.
-base::TimePoint read_time(const doc::Json& event) {
-  const std::array<std::string_view, 5> candidates{
-      doc::find_string(event, {"series", "lastObservedTime"}), doc::find_string(event, {"lastTimestamp"}),
-      doc::find_string(event, {"eventTime"}), doc::find_string(event, {"firstTimestamp"}),
-      doc::find_string(event, {"metadata", "creationTimestamp"})};
-  for (const auto text : candidates) {
-    if (text.empty()) continue;
-    if (const auto time = base::parse_time(text)) return std::chrono::floor<std::chrono::seconds>(*time);
-  }
-  return {};
-}
-
 base::TimePoint read_server_time(const doc::Json& event, base::TimePoint last) {
   const auto created = base::parse_time(doc::find_string(event, {"metadata", "creationTimestamp"}));
   if (!created) return last;
@@ -119,6 +105,20 @@ std::string digest_of(const Occurrence& what) {
 
 }  // namespace
 
+// client-go's recorder of core/v1 sets the first three, that of events/v1 the
+// other two; kubectl may set none.
+base::TimePoint read_event_time(const doc::Json& event) {
+  const std::array<std::string_view, 5> candidates{
+      doc::find_string(event, {"series", "lastObservedTime"}), doc::find_string(event, {"lastTimestamp"}),
+      doc::find_string(event, {"eventTime"}), doc::find_string(event, {"firstTimestamp"}),
+      doc::find_string(event, {"metadata", "creationTimestamp"})};
+  for (const auto text : candidates) {
+    if (text.empty()) continue;
+    if (const auto time = base::parse_time(text)) return std::chrono::floor<std::chrono::seconds>(*time);
+  }
+  return {};
+}
+
 std::string_view to_string(Severity severity) noexcept {
   return severity == Severity::error ? api::event::kSeverityError : api::event::kSeverityInfo;
 }
@@ -180,7 +180,7 @@ std::optional<Occurrence> read_occurrence(const doc::Json& event) {
   what.reporting_instance = text_at(event, {"reportingInstance"});
   if (what.reporting_instance.empty()) what.reporting_instance = text_at(event, {"source", "host"});
   what.count = read_count(event);
-  what.last = read_time(event);
+  what.last = read_event_time(event);
   what.at = read_server_time(event, what.last);
   const api::StringMap annotations = api::read_meta(event).annotations;
   if (is_trace(event, annotations, what)) return std::nullopt;

@@ -65,6 +65,9 @@ inline constexpr std::size_t kMaxMessage = 39'000;
 // name, and what does not read as an Event.
 std::optional<Occurrence> read_occurrence(const doc::Json& event);
 
+// When an Event says that it happened, the last time; to the second, by the emitter's clock.
+base::TimePoint read_event_time(const doc::Json& event);
+
 // A kind that an Alert can name.
 struct SourceKind {
   std::string_view group;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "state_news.hpp"
+
 namespace sluice::notification {
 
 namespace {
@@ -10,20 +12,26 @@ namespace {
 constexpr base::Duration kSyncLimit = std::chrono::seconds(30);
 constexpr base::Duration kAfterError = std::chrono::seconds(1);
 
-InvolvedObject identity_of(const SourceKind& kind, const doc::Json& object) {
-  InvolvedObject identity;
-  identity.api_version = std::string(kind.group) + "/" + std::string(kind.version);
-  identity.kind = kind.kind;
-  identity.namespace_ = api::namespace_of(object);
-  identity.name = api::name_of(object);
-  identity.uid = api::uid_of(object);
-  return identity;
+constexpr std::string_view kByObject = "object";
+
+std::string index_key(std::string_view space, std::string_view name) {
+  return std::string(space) + "/" + std::string(name);
 }
 
 }  // namespace
 
 Sources::Sources(rt::Runtime& runtime, base::Logger log, OpenCache open, FindResource find)
     : runtime_(runtime), log_(std::move(log)), open_(std::move(open)), find_(std::move(find)) {}
+
+InvolvedObject Sources::identity_of(const doc::Json& object) {
+  InvolvedObject identity;
+  identity.api_version = doc::find_string(object, {"apiVersion"});
+  identity.kind = api::kind_of(object);
+  identity.namespace_ = api::namespace_of(object);
+  identity.name = api::name_of(object);
+  identity.uid = api::uid_of(object);
+  return identity;
+}
 
 void Sources::want(std::string_view name) {
   const SourceKind* kind = find_source_kind(name);
@@ -63,10 +71,10 @@ rt::Task<bool> Sources::find_objects(Source& source) {
   }
   controller::WatchCacheOptions options;
   options.resource = *std::move(found);
-  options.metadata_only = true;
+  options.transform = keep_state;
   controller::WatchCache& cache = open_(std::move(options));
   const bool synced = co_await cache.wait_synced(kSyncLimit);
-  if (!synced) log_.info("objects cannot be listed; their labels are unknown", {{"kind", source.kind->kind}});
+  if (!synced) log_.info("objects cannot be listed; their labels and states are unknown", {{"kind", source.kind->kind}});
   source.objects = &cache;
   co_return true;
 }
@@ -76,6 +84,10 @@ rt::Task<void> Sources::follow(Source& source) {
   options.resource = events_resource();
   options.field_selector = "involvedObject.kind=" + std::string(source.kind->kind);
   source.events = &open_(std::move(options));
+  source.events->add_index(std::string(kByObject), [](const doc::Json& event) {
+    return std::vector<std::string>{index_key(doc::find_string(event, {"involvedObject", "namespace"}),
+                                              doc::find_string(event, {"involvedObject", "name"}))};
+  });
   for (;;) {
     const bool known = co_await find_objects(source);
     if (known) break;
@@ -107,41 +119,72 @@ void Sources::subscribe_events(Source& source) {
 // An Event may come to us before the object that it is about.
 void Sources::subscribe_objects(Source& source) {
   controller::CacheHandlers handlers;
-  handlers.added = [this, kind = source.kind](const controller::Object& now) {
-    handlers_.appeared(identity_of(*kind, *now));
+  handlers.added = [this](const controller::Object& now) {
+    handlers_.appeared(identity_of(*now));
+    handlers_.state(*now);
   };
+  handlers.updated = [this](const controller::Object&, const controller::Object& now) { handlers_.state(*now); };
+  handlers.deleted = [this](const controller::Object& last) { handlers_.gone(*last); };
   source.objects->subscribe(std::move(handlers));
 }
 
-bool Sources::is_ready(std::string_view kind) const {
+const Sources::Source* Sources::find_source(std::string_view kind) const {
   const auto it = sources_.find(kind);
-  return it != sources_.end() && it->second.ready;
+  return it == sources_.end() ? nullptr : &it->second;
+}
+
+bool Sources::is_ready(std::string_view kind) const {
+  const Source* source = find_source(kind);
+  return source != nullptr && source->ready;
+}
+
+bool Sources::is_in_touch(std::string_view kind) const {
+  const Source* source = find_source(kind);
+  return source != nullptr && source->ready && source->objects != nullptr && source->events->is_in_touch() &&
+         source->objects->is_in_touch();
 }
 
 std::vector<controller::Object> Sources::events(std::string_view kind) const {
-  const auto it = sources_.find(kind);
-  if (it == sources_.end() || it->second.events == nullptr) return {};
-  return it->second.events->list();
+  const Source* source = find_source(kind);
+  if (source == nullptr || source->events == nullptr) return {};
+  return source->events->list();
+}
+
+std::vector<controller::Object> Sources::events_about(const InvolvedObject& object) const {
+  const Source* source = find_source(object.kind);
+  if (source == nullptr || source->events == nullptr) return {};
+  auto found = source->events->by_index(kByObject, index_key(object.namespace_, object.name));
+  // One of the same name may have been there before, or be of another group.
+  std::erase_if(found, [&object](const controller::Object& event) {
+    const std::string_view uid = doc::find_string(*event, {"involvedObject", "uid"});
+    return doc::find_string(*event, {"involvedObject", "kind"}) != object.kind ||
+           (!uid.empty() && !object.uid.empty() && uid != object.uid);
+  });
+  return found;
 }
 
 controller::Object Sources::event(const Occurrence& what) const {
-  const auto it = sources_.find(what.involved.kind);
-  if (it == sources_.end() || it->second.events == nullptr) return nullptr;
-  auto found = it->second.events->find(what.event);
+  const Source* source = find_source(what.involved.kind);
+  if (source == nullptr || source->events == nullptr) return nullptr;
+  auto found = source->events->find(what.event);
   // Another one of that name is not the one.
   if (found && api::uid_of(*found) != what.event_uid) return nullptr;
   return found;
 }
 
 void Sources::observe_write(std::string_view kind, doc::Json event) {
-  const auto it = sources_.find(kind);
-  if (it != sources_.end() && it->second.events != nullptr) it->second.events->observe_write(std::move(event));
+  const Source* source = find_source(kind);
+  if (source != nullptr && source->events != nullptr) source->events->observe_write(std::move(event));
+}
+
+controller::Object Sources::object(std::string_view kind, const api::ObjectKey& key) const {
+  const Source* source = find_source(kind);
+  if (source == nullptr || source->objects == nullptr) return nullptr;
+  return source->objects->find(key);
 }
 
 std::shared_ptr<const api::StringMap> Sources::labels_of(const InvolvedObject& object) const {
-  const auto it = sources_.find(object.kind);
-  if (it == sources_.end() || it->second.objects == nullptr) return nullptr;
-  const auto found = it->second.objects->find({object.namespace_, object.name});
+  const auto found = this->object(object.kind, {object.namespace_, object.name});
   if (!found) return nullptr;
   return std::make_shared<const api::StringMap>(api::read_meta(*found).labels);
 }

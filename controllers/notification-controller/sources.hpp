@@ -1,5 +1,5 @@
-// The Events about Flux objects, and the labels of those objects, for the kinds
-// that Alerts name. Runs on the loop; outlives nothing but its own tasks.
+// The Events about Flux objects, and the labels and states of those objects, for the
+// kinds that Alerts name. Runs on the loop; outlives nothing but its own tasks.
 //
 // One watch of Events per kind, so that a busy cluster's Events about Pods never
 // reach us; and one of the kind itself, where its CRD is installed.
@@ -35,6 +35,9 @@ class Sources {
     std::function<void(const doc::Json& event)> event;          // new or changed, of a kind that is ready
     std::function<void(std::string_view kind)> ready;           // all that is known of the kind can be looked at
     std::function<void(const InvolvedObject& object)> appeared;  // an object of a kind that is ready
+    // One that appeared or changed; cut down to what keep_state() leaves.
+    std::function<void(const doc::Json& object)> state;
+    std::function<void(const doc::Json& object)> gone;
   };
 
   Sources(rt::Runtime& runtime, base::Logger log, OpenCache open, FindResource find);
@@ -48,9 +51,17 @@ class Sources {
   bool is_ready(std::string_view kind) const;
   std::vector<controller::Object> events(std::string_view kind) const;
   controller::Object event(const Occurrence& what) const;
+  // Those about one object of this identity, in no order.
+  std::vector<controller::Object> events_about(const InvolvedObject& object) const;
+  // Null where there is none, or none that can be listed.
+  controller::Object object(std::string_view kind, const api::ObjectKey& key) const;
+  // Both caches of the kind are as the server has it.
+  bool is_in_touch(std::string_view kind) const;
   // Our own write to an Event.
   void observe_write(std::string_view kind, doc::Json event);
   std::shared_ptr<const api::StringMap> labels_of(const InvolvedObject& object) const;
+
+  static InvolvedObject identity_of(const doc::Json& object);
 
   // How often to look for a CRD that is not there.
   base::Duration look_again = std::chrono::seconds(30);
@@ -65,6 +76,7 @@ class Sources {
   void start(Source& source);
   rt::Task<void> follow(Source& source);
   rt::Task<bool> find_objects(Source& source);
+  const Source* find_source(std::string_view kind) const;
   void subscribe_events(Source& source);
   void subscribe_objects(Source& source);
 

@@ -388,6 +388,61 @@ def story_labels(c):
     c.stop()
 
 
+def story_states(c):
+    """What a status says and no Event tells is sent once, also through kills; an Event that comes too late is not."""
+    sink = Receiver()
+    names = [f"app-{n}" for n in range(20)]
+    c.apply(provider("p", sink), alert("a", "p"))
+    c.apply(*[{"apiVersion": f"{GROUP}/v1", "kind": "Kustomization", "metadata": {"name": name, "namespace": "default"},
+               "spec": {"interval": "1h", "prune": False, "sourceRef": {"kind": "GitRepository", "name": "x"}}}
+              for name in names + ["told", "waits"]])
+    c.start("--event-grace=3s")
+    c.await_ready("alert", "a")
+    time.sleep(1.1)
+
+    def set_ready(name, status, reason, message):
+        at = now()
+        ready = {"type": "Ready", "status": status, "reason": reason, "message": message, "lastTransitionTime": at}
+        c.kubectl("patch", "kustomization", name, "--subresource=status", "--type=merge", "-p",
+                  json.dumps({"status": {"conditions": [ready], "lastAttemptedRevision": "main@sha1:abc"}}))
+        return at
+
+    def event_at(name, message, at):
+        uid = c.get("kustomization", name)["metadata"]["uid"]
+        event = c.event(name, message, type_="Warning", firstTimestamp=at, lastTimestamp=at)
+        event["involvedObject"]["uid"] = uid
+        return event
+
+    set_ready("waits", "False", "DependencyNotReady", "waits for another")
+    told = set_ready("told", "False", "BuildFailed", "told: no such file")
+    c.emit(event_at("told", "told by an Event", told))
+    since = {name: set_ready(name, "False", "BuildFailed", f"{name}: no such file") for name in names}
+    for _ in range(4):  # at some instant before, while and after it looks, writes and sends
+        c.stop(signal.SIGKILL)
+        c.start("--event-grace=3s")
+        time.sleep(random.uniform(3, 4.5))
+    expected = collections.Counter(["told by an Event"] + [f"{name}: no such file" for name in names])
+    until("all arrived", lambda: set(sink.messages()) == set(expected))
+    time.sleep(5)
+    by_id = {request["headers"]["Idempotency-Key"] for request in sink.taken}
+    doubles = len(sink.taken) - len(expected)
+    assert set(sink.messages()) == set(expected) and len(by_id) == len(expected), sink.messages()
+    assert doubles <= 4, sink.messages()  # one for each kill may be in doubt
+    print(f"    4 kills, {len(by_id)} states told, {doubles} sent twice")
+    words = [e for e in json.loads(c.kubectl("get", "events", "-o", "json"))["items"]
+             if "notification.toolkit.fluxcd.io/ready-since" in e["metadata"].get("annotations", {})]
+    assert len(words) == len(names) and all(e["type"] == "Warning" for e in words), words
+
+    sent = len(sink.taken)
+    c.emit(*[event_at(name, f"{name}, too late", since[name]) for name in names])
+    set_ready("app-0", "True", "ReconciliationSucceeded", "Applied revision: main@sha1:abc")
+    until("the recovery arrived", lambda: len(sink.taken) > sent)
+    time.sleep(5)
+    assert sink.messages()[sent:] == ["Applied revision: main@sha1:abc"], sink.messages()[sent:]
+    assert sink.bodies()[-1]["severity"] == "info" and sink.bodies()[-1]["involvedObject"]["name"] == "app-0"
+    c.stop()
+
+
 def run_story(story, binary):
     with control_plane.ControlPlane() as plane, tempfile.TemporaryDirectory() as folder:
         c = Cluster(plane, binary, pathlib.Path(folder))

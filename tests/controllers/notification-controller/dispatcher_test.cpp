@@ -1,177 +1,9 @@
-// The dispatcher and its reconciler against an API server in memory, with a
-// courier that does as it is told. A "crash" throws the process's memory away.
-#include "notification-controller/dispatcher.hpp"
-
-#include <unistd.h>
-
-#include <boost/asio/io_context.hpp>
-#include <fstream>
-#include <functional>
-
-#include "notification-controller/alert_reconciler.hpp"
-#include "support.hpp"
-#include "support/fake_kube.hpp"
+// What is sent, once, through crashes, faults and edits.
+#include "dispatcher_harness.hpp"
 
 using namespace std::chrono_literals;
 using namespace sluice;
 using namespace sluice::test;
-using notification::Courier;
-
-namespace {
-
-const kube::Resource kAlerts{"notification.toolkit.fluxcd.io", "v1beta3", "Alert", "alerts", true};
-const kube::Resource kProviders{"notification.toolkit.fluxcd.io", "v1beta3", "Provider", "providers", true};
-const kube::Resource kKustomizations{kGroup, "v1", "Kustomization", "kustomizations", true};
-const kube::Resource kEvents{"", "v1", "Event", "events", true};
-
-struct Sent {
-  std::string provider;
-  std::string message;
-  std::string id;
-  api::StringMap metadata;
-};
-
-// Takes all, or fails as `answer` says.
-class FakeCourier final : public Courier {
- public:
-  rt::Task<base::Result<void>> deliver(api::Provider provider, notification::Notification what,
-                                       std::string id) override {
-    ++attempts;
-    const std::string name = provider.metadata.name;
-    while (hang.contains(name)) co_await rt::sleep_for(2ms);
-    if (const auto it = answer.find(name); it != answer.end()) co_return base::unexpected(it->second);
-    sent.push_back({name, what.message, id, what.metadata});
-    if (after_sending) after_sending();
-    co_return base::Result<void>();
-  }
-  std::vector<std::string> messages(const std::string& provider = "hook") const {
-    std::vector<std::string> out;
-    for (const auto& item : sent) {
-      if (item.provider == provider) out.push_back(item.message);
-    }
-    return out;
-  }
-  std::vector<Sent> sent;
-  std::map<std::string, base::Error> answer;
-  std::set<std::string> hang;
-  std::function<void()> after_sending;
-  int attempts = 0;
-};
-
-rt::Task<void> run_app(controller::App& app, bool& ended) {
-  [[maybe_unused]] const auto result = co_await app.run();
-  ended = true;
-}
-
-rt::Task<base::Result<kube::Resource>> kustomizations(bool installed) {
-  if (!installed) co_return base::unexpected(base::ErrorKind::not_found, "no such kind");
-  co_return kKustomizations;
-}
-
-std::string now_and(base::Duration later = {}) {
-  return base::format_time(base::system_clock().now() + std::chrono::duration_cast<base::TimePoint::duration>(later));
-}
-
-// One process's memory. The cluster and the receivers outlive it.
-struct Process {
-  Process(std::shared_ptr<FakeKube> kube, FakeCourier& courier, notification::DispatcherOptions options,
-          bool crd_installed, const std::string& journal_path)
-      : runtime(std::make_unique<rt::Runtime>(1)), journal(journal_path, base::Logger::discard()) {
-    auto common = controller::default_options("notification-controller");
-    common.metrics_addr = "0";
-    common.health_addr = "0";
-    common.graceful_shutdown = 100ms;
-    app = std::make_unique<controller::App>(*runtime, common, base::Logger::discard(), kube);
-    controller::WatchCacheOptions alert_options;
-    alert_options.resource = kAlerts;
-    controller::WatchCacheOptions provider_options;
-    provider_options.resource = kProviders;
-    auto& alerts = app->cache(alert_options);
-    auto& providers = app->cache(provider_options);
-    sources = std::make_unique<notification::Sources>(
-        *runtime, app->log(),
-        [this](controller::WatchCacheOptions wanted) -> controller::WatchCache& { return app->cache(wanted); },
-        [crd_installed](std::string, std::string) { return kustomizations(crd_installed); });
-    dispatcher = std::make_unique<notification::Dispatcher>(app->services(), alerts, providers, *sources, courier,
-                                                            journal, options);
-    app->add(std::make_shared<notification::AlertReconciler>(alerts, providers, app->clock(),
-                                                             options.no_cross_namespace_refs));
-    app->while_leading("dispatcher", [this] { return dispatcher->run(); });
-    runtime->spawn("app", run_app(*app, ended));
-  }
-  // In order, so that nothing leaks; a crash is told by writes that fail meanwhile.
-  // The runtime goes first, and with it whatever still uses the rest.
-  ~Process() {
-    runtime->context().restart();
-    runtime->shutdown(5s);
-    while (!ended) runtime->context().run_one();
-    runtime.reset();
-  }
-  bool ended = false;
-  std::unique_ptr<rt::Runtime> runtime;
-  notification::Journal journal;
-  std::unique_ptr<controller::App> app;
-  std::unique_ptr<notification::Sources> sources;
-  std::unique_ptr<notification::Dispatcher> dispatcher;
-};
-
-struct Harness {
-  Harness() { kube->put(kProviders, make_provider("hook")); }
-  ~Harness() { crash(); }
-  void start() { process = std::make_unique<Process>(kube, courier, options, crd_installed, journal_path); }
-  void crash() {
-    courier.hang.clear();
-    process.reset();
-  }
-  void turn(std::chrono::milliseconds time) {
-    process->runtime->context().restart();
-    process->runtime->context().run_for(time);
-  }
-  void until(const std::function<bool()>& is_so, std::chrono::milliseconds limit = 10s) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
-    process->runtime->context().restart();
-    while (!is_so()) {
-      if (std::chrono::steady_clock::now() > deadline) FAIL("it never became so");
-      process->runtime->context().run_one_for(10ms);
-    }
-  }
-  // The Alert is created at `created`, and the process takes it in.
-  void add_alert(const std::string& name, doc::Json spec = doc::Json::object(), base::Duration created = -10min) {
-    doc::Json alert = make_alert(name, std::move(spec));
-    alert["metadata"]["creationTimestamp"] = now_and(created);
-    kube->put(kAlerts, alert);
-  }
-  bool is_listening(const std::string& name) const {
-    return api::conditions_of(kube->object(kAlerts, {"apps", name})).is_true(notification::kListeningCondition);
-  }
-  void start_with_alert() {
-    add_alert("a");
-    start();
-    until([&] { return is_listening("a"); });
-  }
-  std::string mark_of(const doc::Json& event, const std::string& alert = "uid-a") const {
-    const auto live = kube->object(kEvents, api::key_of(event));
-    return std::string(api::annotation_of(live, notification::mark_key(alert)));
-  }
-  void bump(const doc::Json& event, base::Duration later) {
-    doc::Json live = kube->object(kEvents, api::key_of(event));
-    live["count"] = live["count"].get<int>() + 1;
-    live["lastTimestamp"] = now_and(later);
-    kube->put(kEvents, live);
-  }
-  std::shared_ptr<FakeKube> kube = std::make_shared<FakeKube>();
-  FakeCourier courier;
-  notification::DispatcherOptions options;
-  bool crd_installed = true;
-  std::string journal_path;  // none
-  std::unique_ptr<Process> process;
-};
-
-doc::Json event_now(const std::string& object, const std::string& message, base::Duration later = 1s) {
-  return make_event(object, message, now_and(later));
-}
-
-}  // namespace
 
 TEST_CASE("an event is sent and noted on its Event, once") {
   Harness h;
@@ -489,9 +321,11 @@ TEST_CASE("labels are looked up live, and an object that comes after its event i
   h.turn(50ms);
   CHECK(h.courier.sent.empty());
   doc::Json object = doc::Json::object();
-  object["metadata"] = {{"name", "ours"}, {"namespace", "apps"}, {"labels", {{"team", "shop"}}}};
+  object["apiVersion"] = kGroup + "/v1";
+  object["kind"] = "Kustomization";
+  object["metadata"] = {{"name", "ours"}, {"namespace", "apps"}, {"uid", "uid-ours"}, {"labels", {{"team", "shop"}}}};
   h.kube->put(kKustomizations, object);
-  object["metadata"] = {{"name", "theirs"}, {"namespace", "apps"}, {"labels", {{"team", "bank"}}}};
+  object["metadata"] = {{"name", "theirs"}, {"namespace", "apps"}, {"uid", "uid-theirs"}, {"labels", {{"team", "bank"}}}};
   h.kube->put(kKustomizations, object);
   h.until([&] { return h.courier.sent.size() == 1; });
   h.turn(50ms);

@@ -1,0 +1,194 @@
+#include "state_news.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "api/conditions.hpp"
+#include "api/names.hpp"
+#include "api/object_meta.hpp"
+
+namespace sluice::notification {
+
+namespace {
+
+// Both stamps are whole seconds, taken one after the other.
+constexpr base::Duration kSlack = std::chrono::seconds(2);
+// A failed run may go on after its Event, with a rollback for instance, before Ready says so.
+constexpr base::Duration kFailureSlack = std::chrono::minutes(1);
+
+constexpr std::array<std::string_view, 3> kWaitsForAnother{
+    api::reason::kArtifactFailed, api::reason::kDependencyNotReady,
+    "SourceNotReady"};  // Flux: HelmRelease
+
+bool waits_for_another(std::string_view reason) {
+  return std::find(kWaitsForAnother.begin(), kWaitsForAnother.end(), reason) != kWaitsForAnother.end();
+}
+
+std::optional<base::TimePoint> time_at(const doc::Json& object, std::initializer_list<std::string_view> path) {
+  const auto time = base::parse_time(doc::find_string(object, path));
+  if (!time) return std::nullopt;
+  return std::chrono::floor<std::chrono::seconds>(*time);
+}
+
+std::optional<base::TimePoint> time_of_late_word(const doc::Json& event) {
+  const auto time = base::parse_time(api::annotation_of(event, kLateWordAnnotation));
+  return time ? std::optional<base::TimePoint>(*time) : std::nullopt;
+}
+
+const doc::Json* newest_snapshot(const doc::Json& object) {
+  const doc::Json* history = doc::find(object, {"status", "history"});
+  return history != nullptr && history->is_array() && !history->empty() ? &history->front() : nullptr;
+}
+
+// Kinds differ in where they say what they have; a Kustomization's history says when
+// its set of objects was first applied, an artifact when it was stored.
+void read_revision(const doc::Json& object, State& state) {
+  state.revision = doc::find_string(object, {"status", "artifact", "revision"});
+  if (!state.revision.empty()) {
+    if (!state.ok) state.revision.clear();  // it failed to get another one
+    if (state.ok) state.revision_since = time_at(object, {"status", "artifact", "lastUpdateTime"});
+    return;
+  }
+  if (!state.ok) {
+    state.revision = doc::find_string(object, {"status", "lastAttemptedRevision"});
+    return;
+  }
+  state.revision = doc::find_string(object, {"status", "lastAppliedRevision"});
+  const doc::Json* newest = newest_snapshot(object);
+  if (newest == nullptr || doc::find_string(*newest, {"metadata", "revision"}) != state.revision) return;
+  if (doc::find_string(*newest, {"lastReconciledStatus"}) != api::reason::kReconciliationSucceeded) return;
+  state.revision_since = time_at(*newest, {"firstReconciled"});
+}
+
+std::string revision_key(const doc::Json& object) {
+  const std::string_view api_version = doc::find_string(object, {"apiVersion"});
+  return controller::event_key(api_version.substr(0, api_version.find('/')), api::event::kMetaRevision);
+}
+
+bool failed(const Telling& telling) { return telling.severity == Severity::error; }
+
+const Telling* newest_of(const std::vector<Telling>& tellings) {
+  const auto it = std::max_element(tellings.begin(), tellings.end(),
+                                   [](const Telling& a, const Telling& b) { return a.last < b.last; });
+  return it == tellings.end() ? nullptr : &*it;
+}
+
+void copy_at(const doc::Json& from, doc::Json& to, std::initializer_list<std::string_view> path) {
+  const doc::Json* value = doc::find(from, path);
+  if (value == nullptr) return;
+  doc::Json* place = &to;
+  for (const auto key : path) place = &(*place)[std::string(key)];
+  *place = *value;
+}
+
+}  // namespace
+
+std::optional<State> read_state(const doc::Json& object) {
+  if (!doc::find_string(object, {"metadata", "deletionTimestamp"}).empty()) return std::nullopt;
+  const doc::Json* suspend = doc::find(object, {"spec", "suspend"});
+  if (suspend != nullptr && suspend->is_boolean() && suspend->get<bool>()) return std::nullopt;
+  const api::Conditions conditions = api::conditions_of(object);
+  const api::Condition* ready = conditions.find(api::condition::kReady);
+  if (ready == nullptr || ready->status == api::ConditionStatus::unknown || waits_for_another(ready->reason)) {
+    return std::nullopt;
+  }
+  State state;
+  state.ok = ready->status == api::ConditionStatus::is_true;
+  state.reason = ready->reason;
+  state.message = ready->message;
+  state.since = std::chrono::floor<std::chrono::seconds>(ready->last_transition_time);
+  read_revision(object, state);
+  return state;
+}
+
+void keep_state(doc::Json& object) {
+  doc::Json kept = doc::Json::object();
+  for (const auto key : {"apiVersion", "kind"}) copy_at(object, kept, {key});
+  for (const auto key : {"name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp", "labels"}) {
+    copy_at(object, kept, {"metadata", key});
+  }
+  const api::ObjectMeta meta = api::read_meta(object);
+  for (const auto& [key, value] : meta.annotations) {
+    if (key.starts_with(api::annotation::kEventPrefix)) kept["metadata"]["annotations"][key] = value;
+  }
+  copy_at(object, kept, {"spec", "suspend"});
+  if (const doc::Json* conditions = doc::find(object, {"status", "conditions"}); conditions && conditions->is_array()) {
+    for (const auto& condition : *conditions) {
+      if (doc::find_string(condition, {"type"}) != api::condition::kReady) continue;
+      kept["status"]["conditions"] = doc::Json::array({condition});
+    }
+  }
+  copy_at(object, kept, {"status", "artifact", "revision"});
+  copy_at(object, kept, {"status", "artifact", "lastUpdateTime"});
+  copy_at(object, kept, {"status", "lastAppliedRevision"});
+  copy_at(object, kept, {"status", "lastAttemptedRevision"});
+  if (const doc::Json* newest = newest_snapshot(object)) {
+    kept["status"]["history"] = doc::Json::array({*newest});
+  }
+  object = std::move(kept);
+}
+
+Telling read_telling(const doc::Json& event) {
+  Telling telling;
+  telling.severity = doc::find_string(event, {"type"}) == "Warning" ? Severity::error : Severity::info;
+  telling.last = read_event_time(event);
+  telling.created = time_at(event, {"metadata", "creationTimestamp"}).value_or(telling.last);
+  telling.message = doc::find_string(event, {"message"});
+  const doc::Json* involved = doc::find(event, {"involvedObject"});
+  if (involved != nullptr) telling.revision = api::annotation_of(event, revision_key(*involved));
+  if (doc::find_string(event, {"source", "component"}) != api::field_manager::kNotificationController) return telling;
+  if (const auto since = time_of_late_word(event)) {
+    telling.ready_since = since;
+    telling.last = *since;  // this controller's clock is not the emitter's
+  }
+  return telling;
+}
+
+std::optional<News> untold(const State& state, const std::vector<Telling>& tellings) {
+  const auto told = [&tellings](const auto& tells) { return std::any_of(tellings.begin(), tellings.end(), tells); };
+  if (!state.ok) {
+    const bool is_told = told([&state](const Telling& telling) {
+      return failed(telling) && (telling.last + kFailureSlack >= state.since || telling.message == state.message);
+    });
+    if (is_told) return std::nullopt;
+    return News{Severity::error, state.since};
+  }
+  if (state.revision_since) {
+    const base::TimePoint since = *state.revision_since;
+    const bool is_told = told([&state, since](const Telling& telling) {
+      return telling.last + kSlack >= since || telling.revision == state.revision;
+    });
+    if (!is_told) return News{Severity::info, since};
+  }
+  const Telling* newest = newest_of(tellings);
+  if (newest != nullptr && failed(*newest) && newest->last < state.since) return News{Severity::info, state.since};
+  return std::nullopt;
+}
+
+controller::EventRecord late_word(const doc::Json& object, const State& state, const News& news) {
+  controller::EventRecord record;
+  record.severity = news.severity == Severity::error ? controller::Severity::error : controller::Severity::info;
+  record.reason = state.reason;
+  record.message = state.message;
+  const std::string since = base::format_time(state.since);
+  record.annotations[std::string(kLateWordAnnotation)] = since;
+  if (!state.revision.empty()) record.annotations[revision_key(object)] = state.revision;
+  record.occurrence = "ready since " + since + ": " + state.message;
+  return record;
+}
+
+bool is_forestalled(const Telling& word, const Telling& event) {
+  if (!word.ready_since || event.ready_since || event.severity != word.severity) return false;
+  const base::Duration slack = failed(word) ? kFailureSlack : kSlack;
+  return event.created <= word.created && event.last + slack >= *word.ready_since;
+}
+
+bool is_outrun(const Telling& event, const std::vector<Telling>& tellings) {
+  if (event.ready_since) return false;
+  return std::any_of(tellings.begin(), tellings.end(), [&event](const Telling& word) {
+    return word.ready_since && word.severity == event.severity && word.created <= event.created &&
+           event.last <= *word.ready_since + kSlack;
+  });
+}
+
+}  // namespace sluice::notification

@@ -1,0 +1,77 @@
+// What an object's status says that no Event has told. Pure.
+//
+// A daemon tells of a run twice: in the object's status and in an Event. The second
+// may be missing: the daemon was killed in between, client-go's recorder gave up or
+// held it back (25 events per object, then one in five minutes), an Event was refused.
+// Then people hear it from the status: a "late word", an Event that this controller writes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "controller/event_recorder.hpp"
+#include "doc/json.hpp"
+#include "occurrence.hpp"
+
+namespace sluice::notification {
+
+// On a late word: the lastTransitionTime of the Ready that it repeats.
+inline constexpr std::string_view kLateWordAnnotation = "notification.toolkit.fluxcd.io/ready-since";
+// News older than this is left alone. Events live an hour: what was told is known for
+// longer than that, even where a clock is off by the difference.
+inline constexpr base::Duration kLateWordMaxAge = std::chrono::minutes(30);
+
+// Ready, as it stands.
+struct State {
+  bool ok = false;
+  std::string reason;
+  std::string message;
+  base::TimePoint since{};  // by the emitter's clock, as are Events
+  // What was applied, stored or tried; "" where the kind does not say.
+  std::string revision;
+  // When the revision came to be it; only while `ok`.
+  std::optional<base::TimePoint> revision_since;
+
+  bool operator==(const State&) const = default;
+};
+
+// Nothing for an object that is busy, suspended, going away, or that waits for another one,
+// which has its own news. Reads what keep_state() leaves.
+std::optional<State> read_state(const doc::Json& object);
+// Cuts an object down to its identity, labels, annotations for events and state.
+void keep_state(doc::Json& object);
+
+// What is known of an Event about the object, a trace included.
+struct Telling {
+  Severity severity = Severity::info;
+  base::TimePoint last{};     // when it happened, by the emitter's clock
+  base::TimePoint created{};  // by the server's
+  std::string message;
+  std::string revision;
+  // Of a late word: Ready was so since. Nothing for what emitters write.
+  std::optional<base::TimePoint> ready_since;
+};
+Telling read_telling(const doc::Json& event);
+
+// Nothing where the Events tell it already, or where there is nothing to tell: an
+// object that is well is news only after a failure was told, or with a new revision.
+struct News {
+  Severity severity = Severity::info;
+  base::TimePoint happened{};
+};
+std::optional<News> untold(const State& state, const std::vector<Telling>& tellings);
+
+// The late word about it. The same state gives the same Event.
+controller::EventRecord late_word(const doc::Json& object, const State& state, const News& news);
+
+// An emitter's Event about the state was there before the late word, but was not seen in time.
+bool is_forestalled(const Telling& word, const Telling& event);
+
+// An emitter's Event that came after the late word about a state at least as new: it is
+// too late, as that word was in its place.
+bool is_outrun(const Telling& event, const std::vector<Telling>& tellings);
+
+}  // namespace sluice::notification

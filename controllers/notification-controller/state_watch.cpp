@@ -1,0 +1,67 @@
+#include "state_watch.hpp"
+
+#include <vector>
+
+#include "api/kind.hpp"
+
+namespace sluice::notification {
+
+namespace {
+
+std::size_t hash_of(const State& state) {
+  const doc::Json what = doc::Json::array({state.ok, state.reason, state.message, state.revision});
+  return std::hash<std::string>()(doc::print_json(what));
+}
+
+}  // namespace
+
+StateWatch::StateWatch(const base::Clock& clock, base::Duration grace, Look look)
+    : clock_(clock), grace_(grace), look_(std::move(look)) {}
+
+void StateWatch::changed(const doc::Json& object) {
+  if (grace_ <= base::Duration::zero()) return;
+  const auto state = read_state(object);
+  if (!state) return;
+  const Identity identity{api::kind_of(object), api::key_of(object)};
+  Standing& standing = standing_[identity];
+  const std::size_t what = hash_of(*state);
+  if (standing.what == what) return;
+  standing.what = what;
+  schedule(identity, standing);
+  changed_.notify_all();
+}
+
+void StateWatch::gone(const doc::Json& object) { standing_.erase({std::string(api::kind_of(object)), api::key_of(object)}); }
+
+void StateWatch::schedule(const Identity& identity, Standing& standing) {
+  standing.due = clock_.steady() + grace_;
+  due_.emplace(*standing.due, identity);
+}
+
+void StateWatch::look_at_due() {
+  const base::SteadyPoint now = clock_.steady();
+  while (!due_.empty() && due_.begin()->first <= now) {
+    const auto [due, identity] = *due_.begin();
+    due_.erase(due_.begin());
+    const auto it = standing_.find(identity);
+    if (it == standing_.end() || it->second.due != due) continue;  // it has changed, or is gone
+    it->second.due.reset();
+    const bool done = look_(identity.first, identity.second);
+    if (!done) schedule(identity, it->second);
+  }
+}
+
+rt::Task<void> StateWatch::run() {
+  for (;;) {
+    look_at_due();
+    if (due_.empty()) {
+      co_await changed_.wait();
+      continue;
+    }
+    const auto pause = due_.begin()->first - clock_.steady();
+    const bool notified = co_await changed_.wait_for(std::max<base::Duration>(pause, base::Duration::zero()));
+    static_cast<void>(notified);
+  }
+}
+
+}  // namespace sluice::notification

@@ -1,0 +1,52 @@
+// Gives each state that ought to be told some time for its Event, and says when that is
+// over. Runs on the loop.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "api/object_meta.hpp"
+#include "base/clock.hpp"
+#include "doc/json.hpp"
+#include "rt/runtime.hpp"
+#include "state_news.hpp"
+
+namespace sluice::notification {
+
+class StateWatch {
+ public:
+  // Looks at an object whose state has stood for the whole of `grace`; false to be
+  // called again after another one.
+  using Look = std::function<bool(const std::string& kind, const api::ObjectKey& key)>;
+
+  // `clock` outlives this. With a `grace` of zero nothing is ever looked at.
+  StateWatch(const base::Clock& clock, base::Duration grace, Look look);
+
+  // Cut down by keep_state(). While an object is busy, what it said before stands: one that
+  // fails again and again fails.
+  void changed(const doc::Json& object);
+  void gone(const doc::Json& object);
+  // Until it is cancelled.
+  rt::Task<void> run();
+
+ private:
+  using Identity = std::pair<std::string, api::ObjectKey>;  // kind and key
+  struct Standing {
+    std::size_t what = 0;  // hash of all but the time
+    std::optional<base::SteadyPoint> due;  // nothing once it was looked at
+  };
+  void schedule(const Identity& identity, Standing& standing);
+  void look_at_due();
+
+  const base::Clock& clock_;
+  const base::Duration grace_;
+  const Look look_;
+  std::map<Identity, Standing> standing_;
+  std::multimap<base::SteadyPoint, Identity> due_;
+  rt::Notify changed_;
+};
+
+}  // namespace sluice::notification

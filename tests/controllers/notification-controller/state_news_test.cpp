@@ -1,0 +1,173 @@
+#include "notification-controller/state_news.hpp"
+
+#include "support.hpp"
+
+using namespace std::chrono_literals;
+using namespace sluice;
+using namespace sluice::test;
+using namespace sluice::notification;
+
+namespace {
+
+doc::Json make_object(const std::string& status, const std::string& reason, const std::string& message,
+                      const std::string& since = "2026-01-31T10:00:00Z") {
+  doc::Json object = doc::Json::object();
+  object["apiVersion"] = kGroup + "/v1";
+  object["kind"] = "Kustomization";
+  object["metadata"] = {{"name", "shop"}, {"namespace", "apps"}, {"uid", "uid-shop"}};
+  object["spec"]["suspend"] = false;
+  doc::Json ready = {{"type", "Ready"}, {"status", status}, {"reason", reason}, {"message", message}};
+  ready["lastTransitionTime"] = since;
+  object["status"]["conditions"] = doc::Json::array({ready});
+  return object;
+}
+
+doc::Json applied(const std::string& revision, const std::string& first, const std::string& since) {
+  doc::Json object = make_object("True", "ReconciliationSucceeded", "Applied revision: " + revision, since);
+  object["status"]["lastAppliedRevision"] = revision;
+  doc::Json snapshot = {{"firstReconciled", first}, {"lastReconciledStatus", "ReconciliationSucceeded"}};
+  snapshot["metadata"]["revision"] = revision;
+  object["status"]["history"] = doc::Json::array({snapshot});
+  return object;
+}
+
+Telling tell(Severity severity, const std::string& last, const std::string& message = "m",
+             const std::string& revision = {}) {
+  Telling telling;
+  telling.severity = severity;
+  telling.last = telling.created = at(last);
+  telling.message = message;
+  telling.revision = revision;
+  return telling;
+}
+
+State state_of(const doc::Json& object) {
+  const auto state = read_state(object);
+  REQUIRE(state);
+  return *state;
+}
+
+}  // namespace
+
+TEST_CASE("who is busy, suspended, going away or waits for another has no state to tell") {
+  CHECK_FALSE(read_state(make_object("Unknown", "Progressing", "building")));
+  for (const auto reason : {"ArtifactFailed", "DependencyNotReady", "SourceNotReady"}) {
+    CHECK_FALSE(read_state(make_object("False", reason, "waits")));
+  }
+  doc::Json object = make_object("False", "BuildFailed", "no such file");
+  CHECK(read_state(object));
+  object["spec"]["suspend"] = true;
+  CHECK_FALSE(read_state(object));
+  object["spec"]["suspend"] = false;
+  object["metadata"]["deletionTimestamp"] = "2026-01-31T10:00:00Z";
+  CHECK_FALSE(read_state(object));
+  CHECK_FALSE(read_state(doc::Json::object()));
+  object = make_object("False", "BuildFailed", "no such file");
+  object["status"]["conditions"] = "rubbish";
+  CHECK_FALSE(read_state(object));
+  object["status"] = doc::Json::array();
+  CHECK_FALSE(read_state(object));
+}
+
+TEST_CASE("a failure is untold until an error Event of about its time or with its words is there") {
+  const State state = state_of(make_object("False", "BuildFailed", "no such file"));
+  CHECK_FALSE(state.ok);
+  const auto news = untold(state, {});
+  REQUIRE(news);
+  CHECK(news->severity == Severity::error);
+  CHECK(news->happened == at("2026-01-31T10:00:00Z"));
+  CHECK_FALSE(untold(state, {tell(Severity::error, "2026-01-31T10:00:00Z")}));
+  CHECK_FALSE(untold(state, {tell(Severity::error, "2026-01-31T09:59:10Z")}));  // the run went on after it
+  CHECK(untold(state, {tell(Severity::error, "2026-01-31T09:58:00Z")}));
+  CHECK_FALSE(untold(state, {tell(Severity::error, "2026-01-31T09:20:00Z", "no such file")}));
+  CHECK(untold(state, {tell(Severity::info, "2026-01-31T10:00:00Z", "no such file")}));
+}
+
+TEST_CASE("who is well is news after a failure that was told, and of a revision that was not") {
+  const State well = state_of(make_object("True", "Succeeded", "stored artifact"));
+  CHECK_FALSE(untold(well, {}));
+  const auto recovered = untold(well, {tell(Severity::info, "2026-01-31T09:00:00Z"), tell(Severity::error, "2026-01-31T09:50:00Z")});
+  REQUIRE(recovered);
+  CHECK(recovered->severity == Severity::info);
+  CHECK_FALSE(untold(well, {tell(Severity::error, "2026-01-31T09:50:00Z"), tell(Severity::info, "2026-01-31T09:51:00Z")}));
+  CHECK_FALSE(untold(well, {tell(Severity::error, "2026-01-31T10:00:00Z")}));  // which came first is not known
+
+  const State moved = state_of(applied("main@sha1:b", "2026-01-31T09:30:00Z", "2026-01-31T10:00:00Z"));
+  CHECK(moved.revision == "main@sha1:b");
+  const auto news = untold(moved, {tell(Severity::info, "2026-01-31T09:10:00Z", "m", "main@sha1:a")});
+  REQUIRE(news);
+  CHECK(news->happened == at("2026-01-31T09:30:00Z"));
+  CHECK_FALSE(untold(moved, {tell(Severity::info, "2026-01-31T09:10:00Z", "m", "main@sha1:b")}));
+  CHECK_FALSE(untold(moved, {tell(Severity::info, "2026-01-31T09:29:59Z", "m")}));
+}
+
+TEST_CASE("the revision that was stored is told of, the one of another applied set is not") {
+  doc::Json source = make_object("True", "Succeeded", "stored artifact for revision 'main@sha1:b'");
+  source["apiVersion"] = "source.toolkit.fluxcd.io/v1";
+  source["kind"] = "GitRepository";
+  source["status"]["artifact"] = {{"revision", "main@sha1:b"}, {"lastUpdateTime", "2026-01-31T09:59:59Z"}};
+  const State state = state_of(source);
+  CHECK(state.revision_since == at("2026-01-31T09:59:59Z"));
+  const auto word = late_word(source, state, *untold(state, {}));
+  CHECK(word.annotations.at("source.toolkit.fluxcd.io/revision") == "main@sha1:b");
+  CHECK(word.severity == controller::Severity::info);
+
+  doc::Json app = applied("main@sha1:b", "2026-01-31T09:30:00Z", "2026-01-31T10:00:00Z");
+  app["status"]["history"][0]["metadata"]["revision"] = "main@sha1:a";
+  CHECK_FALSE(state_of(app).revision_since);
+  app["status"]["history"] = doc::Json::array();
+  CHECK_FALSE(state_of(app).revision_since);
+}
+
+TEST_CASE("what keep_state leaves gives the same state") {
+  doc::Json object = applied("main@sha1:b", "2026-01-31T09:30:00Z", "2026-01-31T10:00:00Z");
+  object["metadata"]["labels"]["team"] = "shop";
+  object["metadata"]["annotations"] = {{"event.toolkit.fluxcd.io/env", "prod"}, {"other", "gone"}};
+  object["status"]["inventory"]["entries"] = doc::Json::array({"many"});
+  doc::Json healthy = object["status"]["conditions"][0];
+  healthy["type"] = "Healthy";
+  object["status"]["conditions"].push_back(healthy);
+  doc::Json kept = object;
+  keep_state(kept);
+  CHECK(state_of(kept) == state_of(object));
+  CHECK(kept["metadata"]["labels"]["team"] == "shop");
+  CHECK(kept["metadata"]["annotations"] == doc::Json({{"event.toolkit.fluxcd.io/env", "prod"}}));
+  CHECK_FALSE(kept["status"].contains("inventory"));
+  CHECK(kept["status"]["conditions"].size() == 1);
+  doc::Json rubbish = doc::Json::array({1});
+  keep_state(rubbish);
+  CHECK_FALSE(read_state(rubbish));
+}
+
+TEST_CASE("of a late word and an Event that come to the server in some order, the first counts") {
+  Telling word = tell(Severity::error, "2026-01-31T10:00:00Z");
+  word.ready_since = at("2026-01-31T10:00:00Z");
+  word.created = at("2026-01-31T10:00:20Z");
+  Telling event = tell(Severity::error, "2026-01-31T10:00:00Z");
+
+  event.created = at("2026-01-31T10:05:00Z");  // held up
+  CHECK(is_outrun(event, {word}));
+  CHECK_FALSE(is_forestalled(word, event));
+  event.created = at("2026-01-31T10:00:10Z");
+  CHECK_FALSE(is_outrun(event, {word}));
+  CHECK(is_forestalled(word, event));
+  event.created = at("2026-01-31T10:05:00Z");
+  event.last = at("2026-01-31T10:04:00Z");  // of a later state
+  CHECK_FALSE(is_outrun(event, {word}));
+  event.last = at("2026-01-31T09:59:00Z");
+  event.severity = Severity::info;
+  CHECK_FALSE(is_outrun(event, {word}));
+  CHECK_FALSE(is_forestalled(word, event));
+}
+
+TEST_CASE("a late word reads as one, whoever's clock wrote it, and others cannot pose as one") {
+  doc::Json event = make_event("shop", "no such file", "2026-01-31T12:00:00Z");
+  event["metadata"]["annotations"][std::string(kLateWordAnnotation)] = "2026-01-31T10:00:00Z";
+  CHECK_FALSE(read_telling(event).ready_since);
+  event["source"]["component"] = "notification-controller";
+  CHECK(read_telling(event).ready_since == at("2026-01-31T10:00:00Z"));
+  CHECK(read_telling(event).last == at("2026-01-31T10:00:00Z"));
+  CHECK(read_telling(event).revision == "main@sha1:abc");
+  event["metadata"]["annotations"][std::string(kLateWordAnnotation)] = "yesterday";
+  CHECK_FALSE(read_telling(event).ready_since);
+}
