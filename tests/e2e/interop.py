@@ -12,9 +12,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 from story import config_map  # noqa: E402
 from support.cluster import Ref  # noqa: E402
-from support.daemons import our_binary, upstream_binary  # noqa: E402
+from support.daemons import NAMESPACE, our_binary, upstream_binary  # noqa: E402
+from support.flaky_api import FlakyApi  # noqa: E402
 from support.processes import Skipped, unwind_on_signals  # noqa: E402
 from support.stand import Stand  # noqa: E402
+from support.webhook_sink import slack_text  # noqa: E402
 
 NAME = "kustomize-controller"
 SPACE = "interop"
@@ -118,7 +120,43 @@ class Interop(unittest.TestCase):
         self.push_and_await({"extra.yaml": config_map("extra"),
                              "kustomization.yaml": "resources: [web.yaml, workloads.yaml, service.yaml, extra.yaml]\n"}, NAME)
 
-    def test_6_ours_prunes_all_when_the_kustomization_is_deleted(self):
+    def test_6_what_upstream_could_not_say_in_an_event_is_told_from_its_status(self):
+        api = FlakyApi(self.stand.plane)
+        self.addCleanup(api.stop)
+        api.refuse_events = True
+        self.stand.start_daemon("notification-controller", arguments=["--event-grace=5s"]).await_ready(60)
+        time.sleep(1.1)  # an Alert listens from the second on in which it began to
+        self.stand.alert(SPACE, "chat", [self.app], "/interop")
+        self.stand.await_ready(Ref("notification.toolkit.fluxcd.io/v1beta3", "Alert", SPACE, "chat"))
+        daemon = self.stand.daemons[NAME]
+        daemon.stop()
+        direct = self.stand.plane.kubeconfig_for(f"{NAMESPACE}/{NAME}")
+        daemon.environment["KUBECONFIG"] = str(api.kubeconfig(direct, self.stand.folder / f"{NAME}.flaky.kubeconfig"))
+        daemon.start()
+        daemon.await_ready(60)
+
+        def told():
+            return [slack_text(m.body) for m in self.stand.sink.received("/interop")]
+
+        def await_told(count, fragment):
+            deadline = time.monotonic() + 60
+            while len(told()) < count:
+                self.assertLess(time.monotonic(), deadline, self.stand.describe(self.app))
+                time.sleep(0.2)
+            time.sleep(12)  # it is reconciled and refused again meanwhile
+            self.assertEqual(len(told()), count, told())
+            self.assertIn(fragment, told()[-1])
+
+        commit = type(self).repository.commit({"extra.yaml": "broken: [\n"})
+        self.stand.reconcile(self.source)
+        await_told(1, "extra.yaml")
+        self.assertIn(commit, told()[0])
+        self.assertGreater(api.refused[403], 0)
+        commit = type(self).repository.commit({"extra.yaml": config_map("extra", key="2")})
+        self.stand.reconcile(self.source)
+        await_told(2, commit)
+
+    def test_7_ours_prunes_all_when_the_kustomization_is_deleted(self):
         self.run_daemon(our_binary(NAME))
         before = self.objects()
         self.cluster.delete(self.app, wait=False)

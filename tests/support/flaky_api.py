@@ -34,12 +34,14 @@ class FlakyApi:
     """Listens on loopback with the API server's certificate, and hands on each request with its credentials.
 
     refuse: share of writes that are answered 409 or 429 instead, as `with_status` says.
+    refuse_events: Events are not taken (403), as by a policy or a quota.
     """
 
     def __init__(self, plane, seed=1):
         owner = self
         self.refuse, self.with_status = 0.0, (429, 409)
-        self.refused = {429: 0, 409: 0, 500: 0}
+        self.refuse_events = False
+        self.refused = {429: 0, 409: 0, 500: 0, 403: 0}
         self._dice, self._watches, self._lock = random.Random(seed), set(), threading.Lock()
         self._target = urllib.parse.urlsplit(plane.url).netloc
         self._tls = ssl.create_default_context(cafile=str(plane.folder / "certs/apiserver.crt"))
@@ -90,7 +92,9 @@ class FlakyApi:
     def _serve(self, request):
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         if request.command in WRITES and self._dice.random() < self.refuse:
-            return self._answer_refusal(request)
+            return self._answer_refusal(request, self._dice.choice(self.with_status))
+        if self.refuse_events and request.command in WRITES and "/events" in request.path:
+            return self._answer_refusal(request, 403)
         upstream = http.client.HTTPSConnection(self._target, context=self._tls, timeout=600)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "connection", "content-length")}
         try:
@@ -105,10 +109,9 @@ class FlakyApi:
         finally:
             upstream.close()
 
-    def _answer_refusal(self, request):
-        status = self._dice.choice(self.with_status)
+    def _answer_refusal(self, request, status):
         self.refused[status] += 1
-        reason = {429: "TooManyRequests", 409: "Conflict"}.get(status, "InternalError")
+        reason = {429: "TooManyRequests", 409: "Conflict", 403: "Forbidden"}.get(status, "InternalError")
         self._send(request, status, _status(status, reason, "as asked, on a bad day"),
                    [("Content-Type", "application/json")] + ([("Retry-After", "1")] if status == 429 else []))
 
