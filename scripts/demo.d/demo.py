@@ -181,12 +181,17 @@ class Place:
         """Takes all out of the user's cluster that the demo has put there; the second call does nothing."""
         if not self.given or not (self.made_namespace or self.made_crds):
             return
-        with self.screen.step("namespace and CRDs taken out of your cluster again"):
-            if self.made_namespace:
-                self.cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=180)
-            if self.made_crds:
-                self.cluster.kubectl("delete", "crd", "--ignore-not-found", *self.made_crds, timeout=180)
+        targets = [["namespace", NAMESPACE]] if self.made_namespace else []
+        targets += [["crd", *self.made_crds]] if self.made_crds else []
         self.made_namespace, self.made_crds = False, []
+        try:
+            with self.screen.step("namespace and CRDs taken out of your cluster again"):
+                for target in targets:
+                    self.cluster.kubectl("delete", *target, "--ignore-not-found", timeout=180)
+        except (subprocess.TimeoutExpired, KubectlError) as error:
+            why = str(error) if isinstance(error, KubectlError) else "not done after 3 minutes"
+            by_hand = "\n".join(f"    kubectl delete {' '.join(target)}" for target in targets)
+            raise DemoFailed(f"your cluster was not cleaned up: {why}. Finish by hand:\n{by_hand}") from None
 
 
 class Demo:
@@ -408,10 +413,8 @@ def run(options, screen, kept):
                 kept()
         except (AssertionError, DemoFailed, KubectlError, RuntimeError) as error:
             failed = str(error)
-    if failed:
-        screen.say(f"\nFAILED: {failed}\n\nThe daemons' logs are in {folder}")
-        return 1
-    return 0
+            screen.say(f"\nFAILED: {failed}\n\nThe daemons' logs are in {folder}")
+    return 1 if failed else 0
 
 
 def cost(screen, running, seconds):
@@ -501,6 +504,9 @@ def main():
     unwind_on_signals()
     try:
         return run(options, Screen(), lambda: None)
+    except DemoFailed as error:  # while cleaning up
+        print(f"\nFAILED: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nscripts/demo: interrupted; all processes ended", file=sys.stderr)
         return 130
