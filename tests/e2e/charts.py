@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""The charts, installed by the real helm on a real API server, and the daemons started as their Deployments say.
+
+No kubelet runs here, so the pods' processes are started by hand: with the rendered arguments, the mounted folders and the
+rights of the chart's service account. Exit status 77: skipped.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+from support.cluster import Cluster, Ref  # noqa: E402
+from support.control_plane import ControlPlane  # noqa: E402
+from support.daemons import NAMES, ROOT, our_binary  # noqa: E402
+from support.eventually import eventually  # noqa: E402
+from support.processes import Process, Skipped, free_ports, unwind_on_signals  # noqa: E402
+
+SPACE = "gitops"  # not the one that the manifests name
+REGISTRY = "registry.example.com/sluice"
+GLOBAL = f"global.image.registry={REGISTRY}"
+
+
+def helm_binary():
+    """$SLUICE_HELM or `scripts/tools helm`, which builds it once."""
+    if os.environ.get("SLUICE_HELM"):
+        return os.environ["SLUICE_HELM"]
+    built = subprocess.run([ROOT / "scripts/tools", "helm"], stdout=subprocess.PIPE, text=True)
+    if built.returncode != 0:
+        raise Skipped("scripts/tools helm failed")
+    return pathlib.Path(built.stdout.strip().splitlines()[-1]) / "helm"
+
+
+def deployment(name):
+    return Ref("apps/v1", "Deployment", SPACE, name)
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+class Charts(unittest.TestCase):
+    """The tests follow each other, as their names say: each goes on where the one before has ended."""
+
+    plane = cluster = helm_path = None
+
+    def helm(self, *arguments, fails=False):
+        folder = self.plane.folder / "helm"
+        environment = {**os.environ, "KUBECONFIG": str(self.plane.kubeconfig), "HOME": str(folder),
+                       **{f"HELM_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}}
+        done = subprocess.run([self.helm_path, *arguments, f"--namespace={SPACE}"], cwd=ROOT, env=environment, text=True,
+                              capture_output=True, timeout=120)
+        self.assertEqual(done.returncode != 0, fails, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def container(self, name):
+        return self.cluster.get(deployment(name))["spec"]["template"]["spec"]["containers"][0]
+
+    def test_1_without_a_registry_nothing_is_installed_and_the_value_is_named(self):
+        self.assertIn("image.registry", self.helm("install", "sluice", "charts/sluice", "--create-namespace", fails=True))
+        for name in NAMES:
+            self.assertIsNone(self.cluster.get(deployment(name)))
+
+    def test_2_each_chart_passes_lint(self):
+        for name in (*NAMES, "sluice"):
+            with self.subTest(name):
+                self.helm("lint", "--strict", f"charts/{name}", f"--set={GLOBAL}")
+
+    def test_3_the_umbrella_installs_all(self):
+        self.cluster.apply(ROOT / "crds")
+        self.helm("install", "sluice", "charts/sluice", "--create-namespace", f"--set={GLOBAL}")
+        for name in NAMES:
+            self.assertEqual(self.container(name)["image"], f"{REGISTRY}/{name}:0.1.0")
+            spec = self.cluster.get(deployment(name))["spec"]["template"]["spec"]
+            self.assertIsNotNone(self.cluster.get(Ref("v1", "ServiceAccount", SPACE, spec["serviceAccountName"])))
+        self.assertIsNotNone(self.cluster.get(Ref("v1", "Service", SPACE, "source-controller")))
+
+    def test_4_the_daemons_start_as_the_deployments_say_with_the_rights_of_the_chart(self):
+        for name in NAMES:
+            with self.subTest(name):
+                self.run_pod(name)
+
+    def run_pod(self, name):
+        container, pod = self.container(name), self.cluster.get(deployment(name))["spec"]["template"]["spec"]
+        ports = {port["name"]: free for port, free in zip(container["ports"], free_ports(len(container["ports"])))}
+        folders = {mount["mountPath"]: self.plane.folder / f"{name}-{mount['name']}" for mount in container["volumeMounts"]}
+        for folder in folders.values():
+            folder.mkdir()
+        token = self.cluster.kubectl("create", "token", pod["serviceAccountName"], "-n", SPACE).strip()
+        kubeconfig = self.plane.folder / f"{name}.pod.kubeconfig"
+        kubeconfig.write_text(re.sub(r"token: .*", f"token: {token}", self.plane.kubeconfig.read_text()))
+        self.assertIn(token, kubeconfig.read_text())
+        # What the kubelet does: fields of the pod, and $(NAME) in arguments.
+        environment = {"RUNTIME_NAMESPACE": SPACE, "POD_NAME": f"{name}-0"}
+        self.assertEqual({each["name"] for each in container["env"]}, set(environment))
+        arguments = [argument.replace("$(RUNTIME_NAMESPACE)", SPACE) for argument in container["args"]]
+        for path, folder in folders.items():
+            arguments = [argument.replace(f"={path}", f"={folder}") for argument in arguments]
+        arguments += [f"--metrics-addr=127.0.0.1:{ports['http-prom']}", f"--health-addr=127.0.0.1:{ports['healthz']}"]
+        arguments += [f"--storage-addr=127.0.0.1:{ports['http']}"] if "http" in ports else []
+        arguments += [f"--delivery-journal={folders['/tmp']}/journal"] if name == "notification-controller" else []
+        daemon = Process(name, [our_binary(name), *arguments], self.plane.folder / f"{name}.log",
+                         {**os.environ, **environment, "KUBECONFIG": str(kubeconfig), "TMPDIR": str(folders["/tmp"])})
+        daemon.start()
+        self.addCleanup(daemon.kill)
+        ready = f"http://127.0.0.1:{ports['healthz']}{container['readinessProbe']['httpGet']['path']}"
+        eventually(lambda: daemon.status is not None or answers(ready), 30, what=f"{name} is ready", context=daemon.log_tail)
+        lease = [each for each in self.cluster.list("coordination.k8s.io/v1", "Lease")
+                 if each["metadata"]["namespace"] == SPACE and (each["spec"].get("holderIdentity") or "").startswith(f"{name}-0")]
+        self.assertEqual(len(lease), 1, daemon.log_tail())
+        self.assertEqual(daemon.stop(within=30), 0, daemon.log_tail())
+        self.assertNotIn("forbidden", (self.plane.folder / f"{name}.log").read_text())
+
+    def test_5_values_reach_the_arguments_and_daemons_can_be_left_out(self):
+        self.helm("upgrade", "sluice", "charts/sluice", f"--set={GLOBAL}", "--set=global.image.tag=v9",
+                  "--set=kustomize-controller.concurrent=7", "--set=kustomize-controller.logLevel=debug",
+                  "--set=kustomize-controller.extraArgs={--watch-label-selector=sharding.fluxcd.io/key=a}",
+                  "--set=kustomize-controller.rbac.clusterAdmin=false", "--set=notification-controller.enabled=false")
+        arguments = self.container("kustomize-controller")["args"]
+        for wanted in ("--concurrent=7", "--log-level=debug", "--watch-label-selector=sharding.fluxcd.io/key=a"):
+            self.assertIn(wanted, arguments)
+        self.assertEqual(self.container("source-controller")["image"], f"{REGISTRY}/source-controller:v9")
+        self.assertIsNone(self.cluster.get(deployment("notification-controller")))
+        bindings = self.cluster.list("rbac.authorization.k8s.io/v1", "ClusterRoleBinding")
+        admins = [each["metadata"]["name"] for each in bindings if each["roleRef"]["name"] == "cluster-admin"
+                  and any(subject.get("namespace") == SPACE for subject in each.get("subjects") or [])]
+        self.assertEqual(admins, [])
+
+    def test_6_uninstalling_leaves_the_custom_resources_alone(self):
+        self.cluster.apply({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
+                            "metadata": {"name": "kept", "namespace": SPACE},
+                            "spec": {"url": "https://git.example.com/kept.git", "interval": "1h"}})
+        self.helm("uninstall", "sluice")
+        self.assertIsNotNone(self.cluster.get(Ref("source.toolkit.fluxcd.io/v1", "GitRepository", SPACE, "kept")))
+        for name in NAMES:
+            self.assertIsNone(self.cluster.get(deployment(name)))
+
+    def test_7_one_daemon_alone(self):
+        self.helm("install", "source", "charts/source-controller", f"--set=image.registry={REGISTRY}")
+        self.assertIsNotNone(self.cluster.get(deployment("source-controller")))
+        self.assertIsNone(self.cluster.get(deployment("kustomize-controller")))
+
+
+def main():
+    unwind_on_signals()
+    try:
+        for name in NAMES:
+            our_binary(name)
+        Charts.helm_path = helm_binary()
+        with ControlPlane() as plane, Cluster(plane.bin / "kubectl", plane.kubeconfig) as cluster:
+            Charts.plane, Charts.cluster = plane, cluster
+            suite = unittest.defaultTestLoader.loadTestsFromTestCase(Charts)
+            # Each test stands on the one before.
+            return 0 if unittest.TextTestRunner(sys.stdout, verbosity=2, failfast=True).run(suite).wasSuccessful() else 1
+    except Skipped as why:
+        print(f"SKIPPED: {why}", file=sys.stderr)
+        return 77
+
+
+if __name__ == "__main__":
+    sys.exit(main())
