@@ -39,8 +39,7 @@ struct Visit {
       return {};
     }
     if (!node.is_object()) {
-      return base::unexpected(ErrorKind::invalid,
-                              fmt::format("field {}: a map or list is expected before {}", spec.path, path[step]));
+      return base::unexpected(no_map_before(spec, path[step]));
     }
     return member(node, step);
   }
@@ -117,6 +116,12 @@ base::Result<void> visit_path(Resource& resource, const FieldSpec& spec, const s
     return base::unexpected(ErrorKind::too_large, fmt::format("a path of more than {} steps", Growth::kMaxDepth));
   }
   return Visit{resource, spec, create, set, path}.go(resource.value, 0);
+}
+
+base::Error no_map_before(const FieldSpec& spec, const std::string& step) {
+  return base::unexpected(ErrorKind::invalid,
+                          fmt::format("field {}: a map or list is expected before {}", spec.path, step))
+      .error;
 }
 
 base::Result<void> visit_fields(Resource& resource, std::span<const FieldSpec> specs, CreateKind create,

@@ -40,6 +40,8 @@ base::Result<void> visit_field(Resource& resource, const FieldSpec& spec, Create
 // The same with the path split already.
 base::Result<void> visit_path(Resource& resource, const FieldSpec& spec, const std::vector<std::string>& path,
                               CreateKind create, const SetField& set);
+// What is said where a path meets a scalar in front of a step.
+base::Error no_map_before(const FieldSpec& spec, const std::string& step);
 // For each spec whose kind matches the object.
 base::Result<void> visit_fields(Resource& resource, std::span<const FieldSpec> specs, CreateKind create,
                                 const SetField& set);

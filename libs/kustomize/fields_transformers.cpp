@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "doc/yaml_scalar.hpp"
+#include "kustomize/field_tree.hpp"
 #include "kustomize/kind_order.hpp"
 #include "kustomize/selector.hpp"
 #include "kustomize/transformers.hpp"
@@ -154,7 +155,7 @@ struct SortKey {
 Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSpecs& specs) {
   if (entries.empty()) return {};
   SharedEntries::Entries created;
-  const SetField put = [&](Json& field) -> Result<void> {
+  const FieldTree::Set put = [&](Json& field, std::size_t) -> Result<void> {
     if (!field.is_object()) {
       return base::unexpected(ErrorKind::invalid, fmt::format("a map is expected, not a {}", field.type_name()));
     }
@@ -166,10 +167,13 @@ Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSp
     }
     return {};
   };
+  FieldTree::Specs all;
+  for (const FieldSpec& spec : specs) all.push_back(&spec);
+  FieldTrees trees(std::move(all), CreateKind::map);
   for (const auto& resource : set.items()) {
     for (auto& [key, places] : created) places.clear();
-    auto done = visit_fields(*resource, specs, CreateKind::map, put);
-    if (!done) return at(*resource, std::move(done).error());
+    auto failed = trees.of(GvkView::of(resource->value)).visit(*resource, put);
+    if (failed) return at(*resource, std::move(failed->error));
     std::erase_if(resource->plain_texts, [&](const doc::PlainText& written) {
       return !written.place.empty() && entries.contains(written.place.back());
     });

@@ -20,23 +20,60 @@ constexpr std::array kKnownKinds = std::to_array<KnownKind>({
 
 thread_local const std::set<std::string, std::less<>>* cluster_kinds = nullptr;
 
-const KnownKind* find_known(const Gvk& gvk) {
-  const std::string name = gvk.api_version() + "/" + gvk.kind;
-  const auto found = std::lower_bound(kKnownKinds.begin(), kKnownKinds.end(), name,
-                                      [](const KnownKind& kind, const std::string& other) { return kind.name < other; });
-  return found != kKnownKinds.end() && found->name == name ? &*found : nullptr;
+constexpr std::size_t kLongestKnown = std::max_element(kKnownKinds.begin(), kKnownKinds.end(), [](auto& a, auto& b) {
+                                        return a.name.size() < b.name.size();
+                                      })->name.size();
+
+// "apiVersion/Kind", in a buffer, as this is asked several times of each object.
+class KnownName {
+ public:
+  explicit KnownName(const GvkView& gvk) {
+    if (!gvk.group.empty()) {
+      append(gvk.group);
+      append("/");
+    }
+    append(gvk.version);
+    append("/");
+    append(gvk.kind);
+  }
+  // "" where it is longer than any kind that is known.
+  std::string_view text() const { return fits_ ? std::string_view(buffer_.data(), size_) : std::string_view(); }
+
+ private:
+  void append(std::string_view part) {
+    fits_ = fits_ && part.size() <= buffer_.size() - size_;
+    if (fits_) size_ += part.copy(buffer_.data() + size_, part.size());
+  }
+
+  std::array<char, kLongestKnown> buffer_;
+  std::size_t size_ = 0;
+  bool fits_ = true;
+};
+
+const KnownKind* find_known(const GvkView& gvk) {
+  const KnownName name(gvk);
+  const auto found = std::lower_bound(kKnownKinds.begin(), kKnownKinds.end(), name.text(),
+                                      [](const KnownKind& kind, std::string_view other) { return kind.name < other; });
+  return found != kKnownKinds.end() && found->name == name.text() ? &*found : nullptr;
 }
 
 }  // namespace
 
-Gvk Gvk::of(const doc::Json& object) {
+GvkView GvkView::of(const doc::Json& object) {
   return from_api_version(doc::find_string(object, {"apiVersion"}), doc::find_string(object, {"kind"}));
 }
 
-Gvk Gvk::from_api_version(std::string_view api_version, std::string_view kind) {
+GvkView GvkView::from_api_version(std::string_view api_version, std::string_view kind) {
   const std::size_t slash = api_version.find('/');
-  if (slash == std::string_view::npos) return {"", std::string(api_version), std::string(kind)};
-  return {std::string(api_version.substr(0, slash)), std::string(api_version.substr(slash + 1)), std::string(kind)};
+  if (slash == std::string_view::npos) return {"", api_version, kind};
+  return {api_version.substr(0, slash), api_version.substr(slash + 1), kind};
+}
+
+bool GvkView::cluster_scoped() const {
+  const KnownKind* found = find_known(*this);
+  if (found != nullptr) return !found->namespaced;
+  if (cluster_kinds == nullptr) return false;
+  return cluster_kinds->contains(copy().api_version().append("/").append(kind));
 }
 
 bool Gvk::before(const Gvk& other) const {
@@ -50,27 +87,23 @@ std::string Gvk::str() const {
   return part(kind, "[noKind]") + "." + part(version, "[noVer]") + "." + part(group, "[noGrp]");
 }
 
-bool Gvk::selected_by(const Gvk& selector) const {
+bool GvkView::selected_by(const GvkView& selector) const {
   return (selector.group.empty() || selector.group == group) &&
          (selector.version.empty() || selector.version == version) && (selector.kind.empty() || selector.kind == kind);
 }
 
 bool Gvk::known() const { return find_known(*this) != nullptr; }
 
-bool Gvk::cluster_scoped() const {
-  const KnownKind* found = find_known(*this);
-  if (found != nullptr) return !found->namespaced;
-  return cluster_kinds != nullptr && cluster_kinds->contains(api_version() + "/" + kind);
-}
-
 ClusterKinds::ClusterKinds(std::set<std::string, std::less<>> kinds)
     : kinds_(std::move(kinds)), before_(std::exchange(cluster_kinds, &kinds_)) {}
 ClusterKinds::~ClusterKinds() { cluster_kinds = before_; }
 
-std::string_view ResId::effective_ns() const {
+std::string_view effective_ns(const GvkView& gvk, std::string_view ns) {
   if (gvk.cluster_scoped()) return kNoNamespace;
-  return ns.empty() ? "default" : std::string_view(ns);
+  return ns.empty() ? "default" : ns;
 }
+
+std::string_view ResId::effective_ns() const { return kustomize::effective_ns(gvk, ns); }
 
 std::string ResId::key() const { return id_key(gvk, name, effective_ns()); }
 
@@ -78,11 +111,10 @@ std::string ResId::str() const {
   return gvk.str() + "/" + (name.empty() ? "[noName]" : name) + "." + (ns.empty() ? "[noNs]" : ns);
 }
 
-std::string id_key(const Gvk& gvk, std::string_view name, std::string_view effective_ns) {
+std::string id_key(const GvkView& gvk, std::string_view name, std::string_view effective_ns) {
   std::string key;
-  key.reserve(gvk.group.size() + gvk.version.size() + gvk.kind.size() + name.size() + effective_ns.size() + 4);
-  for (const std::string_view part :
-       {std::string_view(gvk.group), std::string_view(gvk.version), std::string_view(gvk.kind), name, effective_ns}) {
+  key.reserve(gvk.group.size() + gvk.version.size() + gvk.kind.size() + name.size() + effective_ns.size() + 5);
+  for (const std::string_view part : {gvk.group, gvk.version, gvk.kind, name, effective_ns}) {
     key.append(part).push_back('\x1f');
   }
   return key;

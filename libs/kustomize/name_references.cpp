@@ -7,9 +7,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <unordered_map>
+#include <utility>
 
+#include "kustomize/field_tree.hpp"
 #include "kustomize/transformers.hpp"
 
 namespace sluice::kustomize {
@@ -20,14 +23,30 @@ using base::Result;
 using doc::Json;
 using Candidates = std::vector<const Resource*>;
 
-// What is asked of a candidate again and again.
+// What is asked of a candidate again and again. References are followed by what
+// objects were called before the first of them was.
 struct Target {
   const Resource* resource;
-  ResId id;
-  std::vector<ResId> past;
   std::size_t position;
+  Gvk gvk;
+  std::string name;
+  std::string own_ns;       // as the object says it
   std::string ns;           // effective, now
   std::string original_ns;  // effective, at first
+
+  Target(const Resource& object, std::size_t position)
+      : resource(&object), position(position), gvk(object.gvk()), name(object.name()), own_ns(object.ns()),
+        ns(effective_ns(gvk, own_ns)), original_ns(ns) {
+    if (object.past.empty()) return;
+    const PastId& first = object.past.front();
+    original_ns = effective_ns({gvk.group, gvk.version, first.kind}, first.ns);
+  }
+  // True if it is or was of a kind that the selector matches, under some name.
+  bool was(const GvkView& selector) const {
+    return std::any_of(resource->past.begin(), resource->past.end(), [&](const PastId& id) {
+      return GvkView{gvk.group, gvk.version, id.kind}.selected_by(selector);
+    });
+  }
 };
 
 // True if the shorter list is the end of the longer one. kustomize compares
@@ -48,26 +67,32 @@ bool affixes_match(const Resource& a, const Resource& b, bool allow_empty) {
 
 class TargetIndex {
  public:
+  using Positions = std::vector<std::size_t>;
+
   explicit TargetIndex(const ResourceSet& set) {
     targets_.reserve(set.size());
+    by_name_.reserve(set.size());
     for (const auto& resource : set.items()) {
-      const std::size_t position = targets_.size();
-      Target target{resource.get(), resource->id(), resource->past_ids(), position, "", ""};
-      target.ns = target.id.effective_ns();
-      target.original_ns = target.past.empty() ? target.ns : std::string(target.past.front().effective_ns());
+      const Target& target = targets_.emplace_back(*resource, targets_.size());
       original_namespaces_[target.original_ns].insert(target.ns);
-      std::set<std::string_view> names;
-      for (const ResId& id : target.past) names.insert(id.name);
-      for (const std::string_view name : names) by_name_[std::string(name)].push_back(position);
-      for (const std::string_view name : names) by_name_and_ns_[key(name, target.ns)].push_back(position);
-      targets_.push_back(std::move(target));
+      for (const PastId& id : resource->past) {
+        Positions& positions = by_name_[{id.name, target.ns}];
+        if (positions.empty() || positions.back() != target.position) positions.push_back(target.position);
+      }
     }
   }
 
   const Target& at(std::size_t position) const { return targets_[position]; }
-  const std::vector<std::size_t>* named(const std::string& name) const { return find(by_name_, name); }
-  const std::vector<std::size_t>* named(const std::string& name, std::string_view ns) const {
-    return find(by_name_and_ns_, key(name, ns));
+  // Objects that ever had this name, in order; null for none.
+  const Positions* named(std::string_view name) const {
+    if (!std::exchange(names_indexed_, true)) index_names();
+    const auto found = by_name_only_.find(name);
+    return found == by_name_only_.end() ? nullptr : &found->second;
+  }
+  // The same of those that are in `ns` now.
+  const Positions* named(std::string_view name, std::string_view ns) const {
+    const auto found = by_name_.find({name, ns});
+    return found == by_name_.end() ? nullptr : &found->second;
   }
   // Current namespaces of the objects that were in `ns` at first; null for none.
   const std::set<std::string>* from_namespace(const std::string& ns) const {
@@ -76,18 +101,29 @@ class TargetIndex {
   }
 
  private:
-  using Positions = std::unordered_map<std::string, std::vector<std::size_t>>;
-  static std::string key(std::string_view name, std::string_view ns) {
-    return std::string(name).append("\x1f").append(ns);
-  }
-  static const std::vector<std::size_t>* find(const Positions& map, const std::string& key) {
-    const auto found = map.find(key);
-    return found == map.end() ? nullptr : &found->second;
+  // Views of what the targets and their past ids hold.
+  using NameAndNs = std::pair<std::string_view, std::string_view>;
+  struct Hash {
+    std::size_t operator()(const NameAndNs& key) const {
+      const std::hash<std::string_view> hash;
+      return hash(key.first) * 31 + hash(key.second);
+    }
+  };
+
+  // Only objects without a namespace ask for names alone.
+  void index_names() const {
+    for (const Target& target : targets_) {
+      for (const PastId& id : target.resource->past) {
+        Positions& positions = by_name_only_[id.name];
+        if (positions.empty() || positions.back() != target.position) positions.push_back(target.position);
+      }
+    }
   }
 
   std::vector<Target> targets_;
-  Positions by_name_;
-  Positions by_name_and_ns_;
+  std::unordered_map<NameAndNs, Positions, Hash> by_name_;
+  mutable std::unordered_map<std::string_view, Positions> by_name_only_;
+  mutable bool names_indexed_ = false;
   std::unordered_map<std::string, std::set<std::string>> original_namespaces_;
 };
 
@@ -95,12 +131,12 @@ class TargetIndex {
 class Referrer {
  public:
   Referrer(Resource& resource, const TargetIndex& index) : resource_(resource), index_(index) {
-    const ResId id = resource.id();
-    cluster_scoped_ = id.gvk.cluster_scoped();
+    const GvkView gvk = GvkView::of(resource.value);
+    cluster_scoped_ = gvk.cluster_scoped();
+    own_ns_ = effective_ns(gvk, resource.ns());
     namespaces_.insert(std::string(kNoNamespace));
-    namespaces_.insert(std::string(id.effective_ns()));
-    own_ns_ = id.effective_ns();
-    if (id.gvk.kind == "RoleBinding") add_subject_namespaces();
+    namespaces_.insert(own_ns_);
+    if (gvk.kind == "RoleBinding") add_subject_namespaces();
   }
 
   Result<void> follow(Json& field, const Gvk& kind, bool role_ref) {
@@ -131,7 +167,7 @@ class Referrer {
   Result<void> follow_scalar(Json& field) const {
     const std::string old_name = scalar_text(field);
     SLUICE_TRY(const Target* target, choose(old_name, reachable(old_name), false));
-    if (target != nullptr && target->id.name != old_name) field = target->id.name;
+    if (target != nullptr && target->name != old_name) field = target->name;
     return {};
   }
 
@@ -145,9 +181,9 @@ class Referrer {
     }
     SLUICE_TRY(const Target* target, choose(old_name, std::move(candidates), true));
     if (target == nullptr) return {};
-    map["name"] = target->id.name;
+    map["name"] = target->name;
     // An empty namespace stands for any here, and is not written.
-    if (!target->id.ns.empty()) map["namespace"] = target->id.ns;
+    if (!target->own_ns.empty()) map["namespace"] = target->own_ns;
     return {};
   }
 
@@ -175,7 +211,7 @@ class Referrer {
   }
   // A subject's namespace is compared with what the object says, without the default.
   bool may_see(const Target& target) const {
-    return cluster_scoped_ || namespaces_.contains(target.ns) || subject_namespaces_.contains(target.id.ns);
+    return cluster_scoped_ || namespaces_.contains(target.ns) || subject_namespaces_.contains(target.own_ns);
   }
 
   // Of candidates for a reference with a namespace: those that were there at
@@ -198,7 +234,7 @@ class Referrer {
     const Target& first = index_.at(candidates[0]);
     for (const std::size_t position : candidates) {
       const Target& other = index_.at(position);
-      if (other.id.name == first.id.name && (!with_ns || other.id.ns == first.id.ns)) continue;
+      if (other.name == first.name && (!with_ns || other.own_ns == first.own_ns)) continue;
       return base::unexpected(ErrorKind::invalid, fmt::format("\"{}\" may be {} or {}", old_name,
                                                               first.resource->describe(), other.resource->describe()));
     }
@@ -212,15 +248,13 @@ class Referrer {
   }
 
   bool fits(const Target& target) const {
-    const auto was = [&](const Gvk& kind) {
-      return std::any_of(target.past.begin(), target.past.end(),
-                         [&](const ResId& id) { return id.gvk.selected_by(kind); });
-    };
-    if (!was(*kind_)) return false;
+    if (!target.was(*kind_)) return false;
     if (role_ref_) {
       const Json* group = doc::find(resource_.value, {"roleRef", "apiGroup"});
       const Json* kind = doc::find(resource_.value, {"roleRef", "kind"});
-      if (group != nullptr && kind != nullptr && !was({scalar_text(*group), "", scalar_text(*kind)})) return false;
+      if (group != nullptr && kind != nullptr && !target.was(Gvk{scalar_text(*group), "", scalar_text(*kind)})) {
+        return false;
+      }
     }
     return cluster_scoped_ || target.ns == kNoNamespace || target.resource->kind() == "ServiceAccount" ||
            target.ns == own_ns_;
@@ -235,26 +269,6 @@ class Referrer {
   const Gvk* kind_ = nullptr;
   bool role_ref_ = false;
 };
-
-struct Rule {
-  const Gvk* target;
-  FieldSpec spec;
-  std::vector<std::string> path;
-  bool role_ref;
-};
-
-// The rules for one kind of referrer.
-std::vector<Rule> rules_for(const std::vector<NameReference>& all, const Gvk& referrer) {
-  std::vector<Rule> rules;
-  for (const NameReference& reference : all) {
-    for (const FieldSpec& spec : reference.referrers) {
-      if (!referrer.selected_by(spec.gvk)) continue;
-      rules.push_back(
-          {&reference.target, {{}, spec.path, false}, split_path(spec.path, '/'), spec.path.ends_with("roleRef/name")});
-    }
-  }
-  return rules;
-}
 
 // kustomize looks at the subjects of each role binding, whether a name changed or not.
 Result<void> check_subjects(const Resource& resource) {
@@ -273,24 +287,29 @@ Result<void> check_subjects(const Resource& resource) {
 
 }  // namespace
 
-Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReference>& all) {
+Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReference>& rules) {
   for (const auto& resource : set.items()) SLUICE_CHECK(check_subjects(*resource));
-  const TargetIndex index(set);
-  std::unordered_map<std::string, std::vector<Rule>> by_kind;
-  for (const auto& resource : set.items()) {
-    const Gvk original = resource->original_id().gvk;
-    const auto [found, added] = by_kind.try_emplace(original.str());
-    if (added) found->second = rules_for(all, original);
-    if (found->second.empty()) continue;
-    Referrer referrer(*resource, index);
-    for (const Rule& rule : found->second) {
-      auto done = visit_path(*resource, rule.spec, rule.path, CreateKind::none,
-                             [&](Json& field) { return referrer.follow(field, *rule.target, rule.role_ref); });
-      if (!done) {
-        return base::unexpected(std::move(done).error().with_context(
-            fmt::format("{}: name reference {}", resource->describe(), rule.spec.path)));
-      }
+  FieldTree::Specs specs;
+  std::vector<const Gvk*> targets;
+  for (const NameReference& rule : rules) {
+    for (const FieldSpec& spec : rule.referrers) {
+      specs.push_back(&spec);
+      targets.push_back(&rule.target);
     }
+  }
+  FieldTrees trees(specs, CreateKind::none);
+  std::optional<TargetIndex> index;  // made for the first reference, as layers without any are many
+  for (const auto& resource : set.items()) {
+    std::optional<Referrer> referrer;
+    const auto follow = [&](Json& field, std::size_t number) {
+      if (!index) index.emplace(set);
+      if (!referrer) referrer.emplace(*resource, *index);
+      return referrer->follow(field, *targets[number], specs[number]->path.ends_with("roleRef/name"));
+    };
+    auto failed = trees.of(resource->original_gvk()).visit(*resource, follow);
+    if (!failed) continue;
+    return base::unexpected(std::move(failed->error).with_context(
+        fmt::format("{}: name reference {}", resource->describe(), failed->spec->path)));
   }
   set.changed_all();
   return {};

@@ -34,7 +34,7 @@ enum class Side { before, behind };
 
 Result<void> affix_one(Resource& resource, const std::string& text, Side side, const FieldSpecs& specs,
                        Growth& growth) {
-  const Gvk original = resource.original_id().gvk;
+  const Gvk original = resource.original_gvk().copy();
   if (keeps_name(original)) return {};
   for (const FieldSpec& spec : specs) {
     if (!original.selected_by(spec.gvk)) continue;
@@ -66,17 +66,18 @@ bool is_role_binding(std::string_view kind) { return kind == "RoleBinding" || ki
 
 class NamespaceSetter {
  public:
-  NamespaceSetter(const std::string& ns, const NamespaceOptions& options) : ns_(ns), options_(options) {}
+  NamespaceSetter(const std::string& ns, const NamespaceOptions& options, const FieldSpecs& specs)
+      : ns_(ns), options_(options), specs_(specs) {}
 
-  Result<void> operator()(Resource& resource, const FieldSpecs& specs) const {
+  Result<void> operator()(Resource& resource) const {
     const Gvk gvk = resource.gvk();
     const SetField set = [this](Json& field) { return put(field); };
     if (!gvk.cluster_scoped()) {
-      SLUICE_CHECK(visit_field(resource, {{}, "metadata/namespace", true}, CreateKind::scalar, set));
+      SLUICE_CHECK(visit_path(resource, own_, own_path_, CreateKind::scalar, set));
     }
     if (is_role_binding(gvk.kind)) SLUICE_CHECK(set_subjects(resource.value));
-    for (const FieldSpec& spec : specs) {
-      if (!gvk.selected_by(spec.gvk) || spec.path == "metadata/namespace") continue;
+    for (const FieldSpec& spec : specs_) {
+      if (!gvk.selected_by(spec.gvk) || spec.path == own_.path) continue;
       // Only v1 Namespaces are renamed, not other kinds of that name.
       if (spec.path == "metadata/name" && gvk.api_version() != "v1") continue;
       if (is_role_binding(spec.gvk.kind) && spec.path == "subjects/namespace") continue;
@@ -107,6 +108,9 @@ class NamespaceSetter {
 
   const std::string& ns_;
   const NamespaceOptions& options_;
+  const FieldSpecs& specs_;
+  const FieldSpec own_{{}, "metadata/namespace", true};
+  const std::vector<std::string> own_path_ = split_path(own_.path, '/');
 };
 
 }  // namespace
@@ -120,8 +124,7 @@ Result<void> add_suffix(ResourceSet& set, const std::string& suffix, const Field
 }
 
 Result<void> put_namespace(Resource& resource, const std::string& ns) {
-  const NamespaceOptions options;
-  if (auto done = NamespaceSetter(ns, options)(resource, {}); !done) return at(resource, std::move(done).error());
+  if (auto done = NamespaceSetter(ns, {}, {})(resource); !done) return at(resource, std::move(done).error());
   return {};
 }
 
@@ -132,18 +135,24 @@ Result<void> set_namespace(ResourceSet& set, const std::string& ns, const FieldS
   if (ns.empty()) return {};
   set.changed_all();
   std::unordered_map<std::string, int> ids;
-  for (const auto& resource : set.items()) ++ids[resource->id().key()];
-  const NamespaceSetter setter(ns, options);
+  ids.reserve(2 * set.size());
+  std::vector<int*> before;
+  before.reserve(set.size());
   for (const auto& resource : set.items()) {
+    before.push_back(&ids[resource->key()]);
+    ++*before.back();
+  }
+  const NamespaceSetter setter(ns, options, specs);
+  for (std::size_t i = 0; i < set.size(); ++i) {
+    const auto& resource = set.items()[i];
     if (metadata_text(resource->value, "annotations", kHelmAnnotation) == "true") continue;  // Helm has done so
     SLUICE_CHECK(set.growth().add_text(ns.size()));
     resource->remember_id();
-    --ids[resource->id().key()];
-    if (auto done = setter(*resource, specs); !done) return at(*resource, std::move(done).error());
-    const ResId id = resource->id();
-    if (++ids[id.key()] != 1) {
+    --*before[i];
+    if (auto done = setter(*resource); !done) return at(*resource, std::move(done).error());
+    if (++ids[resource->key()] != 1) {
       return base::unexpected(ErrorKind::already_exists, fmt::format("{}: namespace {} makes two objects one: {}",
-                                                                     resource->describe(), ns, id.str()));
+                                                                     resource->describe(), ns, resource->id().str()));
     }
   }
   return {};

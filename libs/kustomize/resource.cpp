@@ -51,9 +51,20 @@ ResId Resource::original_id() const {
   return {{now.group, now.version, past.front().kind}, past.front().name, past.front().ns};
 }
 
+std::string Resource::key() const {
+  const GvkView gvk = GvkView::of(value);
+  return id_key(gvk, name(), effective_ns(gvk, ns()));
+}
+
+GvkView Resource::original_gvk() const {
+  GvkView gvk = GvkView::of(value);
+  if (!past.empty()) gvk.kind = past.front().kind;
+  return gvk;
+}
+
 void Resource::remember_id() {
-  const ResId now = id();
-  past.push_back({now.name, std::string(now.effective_ns()), now.gvk.kind});
+  const GvkView gvk = GvkView::of(value);
+  past.push_back({std::string(name()), std::string(effective_ns(gvk, ns())), std::string(gvk.kind)});
 }
 
 void Resource::read_notes() {

@@ -51,7 +51,11 @@ struct Resource {
   void set_ns(const std::string& ns);  // "" removes the field
 
   ResId id() const { return {gvk(), std::string(name()), std::string(ns())}; }
+  // id().key() without the id.
+  std::string key() const;
   ResId original_id() const;
+  // original_id().gvk, as views of the object and of its past.
+  GvkView original_gvk() const;
   // The past ids with the group and version of today, oldest first.
   std::vector<ResId> past_ids() const;
   void remember_id();

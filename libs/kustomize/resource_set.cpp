@@ -54,14 +54,14 @@ constexpr const char* kOriginAnnotation = "config.kubernetes.io/origin";
 }  // namespace
 
 base::Result<void> ResourceSet::append(std::unique_ptr<Resource> resource) {
-  index();
-  const auto [found, added] = current_.try_emplace(resource->id().key(), items_.size());
+  for (; listed_ < items_.size(); ++listed_) current_.try_emplace(items_[listed_]->key(), listed_);
+  const auto [found, added] = current_.try_emplace(resource->key(), listed_);
   if (!added) {
     return unexpected(ErrorKind::already_exists, fmt::format("{} has the same id as {}: {}", resource->describe(),
                                                              items_[found->second]->describe(), resource->id().str()));
   }
   items_.push_back(std::move(resource));
-  add_to_index(items_.size() - 1);
+  ++listed_;
   return {};
 }
 
@@ -167,7 +167,7 @@ base::Result<void> ResourceSet::check_unique() const {
   std::unordered_map<std::string, const Resource*> seen;
   seen.reserve(items_.size());
   for (const auto& item : items_) {
-    const auto [found, added] = seen.try_emplace(item->id().key(), item.get());
+    const auto [found, added] = seen.try_emplace(item->key(), item.get());
     if (!added) {
       return unexpected(
           ErrorKind::already_exists,
@@ -185,26 +185,26 @@ ResourceSet ResourceSet::clone() const {
   return copy;
 }
 
-void ResourceSet::index() const {
-  if (indexed_) return;
-  current_.clear();
-  any_.clear();
-  named_.clear();
-  current_.reserve(items_.size());
-  for (std::size_t i = 0; i < items_.size(); ++i) {
-    current_.try_emplace(items_[i]->id().key(), i);
-    add_to_index(i);
+void ResourceSet::changed_all() {
+  if (listed_ > 0) current_.clear();
+  if (indexed_ > 0) {
+    any_.clear();
+    named_.clear();
   }
-  indexed_ = true;
+  listed_ = 0;
+  indexed_ = 0;
 }
 
-void ResourceSet::add_to_index(std::size_t position) const {
-  const Resource& resource = *items_[position];
-  any_.emplace(resource.id().key(), position);
-  named_.emplace(std::string(resource.name()), position);
-  for (const ResId& id : resource.past_ids()) {
-    any_.emplace(id.key(), position);
-    if (id.name != resource.name()) named_.emplace(id.name, position);
+void ResourceSet::index() const {
+  for (; indexed_ < items_.size(); ++indexed_) {
+    const Resource& resource = *items_[indexed_];
+    const std::string_view name = resource.name();
+    any_.emplace(resource.key(), indexed_);
+    named_.emplace(std::string(name), indexed_);
+    for (const ResId& id : resource.past_ids()) {
+      any_.emplace(id.key(), indexed_);
+      if (id.name != name) named_.emplace(id.name, indexed_);
+    }
   }
 }
 

@@ -41,8 +41,8 @@ class ResourceSet {
   Items take();
   void restore(Items items);
 
-  void changed_all() { indexed_ = false; }
-  // As changed_all(), then `already_exists` if two objects have one id now.
+  void changed_all();
+  // `already_exists` if two objects have one id now.
   base::Result<void> check_unique() const;
 
   ResourceSet clone() const;
@@ -52,15 +52,16 @@ class ResourceSet {
 
  private:
   using Index = std::unordered_multimap<std::string, std::size_t>;
+  // Each is brought up to date where it is needed: most layers only append.
   void index() const;
-  void add_to_index(std::size_t position) const;
   std::vector<std::size_t> positions(const Index& index, const std::string& key) const;
   std::vector<Resource*> lookup(const Index& index, const std::string& key) const;
 
   Items items_;
   Growth growth_;
-  mutable bool indexed_ = false;
-  mutable std::unordered_map<std::string, std::size_t> current_;  // by current id
+  std::size_t listed_ = 0;                                 // objects that current_ has
+  std::unordered_map<std::string, std::size_t> current_;   // by current id
+  mutable std::size_t indexed_ = 0;                        // objects that any_ and named_ have
   mutable Index any_;                                             // by current and past ids
   mutable Index named_;                                           // by name
 };

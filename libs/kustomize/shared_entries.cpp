@@ -13,19 +13,44 @@ using Pointer = Json::json_pointer;
 // 0xFF is in no UTF-8.
 constexpr char kMark = '\xFF';
 
-// Calls `visit(map, key, value, pointer of the map)` on each entry of each map.
-template <typename Value, typename Visit>
-void walk(Value& value, const Pointer& at, const Visit& visit) {
-  if (!value.is_structured()) return;
-  for (auto it = value.begin(); it != value.end(); ++it) {
-    if (value.is_object() && !it->is_structured()) {
-      visit(it.key(), *it, at);
-    } else if (value.is_object()) {
-      walk(*it, at / it.key(), visit);
+// Where a walk is: a chain up to the top. A pointer is made of it only where one is kept.
+struct Place {
+  const Place* above = nullptr;
+  const std::string* key = nullptr;  // null in a list
+  std::size_t index = 0;
+
+  std::string pointer() const {
+    Pointer pointer;
+    append_to(pointer);
+    return pointer.to_string();
+  }
+
+ private:
+  void append_to(Pointer& pointer) const {
+    if (above == nullptr) return;
+    above->append_to(pointer);
+    if (key != nullptr) {
+      pointer /= *key;
     } else {
-      walk(*it, at / static_cast<std::size_t>(it - value.begin()), visit);
+      pointer /= index;
     }
   }
+};
+
+// Calls `visit(key, value, place of the map)` on each entry of each map, until it says false.
+template <typename Value, typename Visit>
+bool walk(Value& value, const Place& at, const Visit& visit) {
+  if (value.is_object()) {
+    for (auto it = value.begin(); it != value.end(); ++it) {
+      const bool on = it->is_structured() ? walk(*it, Place{&at, &it.key()}, visit) : visit(it.key(), *it, at);
+      if (!on) return false;
+    }
+  } else if (value.is_array()) {
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      if (!walk(value[i], Place{&at, nullptr, i}, visit)) return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -38,9 +63,12 @@ void SharedEntries::share(const Json& object, const Entries& entries) {
     groups_.push_back({key, *places.front(), {}});
   }
   if (group_of.empty()) return;
-  walk(object, Pointer(), [&](const std::string&, const Json& value, const Pointer& map) {
+  std::size_t left = group_of.size();
+  walk(object, Place(), [&](const std::string&, const Json& value, const Place& map) {
     const auto found = group_of.find(&value);
-    if (found != group_of.end()) groups_[found->second].maps.push_back(map.to_string());
+    if (found == group_of.end()) return true;
+    groups_[found->second].maps.push_back(map.pointer());
+    return --left > 0;
   });
 }
 
@@ -118,12 +146,13 @@ void SharedEntries::take(const Json& mark, Json value) { groups_[group_of(mark)]
 
 void SharedEntries::take_marks(Json& object) {
   for (Group& group : groups_) group.maps.clear();
-  walk(object, Pointer(), [&](const std::string& key, Json& value, const Pointer& map) {
+  walk(object, Place(), [&](const std::string& key, Json& value, const Place& map) {
     const std::size_t index = group_of(value);
-    if (index == std::string::npos) return;
+    if (index == std::string::npos) return true;
     Group& group = groups_[index];
-    if (key == group.key) group.maps.push_back(map.to_string());
+    if (key == group.key) group.maps.push_back(map.pointer());
     value = group.value;
+    return true;
   });
   drop_single();
 }
