@@ -134,12 +134,15 @@ class DiskView final : public FileView {
 
   Result<std::string> real_path(std::string_view path) const override {
     SLUICE_TRY(const Fd file, open(path, O_PATH));
-    std::error_code code;
-    const auto real = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", file.get()), code);
-    const auto root = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", root_.get()), code);
-    if (code) return unexpected(ErrorKind::io, fmt::format("{}: {}", quote(path), code.message()));
-    const std::string relative = real.lexically_relative(root).string();
-    return relative == "." ? std::string() : relative;
+    SLUICE_TRY(const std::string real, place_of(file, path));
+    std::string root = "/";
+    if (!root_is_all_) {
+      SLUICE_TRY(root, place_of(root_, path));
+    }
+    if (real == root) return std::string();
+    if (!root.ends_with('/')) root += '/';
+    if (real.starts_with(root)) return real.substr(root.size());
+    return std::filesystem::path(real).lexically_relative(root).string();
   }
 
  private:
@@ -151,6 +154,21 @@ class DiskView final : public FileView {
       case EXDEV: return unexpected(ErrorKind::invalid, quote(path) + " is a symbolic link that leaves the root");
       case ELOOP: return unexpected(ErrorKind::invalid, quote(path) + " is a symbolic link that leads in a circle");
       default: return unexpected(ErrorKind::io, fmt::format("{}: {}", quote(path), std::strerror(error)));
+    }
+  }
+
+  // Where an open file is on this machine, as the kernel knows it.
+  static Result<std::string> place_of(const Fd& file, std::string_view path) {
+    const std::string link = fmt::format("/proc/self/fd/{}", file.get());
+    std::string place(128, '\0');
+    while (true) {
+      const ssize_t size = ::readlink(link.c_str(), place.data(), place.size());
+      if (size < 0) return unexpected(ErrorKind::io, fmt::format("{}: {}", quote(path), std::strerror(errno)));
+      if (static_cast<std::size_t>(size) < place.size()) {
+        place.resize(static_cast<std::size_t>(size));
+        return place;
+      }
+      place.resize(place.size() * 2);
     }
   }
 

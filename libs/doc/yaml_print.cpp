@@ -65,6 +65,16 @@ bool starts_with_indicator(std::string_view text) {
          text.starts_with("...");
 }
 
+// A word that needs no quotes in any place: most keys and values are.
+bool is_plain_word(std::string_view text) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto is_harmless = [&](char c) {
+    return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '/';
+  };
+  return !text.empty() && is_letter(text[0]) && std::all_of(text.begin(), text.end(), is_harmless) &&
+         !is_ambiguous_string(text);
+}
+
 TextTraits analyze(std::string_view text) {
   TextTraits traits;
   if (text.empty()) {
@@ -161,8 +171,11 @@ class Printer {
       if (!first) out_.append(indent, ' ');
       first = false;
       // libyaml's limit on a key without the "? " mark: 128 bytes in one line.
-      const bool complex = key.size() > 128 || has_break(key);
-      if (complex) {
+      const bool word = is_plain_word(key);
+      const bool complex = key.size() > 128 || (!word && has_break(key));
+      if (word && !complex) {
+        out_ += key;
+      } else if (complex) {
         out_ += "? ";
         text(key, indent + 2);
         out_.append("\n").append(indent, ' ');
@@ -244,6 +257,10 @@ class Printer {
   }
 
   void text(const std::string& text, std::size_t indent) {
+    if (is_plain_word(text)) {
+      out_ += text;
+      return;
+    }
     const TextTraits traits = analyze(text);
     if (text.find('\n') != std::string::npos) {
       if (traits.block) return literal(text, indent);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "base/digest.hpp"
 #include "doc/yaml.hpp"
@@ -92,11 +93,14 @@ class Builder {
     Json value;
     Mark mark;
     std::string anchor;
-    std::string key;
-    bool has_key = false;
     bool in_flow = false;
     std::uint64_t place = 0;
-    std::vector<Json> merges;  // values of "<<", which fill in what the map itself doesn't say
+    Json* member = nullptr;                 // of a map: where the value goes whose key has been read
+    bool is_new = false;                    // ... the map did not have that key before
+    const std::string* last_key = nullptr;  // ... and the key, as the map holds it
+    std::vector<Json> merges{};  // values of "<<", which fill in what the map itself doesn't say
+
+    std::string_view key() const { return last_key != nullptr ? std::string_view(*last_key) : std::string_view(); }
   };
   struct Anchored {
     Json value;
@@ -113,8 +117,9 @@ class Builder {
   // True if what comes next is the value of an annotation of the document.
   bool annotation_next() const {
     const std::size_t top = reading_.items_are_objects ? 2 : 0;
-    return frames_.size() == top + 3 && frames_[top + 2].has_key && frames_[top + 1].key == "annotations" &&
-           frames_[top].key == "metadata" && (top == 0 || frames_[0].key == "items");
+    return frames_.size() == top + 3 && frames_[top + 2].member != nullptr &&
+           frames_[top + 1].key() == "annotations" &&
+           frames_[top].key() == "metadata" && (top == 0 || frames_[0].key() == "items");
   }
 
   // True if what comes next is a value in data or binaryData of the document, or a label, which may be null.
@@ -122,10 +127,11 @@ class Builder {
   bool text_counts(const Json& value) const {
     if (reading_.keep_annotation_nulls) return !value.is_null() && !key_next();
     const std::size_t top = reading_.items_are_objects ? 2 : 0;
-    if (frames_.size() < top + 2 || !frames_.back().has_key || (top > 0 && frames_[0].key != "items")) return false;
-    const std::string& key = frames_[top].key;
+    if (frames_.size() < top + 2 || frames_.back().member == nullptr) return false;
+    if (top > 0 && frames_[0].key() != "items") return false;
+    const std::string_view key = frames_[top].key();
     if (frames_.size() == top + 2) return !value.is_null() && (key == "data" || key == "binaryData");
-    return frames_.size() == top + 3 && key == "metadata" && frames_[top + 1].key == "labels";
+    return frames_.size() == top + 3 && key == "metadata" && frames_[top + 1].key() == "labels";
   }
 
   Json note_text(Json value, std::string_view text) {
@@ -146,20 +152,20 @@ class Builder {
       if (frame.value.is_array()) {
         place /= frame.value.size();
       } else {
-        place /= frame.key;
+        place /= std::string(frame.key());
       }
     }
     return place;
   }
 
   bool key_next() const {
-    return !frames_.empty() && frames_.back().value.is_object() && !frames_.back().has_key;
+    return !frames_.empty() && frames_.back().value.is_object() && frames_.back().member == nullptr;
   }
 
   std::uint64_t next_place() const {
     if (frames_.empty()) return 0;
     const Frame& frame = frames_.back();
-    return frame.value.is_array() ? place_of(frame.place, frame.value.size()) : place_of(frame.place, frame.key);
+    return frame.value.is_array() ? place_of(frame.place, frame.value.size()) : place_of(frame.place, frame.key());
   }
 
   void note_line(const Mark& mark) {
@@ -260,7 +266,7 @@ class Builder {
     count(mark, 1);
     note_line(mark);
     const bool in_flow = flow || (!frames_.empty() && frames_.back().in_flow);
-    frames_.push_back(Frame{std::move(value), mark, std::string(anchor), {}, false, in_flow, next_place(), {}});
+    frames_.push_back(Frame{std::move(value), mark, std::string(anchor), in_flow, next_place()});
   }
 
   void close() {
@@ -280,27 +286,29 @@ class Builder {
     Frame& parent = frames_.back();
     if (parent.value.is_array()) {
       parent.value.push_back(std::move(value));
-    } else if (!parent.has_key) {
-      take_key(mark, parent, value);
+    } else if (parent.member == nullptr) {
+      take_key(mark, parent, std::move(value));
+    } else if (parent.key() == "<<" && value.is_structured()) {
+      parent.merges.push_back(std::move(value));
+      parent.member = nullptr;
+      if (parent.is_new) parent.value.erase(*std::exchange(parent.last_key, nullptr));
     } else {
-      parent.has_key = false;
-      if (parent.key == "<<" && value.is_structured()) {
-        parent.merges.push_back(std::move(value));
-      } else {
-        parent.value[parent.key] = std::move(value);
-      }
+      *std::exchange(parent.member, nullptr) = std::move(value);
     }
   }
 
-  void take_key(const Mark& mark, Frame& map, const Json& key) const {
+  void take_key(const Mark& mark, Frame& map, Json key) const {
     if (key.is_structured()) throw Stop{ErrorKind::invalid, at(mark, "a map or list as a key")};
     if (reading_.as_kustomize && !key.is_string() && frames_.size() > 1) {
       throw Stop{ErrorKind::invalid, at(mark, fmt::format("key {} is no string; put it in quotes", key_text(key)))};
     }
-    map.key = key_text(key);
-    map.has_key = true;
-    if (!reading_.version_1_1 && map.value.contains(map.key)) {
-      throw Stop{ErrorKind::invalid, at(mark, fmt::format("key \"{}\" is there twice", map.key))};
+    std::string text = key.is_string() ? std::move(key.get_ref<std::string&>()) : key_text(key);
+    const auto [member, is_new] = map.value.get_ref<Json::object_t&>().try_emplace(std::move(text));
+    map.member = &member->second;
+    map.last_key = &member->first;
+    map.is_new = is_new;
+    if (!is_new && !reading_.version_1_1) {
+      throw Stop{ErrorKind::invalid, at(mark, fmt::format("key \"{}\" is there twice", member->first))};
     }
   }
 

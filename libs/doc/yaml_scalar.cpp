@@ -30,6 +30,10 @@ constexpr std::array<std::string_view, 3> kNan{".nan", ".NaN", ".NAN"};
 constexpr std::array<std::string_view, 6> kInfinity{".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"};
 constexpr std::array<std::string_view, 3> kNegativeInfinity{"-.inf", "-.Inf", "-.INF"};
 
+// The longest word that is a boolean or null in one of the versions: "false".
+constexpr std::size_t kLongestWord = 5;
+bool may_be_number(char first) { return is_digit(first) || first == '.' || first == '+' || first == '-'; }
+
 template <class Int>
 std::optional<Int> to_int(std::string_view digits, int base) {
   Int value = 0;
@@ -193,7 +197,7 @@ Json resolve_plain_scalar(std::string_view text) {
     if (one_of(text, kFalse)) return Json(false);
     return Json(text);
   }
-  if (!is_digit(first) && first != '.' && first != '+' && first != '-') return Json(text);
+  if (!may_be_number(first)) return Json(text);
   if (one_of(text, kNan)) return Json(std::nan(""));
   if (one_of(text, kInfinity)) return Json(std::numeric_limits<double>::infinity());
   if (one_of(text, kNegativeInfinity)) return Json(-std::numeric_limits<double>::infinity());
@@ -215,6 +219,8 @@ Json resolve_plain_scalar_1_1(std::string_view text) {
 
 bool is_ambiguous_string(std::string_view text) {
   if (text.empty()) return true;
+  // What begins with a letter or the like is ambiguous only if it is one of the words above.
+  if (text.size() > kLongestWord && !may_be_number(text[0])) return false;
   if (one_of(text, kYaml11Bool)) return true;
   if (!resolve_plain_scalar(text).is_string()) return true;
   return is_digit(text[0]) || text[0] == '+' || text[0] == '-' ? is_base60(text) || is_timestamp(text) : false;

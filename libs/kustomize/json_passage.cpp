@@ -15,6 +15,8 @@ using doc::Json;
 constexpr std::string_view kNel = "\xC2\x85";
 // The longest key in one line that YAML takes without the "? " mark, quotes included.
 constexpr std::size_t kMaxKey = 1024;
+// A key that is no longer even if each of its characters takes six.
+constexpr std::size_t kShortKey = kMaxKey / 6 - 2;
 
 bool is_finite(const Json& value) { return !value.is_number_float() || std::isfinite(value.get<double>()); }
 
@@ -45,6 +47,30 @@ Result<void> walk(Value& value, const Visit& visit) {
   if (done || path.empty()) return done;
   std::reverse(path.begin(), path.end());
   return base::unexpected(std::move(done).error().with_context(fmt::format("{}", fmt::join(path, "."))));
+}
+
+bool is_ascii(std::string_view text) {
+  unsigned all = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    all |= byte | (byte + 1U);  // DEL is none of those meant, and has the high bit so
+  }
+  return all < 0x80;
+}
+
+// True for what passes as it is: finite numbers, text of ASCII, short keys. Nearly all objects are.
+bool is_plain(const Json& value) {
+  switch (value.type()) {
+    case Json::value_t::string: return is_ascii(value.get_ref<const std::string&>());
+    case Json::value_t::number_float: return is_finite(value);
+    case Json::value_t::array: return std::all_of(value.begin(), value.end(), is_plain);
+    case Json::value_t::object:
+      for (const auto& [key, child] : value.get_ref<const Json::object_t&>()) {
+        if (key.size() > kShortKey || !is_ascii(key) || !is_plain(child)) return false;
+      }
+      return true;
+    default: return true;
+  }
 }
 
 // The first character that a YAML reader refuses, if there is one.
@@ -90,7 +116,7 @@ Result<void> check_key(const std::string& key) {
   if (key.find(kNel) != std::string::npos) {
     return base::unexpected(ErrorKind::invalid, "the character U+0085 is not allowed in a key");
   }
-  if (key.size() + 2 <= kMaxKey / 6 || json_length(key) <= kMaxKey) return {};
+  if (key.size() <= kShortKey || json_length(key) <= kMaxKey) return {};
   return base::unexpected(ErrorKind::invalid, "a key of more than 1022 characters");
 }
 
@@ -127,6 +153,7 @@ Result<void> check_numbers(const Json& value) {
 }
 
 Result<void> pass_through_json(Json& value) {
+  if (is_plain(value)) return {};
   return walk(value, [](Json& each) -> Result<void> {
     if (!is_finite(each)) return no_number(each);
     if (each.is_string()) {
