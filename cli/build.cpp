@@ -108,7 +108,8 @@ int build_kustomization(const BuildArguments& arguments) {
   if (arguments.load_restrictor == "LoadRestrictionsNone") options.restriction = kustomize::LoadRestriction::none;
   options.legacy_order = arguments.reorder == "legacy";
   options.provenance = arguments.provenance;
-  const auto result = kustomize::build(**view, path, options);
+  // Not taken apart at the end: the process ends with it, and a large one takes a while.
+  static const auto& result = *new auto(kustomize::build(**view, path, options));
   if (!result) return fail(result.error());
   for (const std::string& warning : result->warnings) {
     std::fprintf(stderr, "Warning: %s\n", places.text(warning).c_str());

@@ -133,6 +133,7 @@ class DiskView final : public FileView {
   }
 
   Result<std::string> real_path(std::string_view path) const override {
+    if (is_clean(path) && detail::is_without_links(root_.get(), std::string(path))) return std::string(path);
     SLUICE_TRY(const Fd file, open(path, O_PATH));
     SLUICE_TRY(const std::string real, place_of(file, path));
     std::string root = "/";

@@ -41,6 +41,7 @@ std::size_t printable_length(std::string_view text, std::size_t at) {
 std::size_t utf8_length(unsigned char lead) { return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4; }
 
 bool is_break(std::string_view text, std::size_t at) {
+  if (text[at] >= ' ' && text[at] <= '~') return false;
   const std::string_view rest = text.substr(at, 3);
   return rest[0] == '\n' || rest[0] == '\r' || rest.starts_with("\xC2\x85") || rest.starts_with("\xE2\x80\xA8") ||
          rest.starts_with("\xE2\x80\xA9");

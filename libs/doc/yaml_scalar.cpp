@@ -30,8 +30,8 @@ constexpr std::array<std::string_view, 3> kNan{".nan", ".NaN", ".NAN"};
 constexpr std::array<std::string_view, 6> kInfinity{".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"};
 constexpr std::array<std::string_view, 3> kNegativeInfinity{"-.inf", "-.Inf", "-.INF"};
 
-// The longest word that is a boolean or null in one of the versions: "false".
-constexpr std::size_t kLongestWord = 5;
+constexpr std::size_t kLongestWord = 5;  // "false"
+
 bool may_be_number(char first) { return is_digit(first) || first == '.' || first == '+' || first == '-'; }
 
 template <class Int>
@@ -219,11 +219,11 @@ Json resolve_plain_scalar_1_1(std::string_view text) {
 
 bool is_ambiguous_string(std::string_view text) {
   if (text.empty()) return true;
-  // What begins with a letter or the like is ambiguous only if it is one of the words above.
-  if (text.size() > kLongestWord && !may_be_number(text[0])) return false;
-  if (one_of(text, kYaml11Bool)) return true;
-  if (!resolve_plain_scalar(text).is_string()) return true;
-  return is_digit(text[0]) || text[0] == '+' || text[0] == '-' ? is_base60(text) || is_timestamp(text) : false;
+  if (may_be_number(text[0])) {
+    return !resolve_plain_scalar(text).is_string() || is_base60(text) || is_timestamp(text);
+  }
+  return text.size() <= kLongestWord &&
+         (one_of(text, kYaml11Bool) || one_of(text, kTrue) || one_of(text, kFalse) || one_of(text, kNull));
 }
 
 std::optional<std::string> timestamp_as_json(std::string_view text) {

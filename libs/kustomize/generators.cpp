@@ -1,6 +1,8 @@
 // ConfigMaps and Secrets from files, env files and literals, and their hashes.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/digest.hpp"
 #include "kustomize/go_json.hpp"
 #include "kustomize/transformers.hpp"
@@ -15,6 +17,7 @@ using doc::Json;
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 bool is_utf8(const std::string& text) {
+  if (std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; })) return true;
   try {
     (void)Json(text).dump();
     return true;

@@ -24,10 +24,10 @@ Fd failed(int error) {
   return Fd();
 }
 
-Fd open_by_kernel(int root, bool root_is_all, const std::string& path, int flags) {
+Fd open_by_kernel(int root, const std::string& path, int flags, std::uint64_t resolve) {
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_NO_MAGICLINKS | (root_is_all ? RESOLVE_IN_ROOT : RESOLVE_BENEATH);
+  how.resolve = RESOLVE_NO_MAGICLINKS | resolve;
   for (int attempt = 0;; ++attempt) {
     const long fd = ::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
     if (fd >= 0) return Fd(static_cast<int>(fd));
@@ -108,12 +108,18 @@ Fd& Fd::operator=(Fd&& other) noexcept {
 Fd open_beneath(int root, bool root_is_all, std::string_view path, int flags, OpenMethod method) {
   static std::atomic<bool> kernel_can = true;
   if (method == OpenMethod::best && kernel_can) {
-    Fd opened = open_by_kernel(root, root_is_all, path.empty() ? "." : std::string(path), flags);
+    Fd opened = open_by_kernel(root, path.empty() ? "." : std::string(path), flags,
+                               root_is_all ? RESOLVE_IN_ROOT : RESOLVE_BENEATH);
     // EPERM is how seccomp profiles refuse a call that they do not know.
     if (opened || (errno != ENOSYS && errno != EPERM)) return opened;
     kernel_can = errno != ENOSYS;
   }
   return open_by_walking(root, root_is_all, path, flags);
+}
+
+bool is_without_links(int root, const std::string& path) {
+  return static_cast<bool>(
+      open_by_kernel(root, path.empty() ? "." : path, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
 }
 
 }  // namespace sluice::base::detail

@@ -37,4 +37,8 @@ enum class OpenMethod {
 // `root_is_all`), ELOOP for links in circles.
 Fd open_beneath(int root, bool root_is_all, std::string_view path, int flags, OpenMethod method = OpenMethod::best);
 
+// True if `path` is there and no link is on the way to it; false also where the
+// kernel can't tell in one call.
+bool is_without_links(int root, const std::string& path);
+
 }  // namespace sluice::base::detail
