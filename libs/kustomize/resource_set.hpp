@@ -52,18 +52,18 @@ class ResourceSet {
 
  private:
   using Index = std::unordered_multimap<std::string, std::size_t>;
-  // Each is brought up to date where it is needed: most layers only append.
+  // any_ and named_ are brought up to date where they are asked for: most layers only append.
   void index() const;
   std::vector<std::size_t> positions(const Index& index, const std::string& key) const;
   std::vector<Resource*> lookup(const Index& index, const std::string& key) const;
 
   Items items_;
   Growth growth_;
-  std::size_t listed_ = 0;                                 // objects that current_ has
-  std::unordered_map<std::string, std::size_t> current_;   // by current id
-  mutable std::size_t indexed_ = 0;                        // objects that any_ and named_ have
-  mutable Index any_;                                             // by current and past ids
-  mutable Index named_;                                           // by name
+  std::size_t listed_ = 0;                                // objects that current_ has
+  std::unordered_map<std::string, std::size_t> current_;  // by current id
+  mutable std::size_t indexed_ = 0;                       // objects that any_ and named_ have
+  mutable Index any_;                                     // by current and past ids
+  mutable Index named_;                                   // by name
 };
 
 }  // namespace sluice::kustomize

@@ -33,7 +33,8 @@ base::Result<void> leave(Outcome& outcome, Json& field, std::size_t spec) {
 }
 
 Outcome with_tree(const Json& object, const FieldSpecs& specs, CreateKind create) {
-  Resource resource{.value = object};
+  Resource resource;
+  resource.value = object;
   FieldTree::Specs pointers;
   for (const FieldSpec& spec : specs) pointers.push_back(&spec);
   FieldTrees trees(pointers, create);
@@ -46,7 +47,8 @@ Outcome with_tree(const Json& object, const FieldSpecs& specs, CreateKind create
 }
 
 Outcome one_by_one(const Json& object, const FieldSpecs& specs, CreateKind create) {
-  Resource resource{.value = object};
+  Resource resource;
+  resource.value = object;
   Outcome outcome;
   for (std::size_t i = 0; i < specs.size() && outcome.error.empty(); ++i) {
     if (!resource.gvk().selected_by(specs[i].gvk)) continue;
