@@ -171,7 +171,7 @@ void add_hashes(ResourceSet& set) {
     if (!resource->wants_hash) continue;
     const std::string hash = content_hash(resource->value);
     resource->remember_id();
-    resource->set_name(fmt::format("{}-{}", resource->name(), hash));
+    resource->set_name(fmt::format("{}-{}", resource->name_text(), hash));
   }
   set.changed_all();
 }

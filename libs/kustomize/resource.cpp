@@ -52,8 +52,35 @@ ResId Resource::original_id() const {
 }
 
 void Resource::remember_id() {
-  const ResId now = id();
-  past.push_back({now.name, std::string(now.effective_ns()), now.gvk.kind});
+  past.push_back({name_text(), std::string(id().effective_ns()), kind_text()});
+}
+
+std::string Resource::name_text() const {
+  const doc::Json* name = doc::find(value, {"metadata", "name"});
+  return name == nullptr || name->is_null() ? std::string() : scalar_text(*name);
+}
+
+std::string Resource::kind_text() const {
+  const doc::Json* kind = doc::find(value, {"kind"});
+  return kind == nullptr || kind->is_null() ? std::string() : scalar_text(*kind);
+}
+
+base::Result<void> Resource::check_identity() const {
+  const auto missing = [&](const char* field) {
+    return base::unexpected(base::ErrorKind::invalid,
+                            fmt::format("{}: a patch left an object without {}", describe(), field));
+  };
+  // kustomize keeps each part in a list of its own, without the empty ones, and stumbles over lists of
+  // different length; an object that never had a name has no list of names.
+  const auto named = std::count_if(past.begin(), past.end(), [](const PastId& id) { return !id.name.empty(); });
+  for (const PastId& id : past) {
+    if (named > 0 && id.kind.empty()) return missing("kind");
+    if (named > 0 && id.name.empty()) return missing("metadata.name");
+  }
+  const std::string kind = kind_text();
+  if (kind.empty()) return missing("kind");
+  if (!kind.ends_with("List") && name_text().empty()) return missing("metadata.name");
+  return {};
 }
 
 void Resource::read_notes() {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.hpp"
 #include "doc/json.hpp"
 #include "doc/yaml.hpp"
 #include "kustomize/id.hpp"
@@ -47,6 +48,9 @@ struct Resource {
   std::string_view name() const { return doc::find_string(value, {"metadata", "name"}); }
   std::string_view ns() const { return doc::find_string(value, {"metadata", "namespace"}); }
   std::string_view kind() const { return doc::find_string(value, {"kind"}); }
+  // What is no string counts as its text, null as nothing.
+  std::string name_text() const;
+  std::string kind_text() const;
   void set_name(std::string name) { value["metadata"]["name"] = std::move(name); }
   void set_ns(const std::string& ns);  // "" removes the field
 
@@ -55,6 +59,8 @@ struct Resource {
   // The past ids with the group and version of today, oldest first.
   std::vector<ResId> past_ids() const;
   void remember_id();
+  // `invalid` where kustomize finds no kind or name, now or at a time when they were remembered.
+  base::Result<void> check_identity() const;
   // kustomize keeps its notes on an object in annotations, and so reads them
   // from what it is given.
   void read_notes();

@@ -394,6 +394,9 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
   if (!resolved) return placed(here.k, "vars", std::move(resolved).error());
   ResourceSet::Items kept;
   for (auto& resource : all.set.take()) {
+    if (auto done = resource->check_identity(); !done) {
+      return base::unexpected(std::move(done).error().with_context(here.k.file));
+    }
     const auto local = metadata_text(resource->value, "annotations", "config.kubernetes.io/local-config");
     if (!local || *local == "false") kept.push_back(std::move(resource));
   }
