@@ -156,6 +156,8 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
     target->settle_for_json();
     target->shared.clear();
     target->quoted.clear();
+    target->written.clear();
+    target->plain_texts.clear();
     if (auto done = apply_json_patch(target->value, patch.operations, set.growth()); !done)
       return at(*target, std::move(done).error());
     if (!target->value.is_object() || target->value.empty())

@@ -12,6 +12,7 @@
 #include "doc/yaml.hpp"
 #include "kustomize/id.hpp"
 #include "kustomize/shared_entries.hpp"
+#include "kustomize/written_texts.hpp"
 
 namespace sluice::kustomize {
 
@@ -38,6 +39,7 @@ struct Resource {
   std::vector<doc::EmptyNull> empty_nulls;  // which a merge removes
   std::vector<doc::PlainText> plain_texts;  // which a generator that is merged in takes over
   std::vector<std::uint64_t> quoted;        // places of strings that make a string of what a patch puts there
+  std::vector<WrittenText> written;         // by replacements
   SharedEntries shared;  // labels and annotations that are one value in several places
   std::vector<std::string> var_names;  // vars that take their value from here
   std::shared_ptr<Provenance> provenance;  // null unless asked for
