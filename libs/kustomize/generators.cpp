@@ -102,9 +102,11 @@ Result<Behavior> parse_behavior(const std::string& text) {
   return Behavior::unspecified;
 }
 
+// A scalar counts as its text.
 Json member_or_empty(const Json& object, const char* name) {
   const auto found = object.find(name);
-  return found == object.end() ? Json("") : *found;
+  if (found == object.end()) return "";
+  return found->is_structured() ? *found : Json(scalar_text(*found));
 }
 
 }  // namespace

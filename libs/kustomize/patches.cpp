@@ -67,6 +67,7 @@ Result<void> merge_into(Resource& target, const Resource& patch, Json content, c
   };
   Json name = copy_of({"metadata", "name"}), ns = copy_of({"metadata", "namespace"}), kind = copy_of({"kind"});
   if (rename || rekind) target.remember_id();
+  ++target.patched;
   MergeNotes notes;
   notes.take(target);
   notes.read(patch, content);
@@ -153,6 +154,7 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
     if (!patch.by_id_only) target->remember_id();
     // kustomize goes through JSON here.
     if (auto done = check_numbers(target->value); !done) return at(*target, std::move(done).error());
+    ++target->patched;
     target->settle_for_json();
     target->shared.clear();
     target->quoted.clear();

@@ -33,6 +33,7 @@ struct Resource {
   std::vector<std::string> prefixes;
   std::vector<std::string> suffixes;
   bool wants_hash = false;
+  std::size_t patched = 0;  // how often; a validator must not, whatever comes of it
   bool allow_name_change = false;  // of a patch: it may rename its target
   bool allow_kind_change = false;
   Behavior behavior = Behavior::unspecified;

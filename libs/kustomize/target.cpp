@@ -369,8 +369,9 @@ Result<void> Target::run_validators(const Here& here, Accumulated& into) {
     const bool same =
         std::equal(before.items().begin(), before.items().end(), into.set.items().begin(), into.set.items().end(),
                    [](const auto& a, const auto& b) {
-                     // kustomize compares its notes on names, too.
-                     return a->value == without_validated_label(b->value) && a->past == b->past &&
+                     // kustomize compares its notes on names, too, and how the object is written, which no patch
+                     // leaves as it was.
+                     return a->value == without_validated_label(b->value) && a->past == b->past && a->patched == b->patched &&
                             a->prefixes == b->prefixes && a->suffixes == b->suffixes;
                    });
     if (!same) {
@@ -426,8 +427,9 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
   result.warnings = std::move(warnings_);
   for (auto& resource : all.set.take()) {
     resource->settle_empty_nulls();
-    tidy_annotations(resource->value, wants("originAnnotations"), wants("transformerAnnotations"));
-    if (auto done = pass_through_json(resource->value); !done) {
+    auto done = tidy_annotations(resource->value, wants("originAnnotations"), wants("transformerAnnotations"));
+    if (done) done = pass_through_json(resource->value);
+    if (!done) {
       return unexpected(std::move(done).error().with_context(resource->describe()));
     }
     Object object{std::move(resource->value), std::move(resource->file), resource->line, {}};
