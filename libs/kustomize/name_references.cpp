@@ -271,6 +271,16 @@ Result<void> check_subjects(const Resource& resource) {
   return {};
 }
 
+// Bytes of the names in a field.
+std::size_t text_in(const Json& field) {
+  if (field.is_object()) return doc::find_string(field, {"name"}).size() + doc::find_string(field, {"namespace"}).size();
+  std::size_t size = Growth::text_size(field);
+  if (field.is_array()) {
+    for (const Json& each : field) size += text_in(each);
+  }
+  return size;
+}
+
 }  // namespace
 
 Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReference>& all) {
@@ -284,8 +294,12 @@ Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReferen
     if (found->second.empty()) continue;
     Referrer referrer(*resource, index);
     for (const Rule& rule : found->second) {
-      auto done = visit_path(*resource, rule.spec, rule.path, CreateKind::none,
-                             [&](Json& field) { return referrer.follow(field, *rule.target, rule.role_ref); });
+      const SetField follow = [&](Json& field) -> Result<void> {
+        const std::size_t before = text_in(field);
+        SLUICE_CHECK(referrer.follow(field, *rule.target, rule.role_ref));
+        return set.growth().change_text(before, text_in(field));
+      };
+      auto done = visit_path(*resource, rule.spec, rule.path, CreateKind::none, follow);
       if (!done) {
         return base::unexpected(std::move(done).error().with_context(
             fmt::format("{}: name reference {}", resource->describe(), rule.spec.path)));

@@ -66,7 +66,8 @@ bool is_role_binding(std::string_view kind) { return kind == "RoleBinding" || ki
 
 class NamespaceSetter {
  public:
-  NamespaceSetter(const std::string& ns, const NamespaceOptions& options) : ns_(ns), options_(options) {}
+  NamespaceSetter(const std::string& ns, const NamespaceOptions& options, Growth& growth)
+      : ns_(ns), options_(options), growth_(growth) {}
 
   Result<void> operator()(Resource& resource, const FieldSpecs& specs) const {
     const Gvk gvk = resource.gvk();
@@ -89,6 +90,7 @@ class NamespaceSetter {
   Result<void> put(Json& field) const {
     SLUICE_CHECK(need_scalar(field));
     if (options_.unset_only && !field.is_null() && !scalar_text(field).empty()) return {};
+    SLUICE_CHECK(growth_.change_text(Growth::text_size(field), ns_.size()));
     field = ns_;
     return {};
   }
@@ -107,6 +109,7 @@ class NamespaceSetter {
 
   const std::string& ns_;
   const NamespaceOptions& options_;
+  Growth& growth_;
 };
 
 }  // namespace
@@ -119,9 +122,9 @@ Result<void> add_suffix(ResourceSet& set, const std::string& suffix, const Field
   return affix(set, suffix, Side::behind, specs);
 }
 
-Result<void> put_namespace(Resource& resource, const std::string& ns) {
+Result<void> put_namespace(Resource& resource, const std::string& ns, Growth& growth) {
   const NamespaceOptions options;
-  if (auto done = NamespaceSetter(ns, options)(resource, {}); !done) return at(resource, std::move(done).error());
+  if (auto done = NamespaceSetter(ns, options, growth)(resource, {}); !done) return at(resource, std::move(done).error());
   return {};
 }
 
@@ -133,7 +136,7 @@ Result<void> set_namespace(ResourceSet& set, const std::string& ns, const FieldS
   set.changed_all();
   std::unordered_map<std::string, int> ids;
   for (const auto& resource : set.items()) ++ids[resource->id().key()];
-  const NamespaceSetter setter(ns, options);
+  const NamespaceSetter setter(ns, options, set.growth());
   for (const auto& resource : set.items()) {
     if (metadata_text(resource->value, "annotations", kHelmAnnotation) == "true") continue;  // Helm has done so
     SLUICE_CHECK(set.growth().add_text(ns.size()));

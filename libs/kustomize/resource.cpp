@@ -136,9 +136,10 @@ void Resource::settle_for_json() {
 }
 
 std::string Resource::describe() const {
-  std::string text(kind());
-  if (!ns().empty()) text.append("/").append(ns());
-  text.append("/").append(name());
+  constexpr std::size_t kLongest = 300;  // of a part; Kubernetes takes no more than 253
+  std::string text(kind().substr(0, kLongest));
+  if (!ns().empty()) text.append("/").append(ns().substr(0, kLongest));
+  text.append("/").append(name().substr(0, kLongest));
   if (!file.empty()) text += line > 0 ? fmt::format(" ({}:{})", file, line) : fmt::format(" ({})", file);
   return text;
 }
