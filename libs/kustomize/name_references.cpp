@@ -273,7 +273,9 @@ Result<void> check_subjects(const Resource& resource) {
 
 // Bytes of the names in a field.
 std::size_t text_in(const Json& field) {
-  if (field.is_object()) return doc::find_string(field, {"name"}).size() + doc::find_string(field, {"namespace"}).size();
+  if (field.is_object()) {
+    return doc::find_string(field, {"name"}).size() + doc::find_string(field, {"namespace"}).size();
+  }
   std::size_t size = Growth::text_size(field);
   if (field.is_array()) {
     for (const Json& each : field) size += text_in(each);

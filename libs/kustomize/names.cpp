@@ -124,7 +124,8 @@ Result<void> add_suffix(ResourceSet& set, const std::string& suffix, const Field
 
 Result<void> put_namespace(Resource& resource, const std::string& ns, Growth& growth) {
   const NamespaceOptions options;
-  if (auto done = NamespaceSetter(ns, options, growth)(resource, {}); !done) return at(resource, std::move(done).error());
+  const NamespaceSetter setter(ns, options, growth);
+  if (auto done = setter(resource, {}); !done) return at(resource, std::move(done).error());
   return {};
 }
 

@@ -380,8 +380,8 @@ Result<void> Target::run_validators(const Here& here, Accumulated& into) {
                    [](const auto& a, const auto& b) {
                      // kustomize compares its notes on names, too, and how the object is written, which no patch
                      // leaves as it was.
-                     return a->value == without_validated_label(b->value) && a->past == b->past && a->patched == b->patched &&
-                            a->prefixes == b->prefixes && a->suffixes == b->suffixes;
+                     return a->value == without_validated_label(b->value) && a->past == b->past &&
+                            a->patched == b->patched && a->prefixes == b->prefixes && a->suffixes == b->suffixes;
                    });
     if (!same) {
       return placed(here.k, step.entry, unexpected(ErrorKind::invalid, "a validator must not change anything").error);
