@@ -67,7 +67,7 @@ struct YamlDocument {
   Json value;    // null for an empty document
   int line = 1;  // 1-based line of its first content
   std::vector<EmptyNull> empty_nulls;
-  std::vector<PlainText> plain_texts;    // in data, labels and annotations; in a patch anywhere
+  std::vector<PlainText> plain_texts;    // anywhere; nulls among labels only
   std::vector<std::uint64_t> quoted;     // places of strings in quotes or blocks
   std::map<std::string, int> lines;  // by JSON pointer, of maps and lists as well
 };

@@ -122,16 +122,14 @@ class Builder {
            frames_[top].key() == "metadata" && (top == 0 || frames_[0].key() == "items");
   }
 
-  // True if what comes next is a value in data or binaryData of the document, or a label, which may be null.
-  // In a patch any may come to stand where quotes are.
+  // True of a value that comes next; of a null if it is a label.
   bool text_counts(const Json& value) const {
-    if (reading_.keep_annotation_nulls) return !value.is_null() && !key_next();
+    if (key_next()) return false;
+    if (!value.is_null() || reading_.keep_annotation_nulls) return !value.is_null();
     const std::size_t top = reading_.items_are_objects ? 2 : 0;
     if (frames_.size() < top + 2 || frames_.back().member == nullptr) return false;
     if (top > 0 && frames_[0].key() != "items") return false;
-    const std::string_view key = frames_[top].key();
-    if (frames_.size() == top + 2) return !value.is_null() && (key == "data" || key == "binaryData");
-    return frames_.size() == top + 3 && key == "metadata" && frames_[top + 1].key() == "labels";
+    return frames_.size() == top + 3 && frames_[top].key() == "metadata" && frames_[top + 1].key() == "labels";
   }
 
   Json note_text(Json value, std::string_view text) {

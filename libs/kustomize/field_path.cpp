@@ -65,7 +65,7 @@ class Matcher {
 
   Result<void> go(Json& node, std::size_t step, bool created) {
     if (step == path_.size()) {
-      found_.push_back({&node, created});
+      found_.push_back({&node, created, here_});
       return {};
     }
     const std::string& name = path_[step];
@@ -73,6 +73,15 @@ class Matcher {
     if (is_condition(name)) return by_condition(node, step);
     if (name == "*") return each(node, step);
     return by_field(node, step);
+  }
+
+  // The same for a member or element of where it is.
+  template <typename Name>
+  Result<void> go_to(Json& node, const Name& name, std::size_t step, bool created) {
+    here_.push_back(fmt::format("{}", name));
+    auto done = go(node, step, created);
+    here_.pop_back();
+    return done;
   }
 
   std::vector<FoundField> take() && { return std::move(found_); }
@@ -91,7 +100,7 @@ class Matcher {
 
   Result<void> each(Json& list, std::size_t step) {
     SLUICE_CHECK(need_list(list, step));
-    for (Json& element : list) SLUICE_CHECK(go(element, step + 1, false));
+    for (std::size_t i = 0; i < list.size(); ++i) SLUICE_CHECK(go_to(list[i], i, step + 1, false));
     return {};
   }
 
@@ -103,7 +112,7 @@ class Matcher {
     if (index >= list.size()) {
       return wrong(fmt::format("index {} is asked for, the list has {}", path_[step], list.size()));
     }
-    return go(list[index], step + 1, append);
+    return go_to(list[index], index, step + 1, append);
   }
 
   Result<void> by_condition(Json& list, std::size_t step) {
@@ -111,16 +120,18 @@ class Matcher {
     SLUICE_TRY(const auto condition, parse_condition(path_[step]));
     const std::size_t before = found_.size();
     SLUICE_TRY(const Pattern pattern, Pattern::compile_partial(condition.second));
-    for (Json& element : list) {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      Json& element = list[i];
       const Json* value = condition.first.empty() ? &element : doc::find(element, {condition.first});
       if (value == nullptr || !pattern.matches(scalar_text(*value))) continue;
       // A plain value ends the path, whatever follows.
-      SLUICE_CHECK(go(element, condition.first.empty() ? path_.size() : step + 1, false));
+      SLUICE_CHECK(go_to(element, i, condition.first.empty() ? path_.size() : step + 1, false));
     }
     if (found_.size() > before || make_ == MakeMissing::no) return {};
     SLUICE_TRY(Json value, doc::parse_yaml(condition.second));
     list.push_back(condition.first.empty() ? std::move(value) : Json({{condition.first, std::move(value)}}));
-    return go(list.back(), condition.first.empty() ? path_.size() : step + 1, condition.first.empty());
+    return go_to(list.back(), list.size() - 1, condition.first.empty() ? path_.size() : step + 1,
+                 condition.first.empty());
   }
 
   Result<void> by_field(Json& map, std::size_t step) {
@@ -129,11 +140,12 @@ class Matcher {
     const bool missing = found == map.end();
     if (missing && make_ == MakeMissing::no) return {};
     if (missing) found = map.emplace(path_[step], shape_for(step + 1)).first;
-    return go(*found, step + 1, missing);
+    return go_to(*found, path_[step], step + 1, missing);
   }
 
   const FieldPath& path_;
   MakeMissing make_;
+  Json::json_pointer here_;
   std::vector<FoundField> found_;
 };
 

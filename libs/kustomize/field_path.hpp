@@ -23,6 +23,7 @@ enum class MakeMissing { no, scalar, list, map };
 struct FoundField {
   doc::Json* value;
   bool created;  // it has no type of its own yet
+  doc::Json::json_pointer place;
 };
 
 // All values at a path, where "*" means each element and [key=regex] each that

@@ -42,8 +42,8 @@ ImageName split_image(const std::string& image) {
 
 class ImageSetter {
  public:
-  static Result<ImageSetter> make(const ImageSpec& spec) {
-    ImageSetter setter(spec);
+  static Result<ImageSetter> make(const ImageSpec& spec, Growth& growth) {
+    ImageSetter setter(spec, growth);
     // The name is a regular expression in kustomize, by accident or not.
     SLUICE_TRY(setter.pattern_, Pattern::compile_partial(
                                     "^" + spec.name + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$"));
@@ -64,6 +64,7 @@ class ImageSetter {
     }
     if (!image.tag.empty()) image.name += ":" + image.tag;
     if (!image.digest.empty()) image.name += "@" + image.digest;
+    SLUICE_CHECK(growth_->change_text(Growth::text_size(field), image.name.size()));
     field = image.name;
     return {};
   }
@@ -83,8 +84,9 @@ class ImageSetter {
   }
 
  private:
-  explicit ImageSetter(const ImageSpec& spec) : spec_(spec) {}
+  ImageSetter(const ImageSpec& spec, Growth& growth) : spec_(spec), growth_(&growth) {}
   const ImageSpec& spec_;
+  Growth* growth_;
   Pattern pattern_;
 };
 
@@ -183,7 +185,7 @@ Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSp
 }
 
 Result<void> set_image(ResourceSet& set, const ImageSpec& image, const FieldSpecs& specs) {
-  SLUICE_TRY(const ImageSetter setter, ImageSetter::make(image));
+  SLUICE_TRY(const ImageSetter setter, ImageSetter::make(image, set.growth()));
   for (const auto& resource : set.items()) {
     if (resource->kind() == "CustomResourceDefinition") continue;
     auto done = setter.in_containers(resource->value);
@@ -234,7 +236,7 @@ Result<void> add_value(ResourceSet& set, const std::string& value, const Json& t
     SLUICE_TRY(const auto chosen, select(set, spec));
     for (Resource* resource : chosen) {
       if (path == "metadata/namespace") {
-        SLUICE_CHECK(put_namespace(*resource, value));
+        SLUICE_CHECK(put_namespace(*resource, value, set.growth()));
         continue;
       }
       auto done = visit_field(*resource, {{}, path, true}, CreateKind::scalar, [&](Json& field) -> Result<void> {

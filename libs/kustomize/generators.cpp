@@ -105,9 +105,11 @@ Result<Behavior> parse_behavior(const std::string& text) {
   return Behavior::unspecified;
 }
 
+// A scalar counts as its text.
 Json member_or_empty(const Json& object, const char* name) {
   const auto found = object.find(name);
-  return found == object.end() ? Json("") : *found;
+  if (found == object.end()) return "";
+  return found->is_structured() ? *found : Json(scalar_text(*found));
 }
 
 }  // namespace
@@ -174,7 +176,7 @@ void add_hashes(ResourceSet& set) {
     if (!resource->wants_hash) continue;
     const std::string hash = content_hash(resource->value);
     resource->remember_id();
-    resource->set_name(fmt::format("{}-{}", resource->name(), hash));
+    resource->set_name(fmt::format("{}-{}", resource->name_text(), hash));
   }
   set.changed_all();
 }

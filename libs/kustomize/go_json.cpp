@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <charconv>
 #include <cmath>
 
 namespace sluice::kustomize {
@@ -9,39 +11,36 @@ namespace {
 
 using doc::Json;
 
-// Floats that Go would write as integers.
-Json with_integers(const Json& value) {
-  if (value.is_number_float()) {
-    const double number = value.get<double>();
-    const bool whole = number == std::trunc(number) && std::fabs(number) < 9e15;
-    return whole ? Json(static_cast<std::int64_t>(number)) : value;
+// The shortest digits that give the number again, laid out as encoding/json does: no point behind a
+// whole number, an exponent only where digits would take too much room.
+std::string float_text(double number) {
+  std::array<char, 32> buffer{};
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), std::fabs(number),
+                                 std::chars_format::scientific)
+                       .ptr;
+  const std::string_view text(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
+  const std::size_t mark = text.find('e');
+  std::string digits;
+  for (const char c : text.substr(0, mark)) {
+    if (c != '.') digits += c;
   }
-  if (!value.is_structured()) return value;
-  Json made = value.is_array() ? Json::array() : Json::object();
-  for (const auto& [key, child] : value.items()) {
-    if (value.is_array()) {
-      made.push_back(with_integers(child));
-    } else {
-      made[key] = with_integers(child);
-    }
+  int exponent = 0;
+  const bool plus = text[mark + 1] == '+';
+  std::from_chars(text.data() + mark + 1 + plus, text.data() + text.size(), exponent);
+  const std::string sign = std::signbit(number) ? "-" : "";
+  if (number == 0) return sign + "0";
+  if (exponent < -6 || exponent >= 21) {
+    const std::string rest = digits.size() > 1 ? "." + digits.substr(1) : "";
+    return fmt::format("{}{}{}e{}{}", sign, digits[0], rest, exponent < 0 ? '-' : '+', std::abs(exponent));
   }
-  return made;
+  if (exponent < 0) return sign + "0." + std::string(static_cast<std::size_t>(-exponent - 1), '0') + digits;
+  const auto whole = static_cast<std::size_t>(exponent) + 1;
+  if (digits.size() <= whole) return sign + digits + std::string(whole - digits.size(), '0');
+  return sign + digits.substr(0, whole) + "." + digits.substr(whole);
 }
 
-bool has_float(const Json& value) {
-  if (value.is_number_float()) return true;
-  if (!value.is_structured()) return false;
-  for (const Json& child : value) {
-    if (has_float(child)) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
-std::string go_json(const Json& value, bool pretty) {
-  const std::string text = (has_float(value) ? with_integers(value) : value)
-                               .dump(pretty ? 2 : -1, ' ', false, Json::error_handler_t::replace);
+std::string string_text(const Json& value) {
+  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -55,6 +54,38 @@ std::string go_json(const Json& value, bool pretty) {
       out += text[i];
     }
   }
+  return out;
+}
+
+void write(std::string& out, const Json& value, bool pretty, std::size_t depth) {
+  const auto new_line = [&](std::size_t level) {
+    if (pretty) out.append("\n").append(2 * level, ' ');
+  };
+  if (!value.is_structured() || value.empty()) {
+    out += value.is_number_float() ? float_text(value.get<double>())
+           : value.is_string()     ? string_text(value)
+                                   : value.dump();
+    return;
+  }
+  const bool map = value.is_object();
+  out += map ? '{' : '[';
+  bool first = true;
+  for (auto it = value.begin(); it != value.end(); ++it) {
+    if (!first) out += ',';
+    first = false;
+    new_line(depth + 1);
+    if (map) out.append(string_text(Json(it.key()))).append(pretty ? ": " : ":");
+    write(out, *it, pretty, depth + 1);
+  }
+  new_line(depth);
+  out += map ? '}' : ']';
+}
+
+}  // namespace
+
+std::string go_json(const Json& value, bool pretty) {
+  std::string out;
+  write(out, value, pretty, 0);
   return out;
 }
 

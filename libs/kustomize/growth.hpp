@@ -24,6 +24,11 @@ class Growth {
   // What another part of the build copied.
   void merge(const Growth& other) { values_ += other.values_; }
 
+  // A text that replaces one of `before` bytes.
+  base::Result<void> change_text(std::size_t before, std::size_t after) {
+    return after > before ? add_text(after - before) : base::Result<void>{};
+  }
+
   // Bytes of a string; 0 for what is none.
   static std::size_t text_size(const doc::Json& value) {
     return value.is_string() ? value.get_ref<const std::string&>().size() : 0;

@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
+
+#include "kustomize/go_json.hpp"
+#include "kustomize/json_spelling.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -148,9 +152,22 @@ Result<void> check_place(const char* name, const std::string& path) {
   return failure(fmt::format("{} \"{}\" names no place", name, path));
 }
 
+bool same(const Json& a, const Json& b) {
+  if (a.is_number() && b.is_number()) return go_json(a) == go_json(b);
+  if (a.type() != b.type()) return false;
+  if (!a.is_structured()) return a == b;
+  if (a.size() != b.size()) return false;
+  for (auto it = a.begin(), other = b.begin(); it != a.end(); ++it, ++other) {
+    if (a.is_object() && it.key() != other.key()) return false;
+    if (a.is_array() && (it->is_null() || other->is_null())) return false;
+    if (!same(*it, *other)) return false;
+  }
+  return true;
+}
+
 Result<void> test(Json& root, const PatchOperation& operation) {
   SLUICE_TRY(const Json* found, at_or_null(root, operation.path));
-  if (*found != operation.value) return failure("the value is another one");
+  if (!same(*found, operation.value)) return failure("the value is another one");
   return {};
 }
 
@@ -177,6 +194,25 @@ Result<void> apply_one(Json& root, const PatchOperation& operation, Growth& grow
   return failure("unknown operation");
 }
 
+Result<void> apply_all(Json& object, const std::vector<PatchOperation>& operations, Growth& growth) {
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const PatchOperation& operation = operations[i];
+    if (auto done = apply_one(object, operation, growth); !done) {
+      return base::unexpected(std::move(done).error().with_context(fmt::format(
+          "operation {} ({} {})", i + 1, operation.op.empty() ? "without op" : operation.op, operation.path)));
+    }
+  }
+  return {};
+}
+
+Result<void> apply_spelled(Json& object, std::vector<PatchOperation> operations, Growth& growth) {
+  for (PatchOperation& operation : operations) operation.value = std::move(operation.spelling);
+  Json text = spelled(object);
+  SLUICE_CHECK(apply_all(text, operations, growth));
+  SLUICE_TRY(object, unspelled(text));
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<PatchOperation>> parse_json_patch(const Json& document) {
@@ -197,15 +233,24 @@ Result<std::vector<PatchOperation>> parse_json_patch(const Json& document) {
   return operations;
 }
 
-Result<void> apply_json_patch(Json& object, const std::vector<PatchOperation>& operations, Growth& growth) {
-  for (std::size_t i = 0; i < operations.size(); ++i) {
-    const PatchOperation& operation = operations[i];
-    if (auto done = apply_one(object, operation, growth); !done) {
-      return base::unexpected(std::move(done).error().with_context(fmt::format(
-          "operation {} ({} {})", i + 1, operation.op.empty() ? "without op" : operation.op, operation.path)));
-    }
+Result<std::vector<PatchOperation>> parse_json_patch_text(std::string_view json) {
+  SLUICE_TRY(const Json document, doc::parse_json(json));
+  SLUICE_TRY(auto operations, parse_json_patch(document));
+  if (std::none_of(operations.begin(), operations.end(), [](const auto& each) { return each.op == "test"; })) {
+    return operations;
   }
-  return {};
+  SLUICE_TRY(Json spelling, spelled_text(json));
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    if (operations[i].has_value) operations[i].spelling = std::move(spelling[i]["value"]);
+  }
+  return operations;
+}
+
+Result<void> apply_json_patch(Json& object, const std::vector<PatchOperation>& operations, Growth& growth) {
+  if (std::any_of(operations.begin(), operations.end(), [](const auto& each) { return !each.spelling.is_null(); })) {
+    return apply_spelled(object, operations, growth);
+  }
+  return apply_all(object, operations, growth);
 }
 
 }  // namespace sluice::kustomize

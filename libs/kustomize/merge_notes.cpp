@@ -20,6 +20,12 @@ void each_string(const Json& value, std::uint64_t place, const Visit& visit) {
   }
 }
 
+template <typename Visit>
+void each_scalar(Json& value, const Visit& visit) {
+  if (!value.is_structured()) return visit(value);
+  for (Json& child : value) each_scalar(child, visit);
+}
+
 void find_quoted(const Json& value, const std::vector<std::uint64_t>& places,
                  std::unordered_set<const Json*>& found) {
   if (places.empty()) return;
@@ -44,6 +50,16 @@ void MergeNotes::take(Resource& target) {
   }
   target.empty_nulls.clear();
   find_quoted(target.value, target.quoted, quoted);
+  const auto keep = [&](WrittenText note) {
+    if (!target.value.contains(note.place)) return;
+    const Json& value = target.value.at(note.place);
+    if (value == note.value) written.emplace(&value, std::move(note));
+  };
+  for (WrittenText& note : target.written) keep(std::move(note));
+  target.written.clear();
+  for (const doc::PlainText& note : target.plain_texts) {
+    if (note.value.is_string()) keep({note.place, note.value, note.text, false});
+  }
   shared = std::move(target.shared);
   if (!shared.empty()) shared.put_marks(target.value);
 }
@@ -51,6 +67,15 @@ void MergeNotes::take(Resource& target) {
 void MergeNotes::give_back(Resource& target) {
   if (!shared.empty()) shared.take_marks(target.value);
   target.shared = std::move(shared);
+  // A merge asks for strings, and so makes one of what has no type.
+  if (!written.empty()) {
+    each_scalar(target.value, [&](Json& value) {
+      const auto note = written.find(&value);
+      if (note != written.end() && note->second.untyped && !value.is_string() && !note->second.text.empty()) {
+        value = note->second.text;
+      }
+    });
+  }
   target.quoted.clear();
   if (quoted.empty()) return;
   each_string(target.value, 0, [&](const Json& text, std::uint64_t place) {
@@ -65,6 +90,12 @@ void MergeNotes::read(const Resource& patch, const Json& content) {
       texts.emplace(&content[plain.place], plain.text);
     }
   }
+}
+
+void MergeNotes::override(Json& old, const Json& patch) {
+  const bool in_quotes = quoted.contains(&old);
+  const bool known = written.erase(&old) > 0 && !in_quotes;
+  old = known ? patch : overridden(old, in_quotes, patch);
 }
 
 Json MergeNotes::overridden(const Json& old, bool in_quotes, const Json& patch) const {

@@ -17,6 +17,8 @@ struct MergeNotes {
   std::unordered_set<const doc::Json*> quoted;
   // Scalars of the patch that are not printed as they were written.
   std::unordered_map<const doc::Json*, std::string> texts;
+  // Scalars of the object that a replacement wrote, and times: they have no quotes, whatever their text.
+  std::unordered_map<const doc::Json*, WrittenText> written;
   SharedEntries shared;
 
   // Takes the notes of a target, and gives back what is still true of it.
@@ -28,6 +30,8 @@ struct MergeNotes {
   // What becomes of a scalar of the object where `patch` overrides it: quotes
   // stay, and make a string of a number.
   doc::Json overridden(const doc::Json& old, bool in_quotes, const doc::Json& patch) const;
+  // The same for a value in its place.
+  void override(doc::Json& old, const doc::Json& patch);
 };
 
 }  // namespace sluice::kustomize

@@ -285,6 +285,18 @@ Result<void> check_subjects(const Resource& resource) {
   return {};
 }
 
+// Bytes of the names in a field.
+std::size_t text_in(const Json& field) {
+  if (field.is_object()) {
+    return doc::find_string(field, {"name"}).size() + doc::find_string(field, {"namespace"}).size();
+  }
+  std::size_t size = Growth::text_size(field);
+  if (field.is_array()) {
+    for (const Json& each : field) size += text_in(each);
+  }
+  return size;
+}
+
 }  // namespace
 
 Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReference>& rules) {
@@ -301,10 +313,12 @@ Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReferen
   std::optional<TargetIndex> index;  // made for the first reference, as layers without any are many
   for (const auto& resource : set.items()) {
     std::optional<Referrer> referrer;
-    const auto follow = [&](Json& field, std::size_t number) {
+    const auto follow = [&](Json& field, std::size_t number) -> Result<void> {
       if (!index) index.emplace(set);
       if (!referrer) referrer.emplace(*resource, *index);
-      return referrer->follow(field, *targets[number], specs[number]->path.ends_with("roleRef/name"));
+      const std::size_t before = text_in(field);
+      SLUICE_CHECK(referrer->follow(field, *targets[number], specs[number]->path.ends_with("roleRef/name")));
+      return set.growth().change_text(before, text_in(field));
     };
     auto failed = trees.of(resource->original_gvk()).visit(*resource, follow);
     if (!failed) continue;

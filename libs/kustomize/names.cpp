@@ -66,8 +66,8 @@ bool is_role_binding(std::string_view kind) { return kind == "RoleBinding" || ki
 
 class NamespaceSetter {
  public:
-  NamespaceSetter(const std::string& ns, const NamespaceOptions& options, const FieldSpecs& specs)
-      : ns_(ns), options_(options), specs_(specs) {}
+  NamespaceSetter(const std::string& ns, const NamespaceOptions& options, const FieldSpecs& specs, Growth& growth)
+      : ns_(ns), options_(options), specs_(specs), growth_(growth) {}
 
   Result<void> operator()(Resource& resource) const {
     const Gvk gvk = resource.gvk();
@@ -90,6 +90,7 @@ class NamespaceSetter {
   Result<void> put(Json& field) const {
     SLUICE_CHECK(need_scalar(field));
     if (options_.unset_only && !field.is_null() && !scalar_text(field).empty()) return {};
+    SLUICE_CHECK(growth_.change_text(Growth::text_size(field), ns_.size()));
     field = ns_;
     return {};
   }
@@ -111,6 +112,7 @@ class NamespaceSetter {
   const FieldSpecs& specs_;
   const FieldSpec own_{{}, "metadata/namespace", true};
   const std::vector<std::string> own_path_ = split_path(own_.path, '/');
+  Growth& growth_;
 };
 
 }  // namespace
@@ -123,8 +125,8 @@ Result<void> add_suffix(ResourceSet& set, const std::string& suffix, const Field
   return affix(set, suffix, Side::behind, specs);
 }
 
-Result<void> put_namespace(Resource& resource, const std::string& ns) {
-  if (auto done = NamespaceSetter(ns, {}, {})(resource); !done) return at(resource, std::move(done).error());
+Result<void> put_namespace(Resource& resource, const std::string& ns, Growth& growth) {
+  if (auto done = NamespaceSetter(ns, {}, {}, growth)(resource); !done) return at(resource, std::move(done).error());
   return {};
 }
 
@@ -142,7 +144,7 @@ Result<void> set_namespace(ResourceSet& set, const std::string& ns, const FieldS
     before.push_back(&ids[resource->key()]);
     ++*before.back();
   }
-  const NamespaceSetter setter(ns, options, specs);
+  const NamespaceSetter setter(ns, options, specs, set.growth());
   for (std::size_t i = 0; i < set.size(); ++i) {
     const auto& resource = set.items()[i];
     if (metadata_text(resource->value, "annotations", kHelmAnnotation) == "true") continue;  // Helm has done so

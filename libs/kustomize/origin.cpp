@@ -101,11 +101,15 @@ void note_transformer(const ResourceSet& set, const Origin& origin) {
   }
 }
 
-void tidy_annotations(doc::Json& object, bool keep_origin, bool keep_transformations) {
+base::Result<void> tidy_annotations(doc::Json& object, bool keep_origin, bool keep_transformations) {
   const auto meta = object.emplace("metadata", doc::Json::object()).first;  // which a List may lack
-  if (!meta->is_object()) return;
+  if (!meta->is_object()) return {};
   const auto annotations = meta->find("annotations");
-  if (annotations == meta->end() || (!annotations->is_object() && !annotations->is_null())) return;
+  if (annotations == meta->end()) return {};
+  // kustomize reads a map and writes it anew: what is none is lost, and it panics at a list.
+  if (annotations->is_array() && !annotations->empty()) {
+    return base::unexpected(base::ErrorKind::invalid, "metadata.annotations: a map is expected, not a list");
+  }
   if (annotations->is_object()) {
     drop_notes(*annotations);
     if (!keep_origin) annotations->erase(kOriginAnnotation);
@@ -114,7 +118,8 @@ void tidy_annotations(doc::Json& object, bool keep_origin, bool keep_transformat
       if (!value.is_string()) value = scalar_text(value);
     }
   }
-  if (annotations->empty()) meta->erase("annotations");
+  if (!annotations->is_object() || annotations->empty()) meta->erase("annotations");
+  return {};
 }
 
 Origin plugin_origin(const Resource& plugin) {

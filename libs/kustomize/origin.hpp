@@ -30,7 +30,7 @@ bool has_origin(const Resource& resource);
 void note_transformer(const ResourceSet& set, const Origin& origin);
 // Makes annotations what kustomize leaves of them: strings, none where the map
 // is empty, and these two only where they were asked for.
-void tidy_annotations(doc::Json& object, bool keep_origin, bool keep_transformations);
+base::Result<void> tidy_annotations(doc::Json& object, bool keep_origin, bool keep_transformations);
 // The origin of an object that configures a plugin, seen from what it makes.
 Origin plugin_origin(const Resource& plugin);
 

@@ -28,10 +28,7 @@ auto at(const Resource& resource, base::Error error) {
 
 // A JSON patch in JSON, or its first document in YAML.
 Result<std::vector<PatchOperation>> read_operations(std::string_view text, const doc::YamlLimits& limits) {
-  if (text.starts_with('[')) {
-    SLUICE_TRY(const Json value, doc::parse_json(text));
-    return parse_json_patch(value);
-  }
+  if (text.starts_with('[')) return parse_json_patch_text(text);
   doc::YamlReading reading;
   reading.limits = limits;
   reading.version_1_1 = true;
@@ -64,10 +61,13 @@ void metadata_as_text(const Resource& patch, Json& content) {
 
 Result<void> merge_into(Resource& target, const Resource& patch, Json content, const Schema& schema) {
   const bool rename = patch.allow_name_change, rekind = patch.allow_kind_change;
-  const std::string name(target.name());
-  const std::string ns(target.ns());
-  const std::string kind(target.kind());
+  const auto copy_of = [&](std::initializer_list<std::string_view> path) {
+    const Json* found = doc::find(target.value, path);
+    return found == nullptr ? Json() : *found;
+  };
+  Json name = copy_of({"metadata", "name"}), ns = copy_of({"metadata", "namespace"}), kind = copy_of({"kind"});
   if (rename || rekind) target.remember_id();
+  ++target.patched;
   MergeNotes notes;
   notes.take(target);
   notes.read(patch, content);
@@ -78,9 +78,14 @@ Result<void> merge_into(Resource& target, const Resource& patch, Json content, c
     target.value = Json();
     return {};
   }
-  if (!rekind) target.value["kind"] = kind;
-  if (!rename) target.set_name(name);
-  target.set_ns(ns);
+  if (!rekind) target.value["kind"] = std::move(kind);
+  Json& meta = target.value["metadata"];
+  if (!rename) meta["name"] = std::move(name);
+  if (ns.is_null() || ns.is_structured() || ns == "") {
+    meta.erase("namespace");
+  } else {
+    meta["namespace"] = std::move(ns);
+  }
   return {};
 }
 
@@ -99,8 +104,13 @@ Result<void> apply_merge(ResourceSet& set, const Resource& patch, const std::vec
       content["apiVersion"] = target->gvk().api_version();
       metadata_as_text(patch, content);
     }
+    // One that says no version as text stays as it is.
+    const Json* version = doc::find(target->value, {"apiVersion"});
+    const bool no_version = target->gvk().api_version().empty();
+    Json kept = version == nullptr ? Json() : *version;
     auto done = merge_into(*target, patch, std::move(content), schema);
     if (!done) return at(*target, std::move(done).error().with_context(fmt::format("patch {}", patch.describe())));
+    if (aim != Aim::id && no_version && !target->value.is_null()) target->value["apiVersion"] = std::move(kept);
   }
   const bool deleted = std::any_of(targets.begin(), targets.end(), [](const Resource* target) {
     return target->value.is_null() || target->value.empty();
@@ -125,6 +135,18 @@ Result<Resource*> unique_target(const ResourceSet& set, const Resource& patch) {
                                                     found[0]->describe(), found[1]->describe()));
 }
 
+// kustomize puts its notes into the annotations of what a JSON patch left.
+Result<void> check_metadata(Json& object) {
+  const auto meta = object.find("metadata");
+  if (meta == object.end()) return {};
+  if (!meta->is_object()) return unexpected(ErrorKind::invalid, "the patch left metadata that is no map");
+  const auto annotations = meta->find("annotations");
+  if (annotations == meta->end() || annotations->is_object()) return {};
+  if (annotations->is_array()) return unexpected(ErrorKind::invalid, "the patch left annotations that are a list");
+  meta->erase(annotations);
+  return {};
+}
+
 Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
   if (!patch.target) return unexpected(ErrorKind::invalid, "a JSON patch needs a target");
   SLUICE_TRY(const auto targets, select(set, *patch.target));
@@ -132,13 +154,17 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
     if (!patch.by_id_only) target->remember_id();
     // kustomize goes through JSON here.
     if (auto done = check_numbers(target->value); !done) return at(*target, std::move(done).error());
+    ++target->patched;
     target->settle_for_json();
     target->shared.clear();
     target->quoted.clear();
+    target->written.clear();
+    target->plain_texts.clear();
     if (auto done = apply_json_patch(target->value, patch.operations, set.growth()); !done)
       return at(*target, std::move(done).error());
-    if (!target->value.is_object())
+    if (!target->value.is_object() || target->value.empty())
       return unexpected(ErrorKind::invalid, target->describe() + ": the patch left no object");
+    if (auto done = check_metadata(target->value); !done) return at(*target, std::move(done).error());
   }
   set.changed_all();
   return {};

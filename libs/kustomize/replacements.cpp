@@ -68,63 +68,80 @@ Result<const Resource*> find_source(const ResourceSet& set, const ReplacementSou
   return found[0];
 }
 
-Result<Json> source_value(const ResourceSet& set, const ReplacementSpec& spec) {
+// A scalar counts as its text, as it was written.
+struct Source {
+  Json value;
+  std::string text;
+  bool untyped = false;
+};
+
+Result<Source> source_value(const ResourceSet& set, const ReplacementSpec& spec) {
   if (spec.source && spec.source_value) return invalid("source and sourceValue exclude each other");
-  if (spec.source_value) return Json(*spec.source_value);
+  if (spec.source_value) return Source{*spec.source_value, *spec.source_value, true};
   const ReplacementSource& source = *spec.source;
   SLUICE_TRY(const Resource* resource, find_source(set, source));
   const std::string path = source.field_path.empty() ? "metadata.name" : source.field_path;
   auto value = lookup_field(resource->value, split_field_path(path));
   if (!value)
     return unexpected(std::move(value).error().with_context(fmt::format("source {}, {}", resource->describe(), path)));
-  if (*value == nullptr || (*value)->is_null() || ((*value)->is_structured() && (*value)->empty())) {
+  const bool scalar = *value != nullptr && !(*value)->is_structured();
+  const ScalarState state = scalar ? state_of(*resource, **value) : ScalarState{};
+  const bool null = *value == nullptr || ((*value)->is_null() && !state.untyped);
+  if (null || ((*value)->is_structured() && (*value)->empty())) {
     return unexpected(ErrorKind::not_found, fmt::format("source {} has no field {}", resource->describe(), path));
   }
-  if (source.options.delimiter.empty()) return **value;
+  if (source.options.delimiter.empty()) return Source{**value, state.text, state.untyped};
   if ((*value)->is_structured()) return invalid("source: a delimiter needs a scalar");
-  const auto parts = split_text(scalar_text(**value), source.options.delimiter);
+  const auto parts = split_text(state.text, source.options.delimiter);
   if (source.options.index < 0 || static_cast<std::size_t>(source.options.index) >= parts.size()) {
     return invalid(
-        fmt::format("source: index {} is out of bounds for \"{}\"", source.options.index, scalar_text(**value)));
+        fmt::format("source: index {} is out of bounds for \"{}\"", source.options.index, state.text));
   }
-  return Json(parts[static_cast<std::size_t>(source.options.index)]);
+  const std::string& part = parts[static_cast<std::size_t>(source.options.index)];
+  return Source{part, part, state.untyped};
 }
 
 // A scalar keeps its type and takes over the text.
-Result<void> put_text(Json& field, const std::string& text, bool created) {
-  if (field.is_string() && !created) {
-    field = text;
+Result<void> put_text(Json& field, const std::string& text, const ScalarState& before) {
+  if (before.untyped) {
+    field = untyped_value(text);
+    return {};
+  }
+  const auto time = before.is_time ? doc::timestamp_as_json(text) : std::nullopt;
+  if (before.is_time && !time) return invalid(fmt::format("\"{}\" can't be written over a time", text.substr(0, 200)));
+  if (field.is_string()) {
+    field = time ? *time : text;
     return {};
   }
   Json value = doc::resolve_plain_scalar(text);
   const bool fits = field.is_number_float() ? value.is_number() : field.is_number() ? value.is_number_integer()
                                                                                     : value.type() == field.type();
-  if (!created && !fits) {
+  if (!fits) {
     return invalid(fmt::format("\"{}\" can't be written over a {}", text.substr(0, 200), field.type_name()));
   }
   field = std::move(value);
   return {};
 }
 
-Result<void> write_field(Json& target, bool created, const Json& value, const FieldOptions& options) {
-  std::string text = scalar_text(value);
-  if (!options.delimiter.empty()) {
-    if (target.is_structured()) return invalid("a delimiter needs a scalar");
-    auto parts = split_text(created ? "" : scalar_text(target), options.delimiter);
-    if (options.index < 0) {
-      parts.insert(parts.begin(), text);
-    } else if (static_cast<std::size_t>(options.index) >= parts.size()) {
-      parts.push_back(text);
-    } else {
-      parts[static_cast<std::size_t>(options.index)] = text;
-    }
-    text = join(parts, options.delimiter);
-  }
-  if (target.is_structured() || (created && value.is_structured())) {
-    target = value;
+// The text that goes into a field, where it is a scalar.
+std::string text_for(const ScalarState& before, const Source& source, const FieldOptions& options) {
+  if (options.delimiter.empty()) return source.text;
+  auto parts = split_text(before.text, options.delimiter);
+  if (options.index < 0) {
+    parts.insert(parts.begin(), source.text);
+  } else if (static_cast<std::size_t>(options.index) >= parts.size()) {
+    parts.push_back(source.text);
   } else {
-    return put_text(target, text, created);
+    parts[static_cast<std::size_t>(options.index)] = source.text;
   }
+  return join(parts, options.delimiter);
+}
+
+Result<void> write_field(Json& target, const ScalarState& before, const Source& source, const FieldOptions& options) {
+  const bool whole = target.is_structured() || (before.untyped && source.value.is_structured());
+  if (!whole) return put_text(target, text_for(before, source, options), before);
+  if (!options.delimiter.empty() && target.is_structured()) return invalid("a delimiter needs a scalar");
+  target = source.untyped ? untyped_value(source.text) : source.value;
   return {};
 }
 
@@ -135,7 +152,7 @@ MakeMissing shape_of(const Json& value, bool create) {
 
 // Where a path goes on behind a string that holds JSON or YAML, the value is
 // written into that text. False if this is no such path.
-Result<bool> write_into_text(Resource& resource, const FieldPath& path, const Json& value, MakeMissing make,
+Result<bool> write_into_text(Resource& resource, const FieldPath& path, const Source& source, MakeMissing make,
                              Growth& growth) {
   Json& object = resource.value;
   Json* holder = nullptr;
@@ -159,9 +176,10 @@ Result<bool> write_into_text(Resource& resource, const FieldPath& path, const Js
   for (const FoundField& field : *found) {
     // A value that is no text of the field's type can't be written there; kustomize leaves it then.
     const bool fits = field.created || field.value->is_string() || field.value->is_structured() ||
-                      doc::resolve_plain_scalar(scalar_text(value)).type() == field.value->type();
+                      doc::resolve_plain_scalar(source.text).type() == field.value->type();
     if (!fits && is_json) return true;
-    SLUICE_CHECK(write_field(*field.value, field.created, value, {}));
+    const ScalarState before{scalar_text(*field.value), field.created, false};
+    SLUICE_CHECK(write_field(*field.value, before, source, {}));
   }
   std::string printed = is_json ? go_json(*inner, text.find('\n') != std::string::npos &&
                                                       text.find("  ") != std::string::npos)
@@ -175,13 +193,40 @@ Result<bool> write_into_text(Resource& resource, const FieldPath& path, const Js
   return true;
 }
 
-Result<void> write_target(Resource& resource, const ReplacementTarget& target, const Json& value, Growth& growth) {
+Result<void> write_found(Resource& resource, const FoundField& field, const Source& source, const FieldOptions& options,
+                         std::size_t level, Growth& growth) {
+  static const Json::json_pointer kAnnotations("/metadata/annotations");
+  const bool scalar = !field.value->is_structured();
+  if (!scalar) resource.shared.forget(resource.value, *field.value);
+  SLUICE_CHECK(growth.spend((resource.written.size() + resource.plain_texts.size()) / 64));  // notes looked through
+  ScalarState before = scalar && !field.created ? state_of(resource, *field.value) : ScalarState{};
+  // Annotations are text from the start.
+  const bool annotation = !field.place.empty() && field.place.parent_pointer() == kAnnotations;
+  if (field.created && annotation && !source.value.is_structured()) *field.value = "";
+  before.untyped = before.untyped || (field.created && scalar && !(annotation && field.value->is_string()));
+  const SetField write = [&](Json& into) -> Result<void> {
+    SLUICE_CHECK(growth.add(source.value, level));
+    SLUICE_CHECK(growth.add_text(Growth::text_size(into)));
+    return write_field(into, before, source, options);
+  };
+  SLUICE_CHECK(resource.shared.set(resource.value, *field.value, write));
+  if (!scalar && source.untyped) before.untyped = true;
+  if (!scalar && !source.untyped) return {};
+  const std::string text = text_for(before, source, options);
+  note_written(resource, field.place, before, text);
+  if (field.created && annotation && untyped_value(text) != text) {
+    resource.plain_texts.push_back({field.place, untyped_value(text), text});  // as if read without quotes
+  }
+  return {};
+}
+
+Result<void> write_target(Resource& resource, const ReplacementTarget& target, const Source& source, Growth& growth) {
   static const std::vector<std::string> kName{"metadata.name"};
   for (const std::string& text : target.field_paths.empty() ? kName : target.field_paths) {
     const FieldPath path = split_field_path(text);
     SLUICE_CHECK(growth.add(Json(), path.size()));  // before any of it is made
-    const MakeMissing make = shape_of(value, target.options.create);
-    SLUICE_TRY(const bool done, write_into_text(resource, path, value, make, growth));
+    const MakeMissing make = shape_of(source.value, target.options.create);
+    SLUICE_TRY(const bool done, write_into_text(resource, path, source, make, growth));
     if (done) continue;
     auto found = match_fields(resource.value, path, make);
     if (!found) {
@@ -191,13 +236,7 @@ Result<void> write_target(Resource& resource, const ReplacementTarget& target, c
       return unexpected(ErrorKind::not_found, fmt::format("target {} has no field {}", resource.describe(), text));
     }
     for (const FoundField& field : *found) {
-      if (field.value->is_structured()) resource.shared.forget(resource.value, *field.value);
-      const SetField write = [&](Json& into) -> Result<void> {
-        SLUICE_CHECK(growth.add(value, path.size()));
-        SLUICE_CHECK(growth.add_text(Growth::text_size(into)));
-        return write_field(into, field.created, value, target.options);
-      };
-      if (auto done = resource.shared.set(resource.value, *field.value, write); !done) {
+      if (auto done = write_found(resource, field, source, target.options, path.size(), growth); !done) {
         const std::string where = fmt::format("target {}, {}", resource.describe(), text);
         return unexpected(std::move(done).error().with_context(where));
       }
@@ -206,7 +245,7 @@ Result<void> write_target(Resource& resource, const ReplacementTarget& target, c
   return {};
 }
 
-Result<void> write_targets(ResourceSet& set, const ReplacementTarget& target, const Json& value) {
+Result<void> write_targets(ResourceSet& set, const ReplacementTarget& target, const Source& source) {
   if (!target.select) return invalid("a target needs select");
   SLUICE_TRY(const ObjectSelector chosen, ObjectSelector::compile(*target.select));
   std::vector<ObjectSelector> rejects;
@@ -231,7 +270,7 @@ Result<void> write_targets(ResourceSet& set, const ReplacementTarget& target, co
     if (!chosen.matches_labels(resource.value) || rejected(resource, ids)) return {};
     const bool hit =
         std::any_of(ids.begin(), ids.end(), [&](const ResId& id) { return chosen.matches_id(id.gvk, id.name, id.ns); });
-    return hit ? write_target(resource, target, value, set.growth()) : Result<void>{};
+    return hit ? write_target(resource, target, source, set.growth()) : Result<void>{};
   };
   if (is_plain(target.select->name)) {
     for (Resource* resource : set.find_named(target.select->name)) SLUICE_CHECK(write(*resource));
@@ -267,8 +306,8 @@ Result<void> replace_fields(ResourceSet& set, const std::vector<ReplacementSpec>
     if ((!spec.source && !spec.source_value) || !spec.has_targets) {
       return invalid("a replacement needs a source and at least one target");
     }
-    SLUICE_TRY(const Json value, source_value(set, spec));
-    for (const ReplacementTarget& target : spec.targets) SLUICE_CHECK(write_targets(set, target, value));
+    SLUICE_TRY(const Source source, source_value(set, spec));
+    for (const ReplacementTarget& target : spec.targets) SLUICE_CHECK(write_targets(set, target, source));
     const bool renames = std::any_of(spec.targets.begin(), spec.targets.end(), [](const ReplacementTarget& target) {
       return target.field_paths.empty() ||
              std::any_of(target.field_paths.begin(), target.field_paths.end(), [](const std::string& path) {

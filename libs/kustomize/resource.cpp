@@ -63,8 +63,35 @@ GvkView Resource::original_gvk() const {
 }
 
 void Resource::remember_id() {
-  const GvkView gvk = GvkView::of(value);
-  past.push_back({std::string(name()), std::string(effective_ns(gvk, ns())), std::string(gvk.kind)});
+  past.push_back({name_text(), std::string(effective_ns(GvkView::of(value), ns())), kind_text()});
+}
+
+std::string Resource::name_text() const {
+  const doc::Json* name = doc::find(value, {"metadata", "name"});
+  return name == nullptr || name->is_null() ? std::string() : scalar_text(*name);
+}
+
+std::string Resource::kind_text() const {
+  const doc::Json* kind = doc::find(value, {"kind"});
+  return kind == nullptr || kind->is_null() ? std::string() : scalar_text(*kind);
+}
+
+base::Result<void> Resource::check_identity() const {
+  const auto missing = [&](const char* field) {
+    return base::unexpected(base::ErrorKind::invalid,
+                            fmt::format("{}: a patch left an object without {}", describe(), field));
+  };
+  // kustomize keeps each part in a list of its own, without the empty ones, and stumbles over lists of
+  // different length; an object that never had a name has no list of names.
+  const auto named = std::count_if(past.begin(), past.end(), [](const PastId& id) { return !id.name.empty(); });
+  for (const PastId& id : past) {
+    if (named > 0 && id.kind.empty()) return missing("kind");
+    if (named > 0 && id.name.empty()) return missing("metadata.name");
+  }
+  const std::string kind = kind_text();
+  if (kind.empty()) return missing("kind");
+  if (!kind.ends_with("List") && name_text().empty()) return missing("metadata.name");
+  return {};
 }
 
 void Resource::read_notes() {
@@ -120,9 +147,10 @@ void Resource::settle_for_json() {
 }
 
 std::string Resource::describe() const {
-  std::string text(kind());
-  if (!ns().empty()) text.append("/").append(ns());
-  text.append("/").append(name());
+  constexpr std::size_t kLongest = 300;  // of a part; Kubernetes takes no more than 253
+  std::string text(kind().substr(0, kLongest));
+  if (!ns().empty()) text.append("/").append(ns().substr(0, kLongest));
+  text.append("/").append(name().substr(0, kLongest));
   if (!file.empty()) text += line > 0 ? fmt::format(" ({}:{})", file, line) : fmt::format(" ({})", file);
   return text;
 }

@@ -7,10 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "base/result.hpp"
 #include "doc/json.hpp"
 #include "doc/yaml.hpp"
 #include "kustomize/id.hpp"
 #include "kustomize/shared_entries.hpp"
+#include "kustomize/written_texts.hpp"
 
 namespace sluice::kustomize {
 
@@ -31,12 +33,14 @@ struct Resource {
   std::vector<std::string> prefixes;
   std::vector<std::string> suffixes;
   bool wants_hash = false;
+  std::size_t patched = 0;  // how often; a validator must not, whatever comes of it
   bool allow_name_change = false;  // of a patch: it may rename its target
   bool allow_kind_change = false;
   Behavior behavior = Behavior::unspecified;
   std::vector<doc::EmptyNull> empty_nulls;  // which a merge removes
   std::vector<doc::PlainText> plain_texts;  // which a generator that is merged in takes over
   std::vector<std::uint64_t> quoted;        // places of strings that make a string of what a patch puts there
+  std::vector<WrittenText> written;         // by replacements
   SharedEntries shared;  // labels and annotations that are one value in several places
   std::vector<std::string> var_names;  // vars that take their value from here
   std::shared_ptr<Provenance> provenance;  // null unless asked for
@@ -47,6 +51,9 @@ struct Resource {
   std::string_view name() const { return doc::find_string(value, {"metadata", "name"}); }
   std::string_view ns() const { return doc::find_string(value, {"metadata", "namespace"}); }
   std::string_view kind() const { return doc::find_string(value, {"kind"}); }
+  // What is no string counts as its text, null as nothing.
+  std::string name_text() const;
+  std::string kind_text() const;
   void set_name(std::string name) { value["metadata"]["name"] = std::move(name); }
   void set_ns(const std::string& ns);  // "" removes the field
 
@@ -59,6 +66,8 @@ struct Resource {
   // The past ids with the group and version of today, oldest first.
   std::vector<ResId> past_ids() const;
   void remember_id();
+  // `invalid` where kustomize finds no kind or name, now or at a time when they were remembered.
+  base::Result<void> check_identity() const;
   // kustomize keeps its notes on an object in annotations, and so reads them
   // from what it is given.
   void read_notes();

@@ -92,7 +92,7 @@ class Merger {
     if (const Json* shared = notes_.shared.value_of(*dest); shared != nullptr) {
       notes_.shared.take(*dest, notes_.overridden(*shared, false, *patch));
     } else {
-      *dest = notes_.overridden(*dest, notes_.quoted.contains(dest), *patch);
+      notes_.override(*dest, *patch);
     }
     return Outcome::dest;
   }

@@ -30,6 +30,15 @@ std::string named(const char* field, std::size_t index, const std::string& entry
   return inline_text ? indexed(field, index) : fmt::format("{}[{}] {}", field, index, entry);
 }
 
+// The same for an entry that is a file or folder, which the error may have named already.
+base::Unexpected placed(const Kustomization& k, const char* field, std::size_t index, const std::string& entry,
+                        Error error) {
+  const std::size_t named_at = error.message.find(entry + ":");
+  const bool known = named_at == 0 || (named_at != std::string::npos && error.message[named_at - 1] == '/' &&
+                                       error.message.find(' ') > named_at);
+  return placed(k, known ? indexed(field, index) : named(field, index, entry), std::move(error));
+}
+
 bool is_http(const std::string& entry) { return entry.starts_with("http://") || entry.starts_with("https://"); }
 
 // The one label that a validator may leave behind.
@@ -71,7 +80,7 @@ Result<void> Target::accumulate(const Here& here, Accumulated& into) {
     }
     if (added) continue;
     if (added.error().reason == "placed") return unexpected(std::move(added).error());
-    return placed(here.k, named("resources", i, entry), std::move(added).error());
+    return placed(here.k, "resources", i, entry, std::move(added).error());
   }
   SLUICE_CHECK(add_config(here, into));
   SLUICE_CHECK(run_generators(here, into));
@@ -79,7 +88,7 @@ Result<void> Target::accumulate(const Here& here, Accumulated& into) {
     auto added = add_folder(here, here.k.components[i], true, into);
     if (added) continue;
     if (added.error().reason == "placed") return unexpected(std::move(added).error());
-    return placed(here.k, named("components", i, here.k.components[i]), std::move(added).error());
+    return placed(here.k, "components", i, here.k.components[i], std::move(added).error());
   }
   SLUICE_CHECK(run_transformers(here, into));
   SLUICE_CHECK(run_validators(here, into));
@@ -228,7 +237,7 @@ Result<void> Target::add_config(const Here& here, Accumulated& into) {
       auto value = here.folder.load_yaml(entries[i]);
       auto more = value ? read(*value) : Result<Config>(unexpected(std::move(value).error()));
       auto merged = more ? to.merge(*more) : Result<void>(unexpected(std::move(more).error()));
-      if (!merged) return placed(here.k, named(field, i, entries[i]), std::move(merged).error());
+      if (!merged) return placed(here.k, field, i, entries[i], std::move(merged).error());
     }
     return {};
   };
@@ -262,7 +271,7 @@ Result<void> Target::run_generators(const Here& here, Accumulated& into) {
       }
       if (!added) {
         const char* field = spec.secret ? "secretGenerator" : "configMapGenerator";
-        return placed(here.k, named(field, i, spec.name), std::move(added).error());
+        return placed(here.k, field, i, spec.name, std::move(added).error());
       }
     }
   }
@@ -311,7 +320,7 @@ Result<Accumulated> Target::plugin_objects(const Here& here, const char* field,
                                                               : add_folder(here, entry, false, plugins);
     if (added) continue;
     if (added.error().reason == "placed") return unexpected(std::move(added).error());
-    return placed(here.k, named(field, i, entry), std::move(added).error());
+    return placed(here.k, field, i, entry, std::move(added).error());
   }
   return plugins;
 }
@@ -369,9 +378,10 @@ Result<void> Target::run_validators(const Here& here, Accumulated& into) {
     const bool same =
         std::equal(before.items().begin(), before.items().end(), into.set.items().begin(), into.set.items().end(),
                    [](const auto& a, const auto& b) {
-                     // kustomize compares its notes on names, too.
+                     // kustomize compares its notes on names, too, and how the object is written, which no patch
+                     // leaves as it was.
                      return a->value == without_validated_label(b->value) && a->past == b->past &&
-                            a->prefixes == b->prefixes && a->suffixes == b->suffixes;
+                            a->patched == b->patched && a->prefixes == b->prefixes && a->suffixes == b->suffixes;
                    });
     if (!same) {
       return placed(here.k, step.entry, unexpected(ErrorKind::invalid, "a validator must not change anything").error);
@@ -394,6 +404,9 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
   if (!resolved) return placed(here.k, "vars", std::move(resolved).error());
   ResourceSet::Items kept;
   for (auto& resource : all.set.take()) {
+    if (auto done = resource->check_identity(); !done) {
+      return base::unexpected(std::move(done).error().with_context(here.k.file));
+    }
     const auto local = metadata_text(resource->value, "annotations", "config.kubernetes.io/local-config");
     if (!local || *local == "false") kept.push_back(std::move(resource));
   }
@@ -423,8 +436,9 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
   result.warnings = std::move(warnings_);
   for (auto& resource : all.set.take()) {
     resource->settle_empty_nulls();
-    tidy_annotations(resource->value, wants("originAnnotations"), wants("transformerAnnotations"));
-    if (auto done = pass_through_json(resource->value); !done) {
+    auto done = tidy_annotations(resource->value, wants("originAnnotations"), wants("transformerAnnotations"));
+    if (done) done = pass_through_json(resource->value);
+    if (!done) {
       return unexpected(std::move(done).error().with_context(resource->describe()));
     }
     Object object{std::move(resource->value), std::move(resource->file), resource->line, {}};

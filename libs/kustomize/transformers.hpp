@@ -26,7 +26,7 @@ struct NamespaceOptions {
 base::Result<void> set_namespace(ResourceSet& set, const std::string& ns, const FieldSpecs& specs,
                                  const NamespaceOptions& options = {});
 // The namespace of one object, and of its subjects named default.
-base::Result<void> put_namespace(Resource& resource, const std::string& ns);
+base::Result<void> put_namespace(Resource& resource, const std::string& ns, Growth& growth);
 base::Result<void> add_prefix(ResourceSet& set, const std::string& prefix, const FieldSpecs& specs);
 base::Result<void> add_suffix(ResourceSet& set, const std::string& suffix, const FieldSpecs& specs);
 // Labels and annotations alike: entries of a map at each field.

@@ -68,16 +68,19 @@ class Replacer {
     return out;
   }
 
-  Result<void> in_field(Json& field) {
+  Result<void> in_field(const Resource& resource, Json& field) {
+    settle_untyped(resource, field);
     if (field.is_string()) {
       SLUICE_TRY(field, replace(field.get<std::string>()));
     } else if (field.is_object()) {
       for (auto& [key, value] : field.items()) {
+        settle_untyped(resource, value);
         if (!value.is_string()) continue;
         SLUICE_TRY(value, replace(value.get<std::string>()));
       }
     } else if (field.is_array()) {
       for (Json& value : field) {
+        settle_untyped(resource, value);
         if (!value.is_string()) return unexpected(ErrorKind::invalid, "a list of strings is expected");
         SLUICE_TRY(value, replace(value.get<std::string>()));
       }
@@ -98,7 +101,11 @@ Result<Json> value_of(const ResourceSet& set, const VarSpec& var) {
     const auto& names = resource->var_names;
     if (std::find(names.begin(), names.end(), var.name) == names.end()) continue;
     auto value = lookup_field(resource->value, var_path(var.field_path));
-    if (value && *value != nullptr) return **value;
+    if (value && *value != nullptr) {
+      Json taken = **value;
+      if (state_of(*resource, **value).untyped) taken = state_of(*resource, **value).text;
+      return taken;
+    }
     return unexpected(ErrorKind::not_found,
                       fmt::format("var {}: {} has no field {}", var.name, resource->describe(), var.field_path));
   }
@@ -144,7 +151,7 @@ Result<void> resolve_vars(ResourceSet& set, const std::vector<VarSpec>& vars, co
   Replacer replacer(std::move(values), set.growth());
   for (const auto& resource : set.items()) {
     auto done = visit_fields(*resource, references, CreateKind::none,
-                             [&](Json& field) { return replacer.in_field(field); });
+                             [&](Json& field) { return replacer.in_field(*resource, field); });
     if (!done) return unexpected(std::move(done).error().with_context(resource->describe()));
   }
   for (const VarSpec& var : vars) {

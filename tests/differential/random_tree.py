@@ -1,5 +1,7 @@
 """Random kustomization trees: folder name -> kustomization, with `objects` (its resources) and `files` beside."""
 
+import json
+
 import yaml
 
 NAMES = ["web", "db", "job"]
@@ -419,6 +421,11 @@ def merge_body(rng, name):
     }
 
 
+# Fields that an object is known by, and values of which some are equal.
+HEAD = ["metadata/name", "metadata/namespace", "kind", "apiVersion", "metadata/annotations"]
+EQUALS = [1, 1, 1.0, 1.0, 10, 1e1, "1", None, {"a": 1}, {"a": 1.0}, [1], [1.0], [None], True]
+
+
 def json_operations(rng):
     return rng.choice(
         [
@@ -433,6 +440,12 @@ def json_operations(rng):
             [{"op": "copy", "from": "/metadata/name", "path": "/spec/copied"}],
             [{"op": "move", "from": "/spec/template/spec/containers/0", "path": "/spec/moved"}],
             [{"op": "replace", "path": "/metadata/name", "value": "renamed"}],
+            [{"op": rng.choice(["remove", "remove", "replace"]), "path": "/" + rng.choice(HEAD), "value": "text"}],
+            [{"op": "move", "from": "/" + rng.choice(HEAD), "path": "/spec/moved"}],
+            [
+                {"op": "add", "path": "/spec/tested", "value": rng.choice(EQUALS)},
+                {"op": "test", "path": "/spec/tested", "value": rng.choice(EQUALS)},
+            ],
         ]
     )
 
@@ -456,7 +469,8 @@ def selector(rng, kind=None):
 def patch(rng):
     kind = rng.choice(["json", "aimed", "json", "aimed", "merge", "merge"])
     if kind == "json":
-        return {"target": selector(rng), "patch": yaml.safe_dump(json_operations(rng))}
+        write = rng.choice([yaml.safe_dump, yaml.safe_dump, json.dumps])
+        return {"target": selector(rng), "patch": write(json_operations(rng))}
     entry = {"patch": yaml.safe_dump(merge_body(rng, rng.choice(NAMES)))}
     if kind == "aimed":
         entry["target"] = selector(rng, rng.choice([None, "Deployment"]))
@@ -493,7 +507,7 @@ GENERATOR_FILES = {
 
 def replacement(rng):
     source = rng.choice(
-        [{"sourceValue": "9"}, {"sourceValue": "x"}]
+        [{"sourceValue": value} for value in ("9", "x", "1.50", "true", "null", "2020-01-01", "0x10", "yes")]
         + [
             {"source": {"kind": kind, **rng.choice([{}, {"name": "web"}, {"name": "db"}]), "fieldPath": path}}
             for kind, path in [
@@ -503,6 +517,8 @@ def replacement(rng):
                 ("ConfigMap", "data.a"),
                 ("Thing", "spec.ref"),
                 ("Thing", "spec.count"),
+                ("Thing", "spec.new.deep"),
+                ("ConfigMap", "data.made"),
             ]
         ]
     )
@@ -520,6 +536,10 @@ def replacement(rng):
                 "spec.ref.name",
                 "spec.new.deep",
                 "data.a",
+                "data.made",
+                "spec.count",
+                "spec.ref",
+                "spec.list",
                 "spec.list.0",
                 "spec.text",
             ],

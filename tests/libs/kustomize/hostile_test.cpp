@@ -252,3 +252,29 @@ TEST_CASE("selectors and patterns of great size are refused or answered") {
   const auto answer = build(*view_of(with("{name: '" + nested + "'}")), "");
   CHECK((answer || answer.error().kind == ErrorKind::invalid));
 }
+
+TEST_CASE("a long name or image written into many references is refused") {
+  const std::string text(1U << 20U, 'x');
+  std::string pods;
+  for (int i = 0; i < 200; ++i) {
+    pods += "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p" + std::to_string(i) + "}\nspec:\n  containers:\n";
+    for (int j = 0; j < 50; ++j) {
+      pods += "  - {name: c" + std::to_string(j) + ", image: a, envFrom: [{configMapRef: {name: a}}]}\n";
+    }
+  }
+  const std::string kustomization = "resources: [a.yaml, pods.yaml]\n";
+  const std::string rename = "patches:\n- target: {kind: ConfigMap}\n  patch: '[{\"op\": \"replace\", \"path\": "
+                             "\"/metadata/name\", \"value\": \"" + text + "\"}]'\n";
+  const std::string image = "images: [{name: a, newName: " + text + "}]\n";
+  for (const std::string& more : {rename, image}) {
+    CHECK(refusal({{"kustomization.yaml", kustomization + more}, {"a.yaml", config_map("a")}, {"pods.yaml", pods}}) ==
+          ErrorKind::too_large);
+  }
+  CHECK(peak() < 4096);
+
+  std::string binding = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b}\nsubjects:\n";
+  for (int i = 0; i < 10000; ++i) binding += "- {kind: ServiceAccount, name: default}\n";
+  CHECK(refusal({{"kustomization.yaml", "resources: [a.yaml]\nnamespace: " + text + "\n"}, {"a.yaml", binding}}) ==
+        ErrorKind::too_large);
+  CHECK(peak() < 4096);
+}
