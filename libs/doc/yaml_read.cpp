@@ -211,7 +211,12 @@ class Builder {
       if (reading_.as_kustomize && !key_next()) quoted_.push_back(next_place());
       return Json(value);
     }
-    if (!plain) return reading_.as_kustomize && annotation_next() ? Json(value) : tagged_scalar(mark, tag, value);
+    if (!plain) {
+      if (reading_.as_kustomize && annotation_next()) return Json(value);
+      Json tagged = tagged_scalar(mark, tag, value);
+      if (reading_.as_kustomize && value.empty() && tagged.is_null()) note_empty_null();
+      return tagged;
+    }
     if (!reading_.as_kustomize) return plain_scalar(value);
     if (value.empty()) {
       note_empty_null();
