@@ -131,7 +131,7 @@ bool Folder::may_read(const std::string& path) const {
 
 Result<std::string> Folder::load(const std::string& entry) const {
   std::string text;
-  if (entry.starts_with("http://") || entry.starts_with("https://")) {
+  if (is_http(entry)) {
     if (options_.remote == nullptr) {
       return unexpected(ErrorKind::unsupported, fmt::format("{}: remote files are not allowed here", entry));
     }

@@ -80,4 +80,7 @@ class Folder {
 
 bool is_url(std::string_view entry);
 
+// An entry that a RemoteLoader would have to get.
+inline bool is_http(const std::string& entry) { return entry.starts_with("http://") || entry.starts_with("https://"); }
+
 }  // namespace sluice::kustomize

@@ -1,6 +1,7 @@
 // The built-in transformers of a kustomization file, in kustomize's order.
 #include <fmt/format.h>
 
+#include "kustomize/placed.hpp"
 #include "kustomize/target.hpp"
 
 namespace sluice::kustomize {
@@ -8,12 +9,6 @@ namespace {
 
 using base::Result;
 using base::unexpected;
-
-std::string indexed(const char* field, std::size_t index) { return fmt::format("{}[{}]", field, index); }
-
-base::Unexpected placed(const Kustomization& k, const std::string& entry, base::Error error) {
-  return unexpected(std::move(error).with_context(fmt::format("{}: {}", k.file, entry)));
-}
 
 }  // namespace
 
