@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that a library includes only lower layers and keeps its third-party library to itself.
+"""Checks that a library includes only lower layers, keeps its third-party library to itself, and has a README and tests.
 
 usage: layers.py ROOT | layers.py --self-test
 exit status: 0 clean, 1 a rule is broken (one line for each place)."""
@@ -65,6 +65,16 @@ def check(root):
     return problems
 
 
+def check_company(root):
+    """Each library says what it is for, and is tested."""
+    problems = []
+    for folder in sorted(path for path in (root / "libs").iterdir() if path.is_dir()):
+        for needed in (folder / "README.md", root / "tests/libs" / folder.name):
+            if not needed.exists():
+                problems.append(f"{folder.relative_to(root)}: there is no {needed.relative_to(root)}")
+    return problems
+
+
 # Uses within a layer that are meant.
 PEERS = set()
 
@@ -78,7 +88,11 @@ def self_test():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         problems = check(root)
+        (root / "libs/base/README.md").write_text("what it is for")
+        (root / "tests/libs/base").mkdir(parents=True)
+        lonely = check_company(root)
     assert len(problems) == 3, problems
+    assert len(lonely) == 6 and not any("libs/base" in p for p in lonely), lonely
     assert not any("kube/d.hpp" in p for p in problems), problems
     return []
 
@@ -86,7 +100,8 @@ def self_test():
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    problems = self_test() if sys.argv[1] == "--self-test" else check(pathlib.Path(sys.argv[1]))
+    problems = self_test() if sys.argv[1] == "--self-test" else [
+        problem for rule in (check, check_company) for problem in rule(pathlib.Path(sys.argv[1]))]
     print("\n".join(problems) or "layers are clean")
     return 1 if problems else 0
 
