@@ -16,7 +16,8 @@ std::vector<Telling> read_tellings(const std::vector<controller::Object>& events
 
 }  // namespace
 
-// Its Event had time to come. From here on the late word is an Event like any other.
+// Its Event had time to come. From here on the late word is an Event like any other. It
+// may be refused or lost on its way, so that it is looked for again: its name is its own.
 bool Dispatcher::look_at(const std::string& kind, const api::ObjectKey& key) {
   if (!sources_.is_in_touch(kind)) return false;
   const controller::Object object = sources_.object(kind, key);
@@ -28,7 +29,7 @@ bool Dispatcher::look_at(const std::string& kind, const api::ObjectKey& key) {
   services_.log.info("no Event told of an object's state; it is told now",
                      {{"object", Sources::identity_of(*object).str()}, {"reason", state->reason}});
   services_.events.emit(*object, late_word(*object, *state, *news));
-  return true;
+  return false;
 }
 
 // Nothing is written that nobody wants to hear.

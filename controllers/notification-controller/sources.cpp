@@ -154,10 +154,12 @@ std::vector<controller::Object> Sources::events_about(const InvolvedObject& obje
   const Source* source = find_source(object.kind);
   if (source == nullptr || source->events == nullptr) return {};
   auto found = source->events->by_index(kByObject, index_key(object.namespace_, object.name));
-  // One of the same name may have been there before, or be of another group.
+  // One of the same name may have been there before, and who may write Events in one
+  // namespace must not speak for another.
   std::erase_if(found, [&object](const controller::Object& event) {
     const std::string_view uid = doc::find_string(*event, {"involvedObject", "uid"});
     return doc::find_string(*event, {"involvedObject", "kind"}) != object.kind ||
+           api::namespace_of(*event) != object.namespace_ ||
            (!uid.empty() && !object.uid.empty() && uid != object.uid);
   });
   return found;

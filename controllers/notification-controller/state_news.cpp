@@ -45,8 +45,11 @@ const doc::Json* newest_snapshot(const doc::Json& object) {
 void read_revision(const doc::Json& object, State& state) {
   state.revision = doc::find_string(object, {"status", "artifact", "revision"});
   if (!state.revision.empty()) {
-    if (!state.ok) state.revision.clear();  // it failed to get another one
-    if (state.ok) state.revision_since = time_at(object, {"status", "artifact", "lastUpdateTime"});
+    if (state.ok) {
+      state.revision_since = time_at(object, {"status", "artifact", "lastUpdateTime"});
+    } else {
+      state.revision.clear();  // it failed to get another one
+    }
     return;
   }
   if (!state.ok) {
@@ -101,6 +104,8 @@ std::optional<State> read_state(const doc::Json& object) {
   return state;
 }
 
+bool is_busy(const doc::Json& object) { return api::conditions_of(object).is_unknown(api::condition::kReady); }
+
 void keep_state(doc::Json& object) {
   doc::Json kept = doc::Json::object();
   for (const auto key : {"apiVersion", "kind"}) copy_at(object, kept, {key});
@@ -137,7 +142,8 @@ Telling read_telling(const doc::Json& event) {
   const doc::Json* involved = doc::find(event, {"involvedObject"});
   if (involved != nullptr) telling.revision = api::annotation_of(event, revision_key(*involved));
   if (doc::find_string(event, {"source", "component"}) != api::field_manager::kNotificationController) return telling;
-  if (const auto since = time_of_late_word(event)) {
+  const auto since = time_of_late_word(event);
+  if (since && *since <= telling.created + kLateWordMaxAge) {
     telling.ready_since = since;
     telling.last = *since;  // this controller's clock is not the emitter's
   }

@@ -20,7 +20,8 @@ namespace sluice::notification {
 
 // On a late word: the lastTransitionTime of the Ready that it repeats.
 inline constexpr std::string_view kLateWordAnnotation = "notification.toolkit.fluxcd.io/ready-since";
-// News older than this is left alone. Events live an hour: what was told is known for
+// News older than this is left alone, and a late word about a time that is further ahead
+// than this is none. Events live an hour: what was told is known for
 // longer than that, even where a clock is off by the difference.
 inline constexpr base::Duration kLateWordMaxAge = std::chrono::minutes(30);
 
@@ -41,6 +42,8 @@ struct State {
 // Nothing for an object that is busy, suspended, going away, or that waits for another one,
 // which has its own news. Reads what keep_state() leaves.
 std::optional<State> read_state(const doc::Json& object);
+// Ready is Unknown: what it was before may come again.
+bool is_busy(const doc::Json& object);
 // Cuts an object down to its identity, labels, annotations for events and state.
 void keep_state(doc::Json& object);
 

@@ -21,7 +21,10 @@ StateWatch::StateWatch(const base::Clock& clock, base::Duration grace, Look look
 void StateWatch::changed(const doc::Json& object) {
   if (grace_ <= base::Duration::zero()) return;
   const auto state = read_state(object);
-  if (!state) return;
+  if (!state) {
+    if (!is_busy(object)) gone(object);
+    return;
+  }
   const Identity identity{api::kind_of(object), api::key_of(object)};
   Standing& standing = standing_[identity];
   const std::size_t what = hash_of(*state);

@@ -140,6 +140,29 @@ TEST_CASE("a failure that comes again with each try is told though its time move
   CHECK(h.courier.sent.size() == 1);
 }
 
+TEST_CASE("a late word that is refused is written again, and sent once") {
+  StateHarness h;
+  h.start_with_alert();
+  h.kube->fail_next("create", make_error(base::ErrorKind::invalid, "no"), 2);
+  h.put_ready("shop", "False", "no such file");
+  h.until([&] { return h.courier.sent.size() == 1; });
+  h.settle();
+  CHECK(h.kube->count("create", "events") == 3);
+  CHECK(h.courier.sent.size() == 1);
+}
+
+TEST_CASE("who is suspended before its state was told has none") {
+  StateHarness h;
+  h.start_with_alert();
+  h.put_ready("shop", "False", "no such file");
+  h.turn(20ms);
+  doc::Json object = h.kube->object(kKustomizations, {"apps", "shop"});
+  object["spec"]["suspend"] = true;
+  h.kube->put(kKustomizations, object);
+  h.settle();
+  CHECK(h.courier.sent.empty());
+}
+
 TEST_CASE("with a grace of zero only Events are told") {
   StateHarness h;
   h.options.event_grace = 0s;

@@ -170,4 +170,6 @@ TEST_CASE("a late word reads as one, whoever's clock wrote it, and others cannot
   CHECK(read_telling(event).revision == "main@sha1:abc");
   event["metadata"]["annotations"][std::string(kLateWordAnnotation)] = "yesterday";
   CHECK_FALSE(read_telling(event).ready_since);
+  event["metadata"]["annotations"][std::string(kLateWordAnnotation)] = "2026-01-31T12:31:00Z";
+  CHECK_FALSE(read_telling(event).ready_since);  // it would hold back what is yet to happen
 }
