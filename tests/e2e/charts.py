@@ -14,7 +14,7 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
-from support.cluster import Cluster, Ref  # noqa: E402
+from support.cluster import Cluster, KubectlError, Ref  # noqa: E402
 from support.control_plane import ControlPlane  # noqa: E402
 from support.daemons import NAMES, ROOT, our_binary  # noqa: E402
 from support.eventually import eventually  # noqa: E402
@@ -93,7 +93,7 @@ class Charts(unittest.TestCase):
         ports = {port["name"]: free for port, free in zip(container["ports"], free_ports(len(container["ports"])))}
         folders = {mount["mountPath"]: self.plane.folder / f"{name}-{mount['name']}" for mount in container["volumeMounts"]}
         for folder in folders.values():
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
         token = self.cluster.kubectl("create", "token", pod["serviceAccountName"], "-n", SPACE).strip()
         kubeconfig = self.plane.folder / f"{name}.pod.kubeconfig"
         kubeconfig.write_text(re.sub(r"token: .*", f"token: {token}", self.plane.kubeconfig.read_text()))
@@ -133,6 +133,30 @@ class Charts(unittest.TestCase):
         admins = [each["metadata"]["name"] for each in bindings if each["roleRef"]["name"] == "cluster-admin"
                   and any(subject.get("namespace") == SPACE for subject in each.get("subjects") or [])]
         self.assertEqual(admins, [])
+
+    def test_5b_the_daemons_of_a_shared_cluster_and_of_a_shard_start_and_lead(self):
+        self.run_pod("kustomize-controller")
+        for value in ("sharding.fluxcd.io/key=a", "!sharding.fluxcd.io/key"):
+            with self.subTest(value):
+                self.helm("upgrade", "sluice", "charts/sluice", f"--set={GLOBAL}",
+                          f"--set=source-controller.watchLabelSelector={value}")
+                self.assertIn(f"--watch-label-selector={value}", self.container("source-controller")["args"])
+                self.run_pod("source-controller")
+
+    def test_5c_kustomize_controller_may_impersonate_accounts_and_nobody_else(self):
+        account = f"system:serviceaccount:{SPACE}:kustomize-controller"
+        self.cluster.kubectl("auth", "can-i", "impersonate", "serviceaccounts", f"--as={account}")
+        for what in ("groups", "users"):
+            with self.subTest(what), self.assertRaises(KubectlError):  # exit status 1 is "no"
+                self.cluster.kubectl("auth", "can-i", "impersonate", what, f"--as={account}")
+
+    def test_5d_the_flux_cli_finds_the_daemons_and_their_kinds(self):
+        wanted = "app.kubernetes.io/part-of=flux"  # what `flux check`, `flux version` and `flux logs` list by
+        for kind in ("deployments", "crds"):
+            found = self.cluster.kubectl("get", kind, "-n", SPACE, "-l", wanted, "-o", "name").split()
+            self.assertGreaterEqual(len(found), 2, kind)
+        labels = self.cluster.get(deployment("source-controller"))["spec"]["template"]["metadata"]["labels"]
+        self.assertEqual(labels["app"], "source-controller")
 
     def test_6_uninstalling_leaves_the_custom_resources_alone(self):
         self.cluster.apply({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",

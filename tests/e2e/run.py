@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs user stories on a real control plane with our daemons, several at a time, each in a namespace of its own.
 
-    run.py [--jobs 4] [--alone | --all] [NAME...]    those whose file, class or test name contains one of the NAMEs
+    run.py [--jobs 4] [--alone | --all] [--shared] [NAME...]   those whose file, class or test name contains one of the NAMEs
 
+--shared: as in a cluster that tenants share, with daemons that are no cluster-admin and apply in the tenants' names.
 Stories that kill daemons or the API server are marked ALONE: --alone runs only them, one after the other.
 Exit status: 0 all passed, 1 some failed, 77 no binaries to run with (skipped, loudly). The daemons come from
 $SLUICE_BIN, else from the newest build; $SLUICE_E2E_LOGS is where logs are kept.
@@ -20,6 +21,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 import story  # noqa: E402
+from support.daemons import NAMESPACE  # noqa: E402
 from support.eventually import eventually  # noqa: E402
 from support.processes import Skipped, unwind_on_signals  # noqa: E402
 from support.stand import Stand  # noqa: E402
@@ -108,9 +110,23 @@ def after_all(stand):
         print(f"          {name}: {cpu:.1f} s of CPU, {memory / 2**20:.0f} MiB at most, {open_files(daemon)} files open")
         running = daemon.is_running
         status = stand.stop_daemon(name)
+        if stand.shared:
+            wrong += [f"{name} did in its own name: {what} ({times} times)"
+                      for what, times in stand.plane.own_writes(f"{NAMESPACE}/{name}").items() if not may_write(name, what)]
         if not running or status != 0:
             wrong.append(f"{name} {'ended with' if running else 'had ended by itself, with'} status {status}:\n{daemon.log_tail()}")
     return wrong + [f"sanitizer: {line}" for line in stand.sanitizer_reports()]
+
+
+# What daemons change in their own names: objects of their kinds, what they say of them, and how they look for rights.
+OWN_GROUP = {"source-controller": "source.toolkit.fluxcd.io", "kustomize-controller": "kustomize.toolkit.fluxcd.io",
+             "notification-controller": "notification.toolkit.fluxcd.io"}
+
+
+def may_write(name, what):
+    verb, target = what.rsplit(" ", 1)
+    own = target.startswith(OWN_GROUP[name] + "/") and verb == "patch"
+    return own or target == "events" and verb in ("create", "patch") or target.startswith("authorization.k8s.io/")
 
 
 def open_files(daemon):
@@ -125,6 +141,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--alone", action="store_true")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--shared", action="store_true")
     parser.add_argument("patterns", nargs="*")
     options = parser.parse_args()
     unwind_on_signals()
@@ -133,7 +150,7 @@ def main():
     try:
         # Short enough that a state told by itself beside its Event would show in every story.
         arguments = {"notification-controller": ["--event-grace=3s"]}
-        with Stand(arguments=arguments, other_source_kinds=True, audit=True) as stand:
+        with Stand(arguments=arguments, other_source_kinds=True, audit=True, shared=options.shared) as stand:
             print(f"{time.monotonic() - started:6.1f} s  control plane and daemons are up", flush=True)
             results = run(chosen, stand, options.jobs)
             wrong = after_all(stand)

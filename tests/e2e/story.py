@@ -47,6 +47,8 @@ class Story(unittest.TestCase):
     def create_namespace(self, name):
         self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {LABEL: ""}}})
         self.addCleanup(self.cluster.kubectl, "delete", "namespace", name, "--wait=false", "--ignore-not-found")
+        if self.stand.shared:
+            self.stand.create_applier(name)
 
     # Making things
 

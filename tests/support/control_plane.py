@@ -198,7 +198,20 @@ class ControlPlane:
 
     def requests_by(self, user):
         """Counter of the requests that this audited user has made: apply, dry-run apply, patch, get, list, ..."""
+        return collections.Counter(_request_kind(event) for event in self._audited(user))
+
+    def own_writes(self, user):
+        """Counter of "VERB group/resource" that this audited user has written in its own name, so impersonating nobody."""
         counts = collections.Counter()
+        for event in self._audited(user):
+            if event["verb"] in READS or "impersonatedUser" in event:
+                continue
+            target = event.get("objectRef", {})
+            parts = [target.get("apiGroup"), target.get("resource"), target.get("subresource")]
+            counts[f"{_request_kind(event)} {'/'.join(part for part in parts if part)}"] += 1
+        return counts
+
+    def _audited(self, user):
         name = _user_name(user)
         log = self.folder / "audit.log"
         for line in log.read_text(errors="replace").splitlines() if log.exists() else []:
@@ -207,8 +220,7 @@ class ControlPlane:
             except ValueError:
                 continue  # the line that is just being written
             if event.get("user", {}).get("username") == name:
-                counts[_request_kind(event)] += 1
-        return counts
+                yield event
 
     def stop(self):
         # Nobody will need its state, so there is nothing to end gracefully.
@@ -216,6 +228,9 @@ class ControlPlane:
             process.kill()
         self.etcd = self.api_server = self.controller_manager = None
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+READS = ("get", "list", "watch")
 
 
 def _user_name(user):

@@ -28,13 +28,23 @@ SANITIZER_REPORTS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "ru
 
 
 class Stand:
-    """daemons: which of ours to start. arguments: name -> further flags. audit: count each daemon's API requests."""
+    """daemons: which of ours to start. arguments: name -> further flags. audit: count each daemon's API requests.
+
+    shared: as a cluster of several tenants has it, that is without cluster-admin for kustomize-controller: it applies in
+    the name of the account APPLIER of each namespace, which has rights only where create_applier() was called.
+    """
+
+    APPLIER = "applier"
 
     # Whether conditions must make sense at every look. Upstream writes them in two goes, so with its daemons they do not.
     strict = True
 
-    def __init__(self, daemons=NAMES, arguments=None, audit=False, controllers=True, other_source_kinds=False):
-        self._names, self._arguments = daemons, arguments or {}
+    def __init__(self, daemons=NAMES, arguments=None, audit=False, controllers=True, other_source_kinds=False,
+                 shared=False):
+        self._names, self._arguments = daemons, {name: list(flags) for name, flags in (arguments or {}).items()}
+        self.shared = shared
+        if shared:
+            self._arguments.setdefault("kustomize-controller", []).append(f"--default-service-account={self.APPLIER}")
         self._other_source_kinds = other_source_kinds
         accounts = [f"{NAMESPACE}/{name}" for name in NAMES]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-stand-"))
@@ -63,7 +73,9 @@ class Stand:
         self._enter(self.plane)
         self.cluster = self._enter(Cluster(self.plane.bin / "kubectl", self.plane.kubeconfig))
         self.cluster.kubectl("create", "namespace", NAMESPACE)
-        self.cluster.apply(ROOT / "crds", ROOT / "charts/rbac")
+        rights = [file for file in sorted((ROOT / "charts/rbac").glob("*.yaml"))
+                  if not (self.shared and file.stem.endswith("-cluster-admin"))]
+        self.cluster.apply(ROOT / "crds", *rights)
         if self._other_source_kinds:
             self.cluster.apply(DATA / "source-kinds.yaml")
         self.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
@@ -111,6 +123,15 @@ class Stand:
                 for line in log.read_text(errors="replace").splitlines() if any(s in line for s in SANITIZER_REPORTS)]
 
     # Objects
+
+    def create_applier(self, namespace):
+        """The account in whose name Kustomizations of the namespace are applied, with the right to do anything."""
+        account = {"kind": "ServiceAccount", "name": self.APPLIER, "namespace": namespace}
+        self.cluster.apply(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": self.APPLIER, "namespace": namespace}},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+             "metadata": {"name": f"{self.APPLIER}-{namespace}"}, "subjects": [account],
+             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}})
 
     def repository(self, name):
         """A bare Git repository, served at stand.git.url/NAME.git."""

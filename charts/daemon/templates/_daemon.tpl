@@ -12,13 +12,37 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "daemon.labels" -}}
 {{ include "daemon.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: sluice
+app.kubernetes.io/part-of: {{ include "daemon.partOf" . }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+# Flux's PodMonitor, NetworkPolicies and dashboards select by it.
+app: {{ .Chart.Name }}
 {{- end }}
 
-{{/* A plain manifest of files/, moved to the namespace of the release. */}}
+{{/* `flux check`, `flux version` and `flux logs` look at what is part of flux. */}}
+{{- define "daemon.partOf" -}}
+{{ .Values.partOf | default (.Values.global | default dict).partOf | default "flux" }}
+{{- end }}
+
+{{/* The daemon's --watch-label-selector, from its value or from extraArgs. */}}
+{{- define "daemon.labelSelector" -}}
+{{- $selector := .Values.watchLabelSelector | default "" -}}
+{{- range .Values.extraArgs -}}
+{{- if hasPrefix "--watch-label-selector=" . -}}{{- $selector = trimPrefix "--watch-label-selector=" . -}}{{- end -}}
+{{- end -}}
+{{ $selector }}
+{{- end }}
+
+{{/* The daemon's lease: a shard has one of its own, named by a digest of its selector (Options::lease_name). */}}
+{{- define "daemon.lease" -}}
+{{ .Chart.Name }}-leader-election
+{{- with include "daemon.labelSelector" . }}-{{ sha256sum . | trunc 8 }}{{ end }}
+{{- end }}
+
+{{/* A plain manifest of files/, moved to the namespace of the release, with the lease that this daemon holds. */}}
 {{- define "daemon.manifest" -}}
-{{ .root.Files.Get .file | replace "namespace: flux-system" (printf "namespace: %s" .root.Release.Namespace) }}
+{{- $lease := printf "resourceNames: [%s-leader-election]" .root.Chart.Name -}}
+{{ .root.Files.Get .file | replace "namespace: flux-system" (printf "namespace: %s" .root.Release.Namespace)
+  | replace $lease (printf "resourceNames: [%s]" (include "daemon.lease" .root)) }}
 {{- end }}
 
 {{- define "daemon.image" -}}
@@ -79,6 +103,9 @@ spec:
             - --log-level={{ $values.logLevel }}
             - --log-encoding=json
             - --enable-leader-election
+            {{- with $values.watchLabelSelector }}
+            - {{ printf "--watch-label-selector=%s" . | quote }}
+            {{- end }}
             {{- with $values.concurrent }}
             - --concurrent={{ . }}
             {{- end }}
