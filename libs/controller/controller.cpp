@@ -1,5 +1,6 @@
 #include "controller/controller.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "api/names.hpp"
@@ -47,7 +48,9 @@ struct Controller::Impl {
         cache(c),
         options(o),
         queue(services.clock, options.retry, &services.metrics.queue(name)),
-        shell(services, std::move(r), c, o) {}
+        shell(services, std::move(r), c, o) {
+    queue.limit_leisure(std::max<std::size_t>(options.concurrency / 2, 1));
+  }
 
   void plan(const api::ObjectKey& key, const NextRun& next) {
     switch (next.when) {
@@ -179,6 +182,9 @@ rt::Task<void> Controller::run() {
 void Controller::enqueue(api::ObjectKey key) { impl_->queue.add(std::move(key)); }
 void Controller::enqueue_after(api::ObjectKey key, base::Duration delay) {
   impl_->queue.add_after(std::move(key), delay);
+}
+void Controller::enqueue_at_leisure(api::ObjectKey key) {
+  impl_->queue.add(std::move(key), WorkQueue::Lane::leisure);
 }
 
 void Controller::supersede(api::ObjectKey key) {

@@ -63,6 +63,8 @@ class Controller {
   // Reconcile soon; a run that is on is left alone and followed by another.
   void enqueue(api::ObjectKey key);
   void enqueue_after(api::ObjectKey key, base::Duration delay);
+  // Reconcile when there is time: nothing that anybody waits for will come of it.
+  void enqueue_at_leisure(api::ObjectKey key);
   // Reconcile now: what waits in a run that is on is cancelled.
   void supersede(api::ObjectKey key);
   // Cuts all that waits short; with a queue that has been shut down nothing follows.

@@ -15,13 +15,13 @@ constexpr base::Duration kLongestDelay = std::chrono::hours(24 * 365 * 10);
 WorkQueue::WorkQueue(const base::Clock& clock, RetryDelay delay, QueueObserver* observer)
     : clock_(clock), delay_(delay), observer_(observer) {}
 
-void WorkQueue::add(api::ObjectKey key) {
+void WorkQueue::add(api::ObjectKey key, Lane lane) {
   if (shut_down_) return;
   if (const auto planned = delayed_.find(key); planned != delayed_.end()) {
     due_order_.erase({planned->second.due, key});
     delayed_.erase(planned);
   }
-  make_ready(key, Lane::fresh);
+  make_ready(key, lane);
 }
 
 void WorkQueue::add_after(api::ObjectKey key, base::Duration delay) {
@@ -47,9 +47,8 @@ void WorkQueue::discard(const api::ObjectKey& key) {
     due_order_.erase({planned->second.due, key});
     delayed_.erase(planned);
   }
-  if (ready_since_.erase(key) > 0) {
-    std::erase(fresh_, key);
-    std::erase(retries_, key);
+  if (const auto waiting = ready_since_.extract(key); !waiting.empty()) {
+    std::erase(lane(waiting.mapped().lane), key);
     report_depth();
   }
   if (const auto working = working_.find(key); working != working_.end()) working->second.again.reset();
@@ -71,21 +70,23 @@ void WorkQueue::plan(const api::ObjectKey& key, base::Duration delay, Lane lane)
   changed_.notify_all();
 }
 
-void WorkQueue::make_ready(const api::ObjectKey& key, Lane lane) {
+void WorkQueue::make_ready(const api::ObjectKey& key, Lane wanted) {
   if (const auto working = working_.find(key); working != working_.end()) {
-    if (working->second.again != Lane::fresh) working->second.again = lane;
+    auto& again = working->second.again;
+    if (!again || wanted < *again) again = wanted;
     return;
   }
-  const auto [entry, is_new] = ready_since_.try_emplace(key, Ready{clock_.steady(), lane});
+  const auto [entry, is_new] = ready_since_.try_emplace(key, Ready{clock_.steady(), wanted});
   if (!is_new) {
-    // Something new about an object that failed: it need not queue with the failures.
-    if (entry->second.lane == lane || lane == Lane::retry) return;
-    entry->second.lane = lane;
-    std::erase(retries_, key);
-    fresh_.push_back(key);
+    // Something new about an object that failed, or that had time: it need not queue with those.
+    if (entry->second.lane <= wanted) return;
+    std::erase(lane(entry->second.lane), key);
+    entry->second.lane = wanted;
+    lane(wanted).push_back(key);
+    changed_.notify_all();
     return;
   }
-  (lane == Lane::fresh ? fresh_ : retries_).push_back(key);
+  lane(wanted).push_back(key);
   if (observer_ != nullptr) observer_->added();
   report_depth();
   changed_.notify_all();
@@ -101,18 +102,32 @@ void WorkQueue::promote_due() {
   }
 }
 
+std::optional<WorkQueue::Lane> WorkQueue::next_lane() {
+  const bool fresh = !lane(Lane::fresh).empty();
+  const bool retry = !lane(Lane::retry).empty();
+  const bool leisure = !lane(Lane::leisure).empty() && leisure_working_ < leisure_limit_;
+  if (leisure && ((!fresh && !retry) || others_streak_ >= kOthersPerLeisure)) {
+    others_streak_ = 0;
+    return Lane::leisure;
+  }
+  if (!fresh && !retry) return std::nullopt;
+  ++others_streak_;
+  const bool from_fresh = fresh && (!retry || fresh_streak_ < kFreshPerRetry);
+  fresh_streak_ = from_fresh ? fresh_streak_ + 1 : 0;
+  return from_fresh ? Lane::fresh : Lane::retry;
+}
+
 std::optional<api::ObjectKey> WorkQueue::try_take() {
   if (shut_down_) return std::nullopt;
   promote_due();
-  if (fresh_.empty() && retries_.empty()) return std::nullopt;
-  const bool from_fresh = !fresh_.empty() && (retries_.empty() || fresh_streak_ < kFreshPerRetry);
-  fresh_streak_ = from_fresh ? fresh_streak_ + 1 : 0;
-  auto& lane = from_fresh ? fresh_ : retries_;
-  api::ObjectKey key = std::move(lane.front());
-  lane.pop_front();
+  const auto chosen = next_lane();
+  if (!chosen) return std::nullopt;
+  api::ObjectKey key = std::move(lane(*chosen).front());
+  lane(*chosen).pop_front();
+  if (*chosen == Lane::leisure) ++leisure_working_;
   const base::SteadyPoint now = clock_.steady();
   const auto since = ready_since_.extract(key);
-  working_.emplace(key, Working{now, std::nullopt});
+  working_.emplace(key, Working{now, *chosen, std::nullopt});
   if (observer_ != nullptr) observer_->waited(now - since.mapped().since);
   report_depth();
   return key;
@@ -133,6 +148,10 @@ rt::Task<std::optional<api::ObjectKey>> WorkQueue::take() {
 void WorkQueue::done(const api::ObjectKey& key) {
   const auto finished = working_.extract(key);
   if (finished.empty()) return;
+  if (finished.mapped().lane == Lane::leisure) {
+    --leisure_working_;
+    if (!lane(Lane::leisure).empty()) changed_.notify_all();
+  }
   if (observer_ != nullptr) observer_->worked(clock_.steady() - finished.mapped().since);
   if (finished.mapped().again && !shut_down_) {
     // What was planned for later happens now.
@@ -146,8 +165,7 @@ void WorkQueue::done(const api::ObjectKey& key) {
 
 void WorkQueue::shut_down() {
   shut_down_ = true;
-  fresh_.clear();
-  retries_.clear();
+  for (auto& waiting : lanes_) waiting.clear();
   ready_since_.clear();
   delayed_.clear();
   due_order_.clear();

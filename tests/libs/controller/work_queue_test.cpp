@@ -67,6 +67,52 @@ TEST_CASE("of several delayed adds the earliest wins, and an immediate one wins 
   CHECK(q.queue.delayed() == 0);
 }
 
+TEST_CASE("what has time is served last, but not never") {
+  Queue q;
+  q.queue.limit_leisure(100);
+  for (int i = 0; i < 2; ++i) q.queue.add(key("later-" + std::to_string(i)), WorkQueue::Lane::leisure);
+  for (int i = 0; i < 3; ++i) q.queue.add(key("now-" + std::to_string(i)));
+  CHECK(q.queue.ready() == 5);
+  for (const char* name : {"now-0", "now-1", "now-2", "later-0", "later-1"}) CHECK(q.next() == name);
+
+  q.queue.add(key("patient"), WorkQueue::Lane::leisure);
+  for (int i = 0; i < 2 * WorkQueue::kOthersPerLeisure; ++i) q.queue.add(key("busy-" + std::to_string(i)));
+  int before = 0;
+  while (q.next() != "patient") ++before;
+  CHECK(before <= WorkQueue::kOthersPerLeisure);
+}
+
+TEST_CASE("what has time takes no more workers than it may, and goes on when one is free") {
+  Queue q;
+  q.queue.limit_leisure(2);
+  for (const char* name : {"a", "b", "c"}) q.queue.add(key(name), WorkQueue::Lane::leisure);
+  CHECK(q.next() == "a");
+  CHECK(q.next() == "b");
+  CHECK(q.next().empty());
+  q.queue.add(key("now"));
+  CHECK(q.next() == "now");
+  q.done("now");
+  CHECK(q.next().empty());
+  q.done("a");
+  CHECK(q.next() == "c");
+}
+
+TEST_CASE("a key that has time moves up when something about it is new, and never down") {
+  Queue q;
+  q.queue.limit_leisure(100);
+  q.queue.add(key("a"), WorkQueue::Lane::leisure);
+  q.queue.add(key("b"), WorkQueue::Lane::leisure);
+  q.queue.add(key("b"));
+  q.queue.add(key("b"), WorkQueue::Lane::leisure);
+  CHECK(q.next() == "b");
+  q.queue.add(key("b"), WorkQueue::Lane::leisure);
+  q.queue.add(key("b"));
+  q.done("b");
+  CHECK(q.next() == "b");
+  CHECK(q.next() == "a");
+  CHECK(q.next().empty());
+}
+
 TEST_CASE("a delay planned while the key is worked on is kept when it is done") {
   Queue q;
   q.queue.add(key("a"));
