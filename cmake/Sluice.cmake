@@ -97,7 +97,7 @@ endfunction()
 # sluice_test(NAME lib...): one Catch2 program of all .cpp in the current folder.
 function(sluice_test name)
   file(GLOB sources CONFIGURE_DEPENDS *.cpp)
-  if(NOT sources)
+  if(NOT sources OR NOT SLUICE_UNIT_TESTS)
     return()
   endif()
   add_executable(${name}_tests ${sources})
