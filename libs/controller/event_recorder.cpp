@@ -3,15 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <deque>
 #include <limits>
-#include <map>
-#include <set>
 #include <utility>
 
 #include "api/names.hpp"
 #include "base/digest.hpp"
 #include "controller/event_correlator.hpp"
+#include "controller/event_lanes.hpp"
 
 namespace sluice::controller {
 
@@ -90,16 +88,7 @@ struct KubeEventRecorder::Impl {
   Impl(std::shared_ptr<kube::Client> c, const base::Clock& k, base::Logger l, EventRecorderOptions o)
       : client(std::move(c)), clock(k), log(std::move(l)), options(std::move(o)), correlator(k) {}
 
-  struct Waiting {
-    std::string lane;
-    doc::Json event;
-    bool once = false;  // names its occurrence
-    base::SteadyPoint since;
-  };
-
   doc::Json build(const doc::Json& object, EventRecord record);
-  std::optional<Waiting> take();
-  void finish(const std::string& lane);
   rt::Task<base::Result<void>> send_once(const EventCorrelator::Decision& decision);
   rt::Task<void> send(EventCorrelator::Decision decision, base::SteadyPoint since);
   void report_overflow();
@@ -109,12 +98,11 @@ struct KubeEventRecorder::Impl {
   base::Logger log;
   EventRecorderOptions options;
   EventCorrelator correlator;
-  std::deque<Waiting> queued;
+  EventLanes lanes;
   std::size_t overflowed = 0;  // since the last report
-  std::set<std::string> busy;                  // lanes with an event on its way
-  std::map<std::string, std::size_t> unsettled;  // by lane: neither sent nor dropped
   std::int64_t last_suffix = 0;
-  rt::Notify changed;
+  rt::Notify to_send;
+  rt::Notify idle;
 };
 
 doc::Json KubeEventRecorder::Impl::build(const doc::Json& object, EventRecord record) {
@@ -209,57 +197,33 @@ KubeEventRecorder::KubeEventRecorder(std::shared_ptr<kube::Client> client, const
     : impl_(std::make_unique<Impl>(std::move(client), clock, std::move(log), std::move(options))) {}
 KubeEventRecorder::~KubeEventRecorder() = default;
 
-// The oldest event whose object has none on its way.
-std::optional<KubeEventRecorder::Impl::Waiting> KubeEventRecorder::Impl::take() {
-  const auto next =
-      std::find_if(queued.begin(), queued.end(), [&](const Waiting& waiting) { return !busy.contains(waiting.lane); });
-  if (next == queued.end()) return std::nullopt;
-  Waiting taken = std::move(*next);
-  queued.erase(next);
-  busy.insert(taken.lane);
-  return taken;
-}
-
-void KubeEventRecorder::Impl::finish(const std::string& lane) {
-  const auto it = unsettled.find(lane);
-  if (it != unsettled.end() && --it->second == 0) unsettled.erase(it);
-  changed.notify_all();
-}
-
 void KubeEventRecorder::emit(const doc::Json& object, EventRecord record) {
   Impl& self = *impl_;
-  if (self.queued.size() >= self.options.max_queued) {
-    ++self.overflowed;
-    const std::string lane = std::move(self.queued.front().lane);
-    self.queued.pop_front();
-    self.finish(lane);
-  }
+  if (self.lanes.waiting() >= self.options.max_queued && self.lanes.drop_oldest()) ++self.overflowed;
   const bool once = !record.occurrence.empty();
-  std::string lane = lane_of(object);
-  ++self.unsettled[lane];
-  self.queued.push_back({std::move(lane), self.build(object, std::move(record)), once, self.clock.steady()});
-  self.changed.notify_all();
+  self.lanes.push(lane_of(object), {self.build(object, std::move(record)), once, self.clock.steady()});
+  self.to_send.notify_all();
 }
 
 rt::Task<void> KubeEventRecorder::run() {
   Impl& self = *impl_;
   for (;;) {
-    std::optional<Impl::Waiting> next = self.take();
+    std::optional<EventLanes::Taken> next = self.lanes.take();
     if (!next) {
-      co_await self.changed.wait();
+      co_await self.to_send.wait();
       continue;
     }
     EventCorrelator::Decision decision;
-    if (next->once) {
-      decision.event = std::move(next->event);
+    if (next->event.once) {
+      decision.event = std::move(next->event.object);
     } else {
-      decision = self.correlator.observe(std::move(next->event));
+      decision = self.correlator.observe(std::move(next->event.object));
     }
-    auto sending = self.send(std::move(decision), next->since);
+    auto sending = self.send(std::move(decision), next->event.since);
     co_await std::move(sending);
-    self.busy.erase(next->lane);
-    if (self.queued.empty()) self.report_overflow();
-    self.finish(next->lane);
+    if (self.lanes.waiting() == 0) self.report_overflow();
+    self.lanes.finish(next->lane);
+    if (self.lanes.is_idle()) self.idle.notify_all();
   }
 }
 
@@ -269,17 +233,17 @@ rt::Task<void> KubeEventRecorder::wait_sent(const doc::Json& object, base::Durat
   Impl& self = *impl_;
   const std::string lane = lane_of(object);
   const base::SteadyPoint deadline = self.clock.steady() + limit;
-  while (self.unsettled.contains(lane)) {
+  while (const auto unsettled = self.lanes.unsettled(lane)) {
     const base::Duration left = deadline - self.clock.steady();
     if (left <= base::Duration::zero()) co_return;
-    auto waiting = self.changed.wait_for(left);
+    auto waiting = unsettled->wait_for(left);
     const bool notified = co_await std::move(waiting);
     if (!notified) co_return;
   }
 }
 
 rt::Task<void> KubeEventRecorder::flush() {
-  while (!impl_->unsettled.empty()) co_await impl_->changed.wait();
+  while (!impl_->lanes.is_idle()) co_await impl_->idle.wait();
 }
 
 }  // namespace sluice::controller
