@@ -1,5 +1,6 @@
 // What becomes of the objects when their Kustomization is deleted.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 
@@ -36,55 +37,76 @@ std::string list_of(const api::ResourceInventory& inventory) {
   return text;
 }
 
+// The texts that upstream's begin with stay: users match on them.
+constexpr std::string_view kNotPruned = "unable to prune objects: ";
+
+// Tells of what is not deleted, as nobody can read whether it should be.
+void tell_unreadable(controller::RunContext& context, const api::KustomizationDeletion& deletion) {
+  if (!deletion.is_decided && !deletion.inventory.entries.empty()) {
+    context.event(Severity::error, api::reason::kPruneFailed,
+                  fmt::format("{}{}\nThey are left, as it cannot be read what shall become of them: {}", kNotPruned,
+                              list_of(deletion.inventory), fmt::join(deletion.unreadable, "; ")));
+  } else if (!deletion.unreadable.empty()) {
+    context.log.info("deleting a Kustomization whose spec cannot be read in full",
+                     {{"unreadable", fmt::format("{}", fmt::join(deletion.unreadable, "; "))}});
+  }
+  if (!deletion.unreadable_entries.empty()) {
+    context.event(Severity::error, api::reason::kPruneFailed,
+                  fmt::format("{}entries of the inventory that cannot be read are left: {}", kNotPruned,
+                              fmt::join(deletion.unreadable_entries, "; ")));
+  }
+}
+
 }  // namespace
 
-// Flux: a suspended Kustomization leaves its objects.
+// Flux: a suspended Kustomization leaves its objects. The spec may be one that no run would accept: a
+// Kustomization must be able to go, whatever is wrong with the rest of it.
 rt::Task<Result<void>> KustomizationReconciler::finalize(controller::RunContext& context) {
-  SLUICE_CO_TRY(const api::Kustomization kustomization, api::parse_kustomization(*context.object));
-  const api::KustomizationStatus& status = kustomization.status;
-  if (!status.last_applied_revision.empty()) context.event_metadata["revision"] = status.last_applied_revision;
-  if (!status.last_applied_origin_revision.empty()) {
-    context.event_metadata["originRevision"] = status.last_applied_origin_revision;
+  api::KustomizationDeletion deletion = api::read_deletion(*context.object);
+  for (const auto& [key, field] : {std::pair{"revision", "lastAppliedRevision"},
+                                   std::pair{"originRevision", "lastAppliedOriginRevision"}}) {
+    const std::string value(doc::find_string(*context.object, {"status", field}));
+    if (!value.empty()) context.event_metadata[key] = value;
   }
-  const bool has_objects = status.inventory && !status.inventory->entries.empty();
-  if (kustomization.spec.suspend || !has_objects || !api::deletes_objects(kustomization.spec)) {
-    co_return Result<void>();
-  }
-  if (kustomization.spec.kube_config) {
+  tell_unreadable(context, deletion);
+  if (deletion.policy == api::DeletionPolicy::orphan || deletion.inventory.entries.empty()) co_return Result<void>();
+  if (deletion.is_elsewhere) {
     co_return base::unexpected(ErrorKind::unsupported,
                                "spec.kubeConfig: objects of another cluster cannot be deleted from here; set "
                                "spec.deletionPolicy to Orphan to leave them");
   }
-  const std::string account = account_of(kustomization.spec);
-  if (!account.empty()) {
-    auto possible = co_await can_impersonate(context, account);
-    SLUICE_CO_TRY(const bool exists, std::move(possible));
-    if (!exists) {
+  const sources::Identity identity = identity_of(context.key(), deletion.service_account_name);
+  if (!identity.is_own()) {
+    auto finding = sources::find_account(context.client, identity);
+    auto found = co_await std::move(finding);
+    SLUICE_CO_TRY(const sources::AccountState state, std::move(found));
+    if (state == sources::AccountState::gone) {
       // Flux: without the account nothing can be deleted in its name, and the Kustomization must not stay for ever.
       context.event(Severity::error, api::reason::kPruneFailed,
-                    "unable to prune objects, as the service account is gone:" + list_of(*status.inventory));
+                    fmt::format("{}{}\nThey are left, as the service account '{}' is gone", kNotPruned,
+                                list_of(deletion.inventory), identity.account));
       co_return Result<void>();
     }
   }
-  std::shared_ptr<kube::Client> client = client_for(context, kustomization);
-  auto deleted = co_await delete_objects(context, kustomization, std::move(client));
-  co_return deleted;
-}
-
-rt::Task<Result<bool>> KustomizationReconciler::can_impersonate(controller::RunContext& context, std::string account) {
-  kube::Resource accounts{"", "v1", "ServiceAccount", "serviceaccounts", true};
-  api::ObjectKey key{context.meta.namespace_, std::move(account)};
-  auto found = co_await context.client->get(std::move(accounts), std::move(key));
-  if (found) co_return true;
-  if (found.error().kind == ErrorKind::not_found) co_return false;
-  co_return base::unexpected(std::move(found).error());
+  std::shared_ptr<kube::Client> client = identity.client(context.client);
+  auto deleting = delete_objects(context, std::move(deletion), std::move(client));
+  auto deleted = co_await std::move(deleting);
+  if (deleted) co_return Result<void>();
+  base::Error error = std::move(deleted).error().with_context("pruning for deleted resource failed");
+  if (error.kind == ErrorKind::forbidden && !identity.is_own()) {
+    error.message += fmt::format(
+        "; the service account '{}' of this namespace must be allowed to get and delete what it "
+        "has applied, or spec.deletionPolicy be Orphan to leave it",
+        identity.account);
+  }
+  co_return base::unexpected(std::move(error));
 }
 
 rt::Task<Result<void>> KustomizationReconciler::delete_objects(controller::RunContext& context,
-                                                               const api::Kustomization& kustomization,
+                                                               api::KustomizationDeletion deletion,
                                                                std::shared_ptr<kube::Client> client) {
-  apply::ApplySet set(apply_services(client), owner_of(kustomization));
-  std::vector<api::InventoryEntry> entries = apply::entries_to_prune(*kustomization.status.inventory, {});
+  apply::ApplySet set(apply_services(client), owner_of(context.key()));
+  std::vector<api::InventoryEntry> entries = apply::entries_to_prune(deletion.inventory, {});
   rt::Task<apply::Outcome> task = set.prune(std::move(entries), {}, "Background");
   apply::Outcome outcome = co_await std::move(task);
   if (outcome.error) co_return base::unexpected(*std::move(outcome.error));
@@ -92,14 +114,13 @@ rt::Task<Result<void>> KustomizationReconciler::delete_objects(controller::RunCo
   if (log.empty()) co_return Result<void>();
   context.log.info("objects deleted with their Kustomization", {{"output", log}});
   context.event(Severity::info, api::reason::kReconciliationSucceeded, log);
-  if (api::effective_deletion_policy(kustomization.spec) == api::DeletionPolicy::wait_for_termination) {
-    co_await await_termination(context, kustomization, std::move(client), std::move(outcome.changes));
+  if (deletion.policy == api::DeletionPolicy::wait_for_termination) {
+    co_await await_termination(context, deletion.timeout, std::move(client), std::move(outcome.changes));
   }
   co_return Result<void>();
 }
 
-rt::Task<void> KustomizationReconciler::await_termination(controller::RunContext& context,
-                                                          const api::Kustomization& kustomization,
+rt::Task<void> KustomizationReconciler::await_termination(controller::RunContext& context, base::Duration limit,
                                                           std::shared_ptr<kube::Client> client,
                                                           std::vector<apply::Change> deleted) {
   context.release_worker();
@@ -116,7 +137,6 @@ rt::Task<void> KustomizationReconciler::await_termination(controller::RunContext
     waits.spawn(services_.runtime.context(), until_gone(client, std::move(resource), change->id.key(), change->uid));
   }
   rt::Task<Result<void>> all = joined(waits);
-  const base::Duration limit = api::effective_timeout(kustomization.spec);
   auto waiting = rt::with_timeout(std::move(all), limit, "the termination of the objects");
   auto gone = co_await std::move(waiting);
   if (gone) co_return;

@@ -20,12 +20,14 @@ namespace {
 // disarmed, or when the daemon stops.
 class CancellationNote {
  public:
-  CancellationNote(controller::RunContext& context, std::stop_token stop) : context_(context), stop_(std::move(stop)) {}
+  CancellationNote(controller::RunContext& context, std::stop_token stop, std::function<std::string()> trigger)
+      : context_(context), stop_(std::move(stop)), trigger_(std::move(trigger)) {}
   ~CancellationNote() {
     if (!armed_ || !context_.superseded() || stop_.stop_requested()) return;
-    constexpr std::string_view text = "Health checks canceled due to a newer revision, spec or request";
-    context_.conditions.mark_false(api::condition::kReady, api::reason::kHealthCheckCanceled, text, context_.stamp());
-    context_.event(Severity::info, api::reason::kHealthCheckCanceled, text);
+    const std::string by = "ew reconciliation triggered by " + trigger_();
+    context_.conditions.mark_false(api::condition::kReady, api::reason::kHealthCheckCanceled, "N" + by,
+                                   context_.stamp());
+    context_.event(Severity::info, api::reason::kHealthCheckCanceled, "Health checks canceled due to n" + by);
   }
   CancellationNote(const CancellationNote&) = delete;
   CancellationNote& operator=(const CancellationNote&) = delete;
@@ -34,21 +36,35 @@ class CancellationNote {
  private:
   controller::RunContext& context_;
   std::stop_token stop_;
+  std::function<std::string()> trigger_;  // what the newer run comes from, "Kind/namespace/name"
   bool armed_ = true;
 };
 
-std::vector<apply::HealthTarget> health_targets(const Run& run) {
+// Flux: the version does not count, as the server reads an object under any that it serves; and who
+// names none means apps/v1, as manifests from the time of v1beta1 do.
+Result<std::vector<apply::HealthTarget>> named_targets(const api::KustomizationSpec& spec) {
   std::vector<apply::HealthTarget> targets;
+  for (std::size_t i = 0; i < spec.health_checks.size(); ++i) {
+    const api::NamespacedObjectKindReference& check = spec.health_checks[i];
+    const std::string_view version = check.api_version.empty() ? "apps/v1" : std::string_view(check.api_version);
+    auto gvk = api::GroupVersionKind::parse(version, check.kind);
+    if (!gvk) {
+      return base::unexpected(std::move(gvk).error().with_context(fmt::format("spec.healthChecks[{}].apiVersion", i)));
+    }
+    apply::HealthTarget target;
+    target.id = {check.namespace_, check.name, gvk->group, check.kind};
+    targets.push_back(std::move(target));
+  }
+  return targets;
+}
+
+Result<std::vector<apply::HealthTarget>> health_targets(const Run& run) {
   const api::ObjectId self{run.owner.namespace_, run.owner.name, std::string(api::group::kKustomize),
                            std::string(api::kind::kKustomization)};
+  std::vector<apply::HealthTarget> targets;
   if (!run.spec().wait) {
-    for (const auto& check : run.spec().health_checks) {
-      apply::HealthTarget target;
-      const auto gvk = api::GroupVersionKind::parse(check.api_version.empty() ? "v1" : check.api_version, check.kind);
-      target.id = {check.namespace_, check.name, gvk ? gvk->group : std::string(), check.kind};
-      if (gvk && !check.api_version.empty()) target.version = gvk->version;
-      if (target.id != self) targets.push_back(std::move(target));
-    }
+    SLUICE_TRY(targets, named_targets(run.spec()));
+    std::erase_if(targets, [&self](const apply::HealthTarget& target) { return target.id == self; });
     return targets;
   }
   std::set<api::ObjectId> vanishing;
@@ -68,10 +84,9 @@ std::vector<apply::HealthTarget> health_targets(const Run& run) {
 // Applies anew what does not stand while its health is waited for.
 rt::Task<Result<void>> KustomizationReconciler::repair(Run& run) {
   if (!pacer_.may_correct(run.owner.key(), run.context.clock.steady())) co_return Result<void>();
-  pacer_.corrected(run.owner.key());
-  apply::ApplySet set(apply_services(run.client), run.owner);
-  rt::Task<apply::Outcome> task = set.apply(run.rendered->manifests, apply_options(run));
-  const apply::Outcome outcome = co_await std::move(task);
+  pacer_.corrected(run.owner.key(), run.context.clock.steady());
+  auto applying = apply_set(run, apply_options(run));
+  const apply::Outcome outcome = co_await std::move(applying);
   const std::string log = change_log(outcome.changes);
   if (!log.empty()) run.context.event(Severity::info, api::reason::kProgressing, log);
   if (outcome.error) run.context.log.error("cannot correct drift", *outcome.error);
@@ -80,7 +95,13 @@ rt::Task<Result<void>> KustomizationReconciler::repair(Run& run) {
 
 rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
   controller::RunContext& context = run.context;
-  std::vector<apply::HealthTarget> targets = health_targets(run);
+  auto named = health_targets(run);
+  if (!named) {
+    controller::StepFailure failure = failed(run, api::reason::kHealthCheckFailed, std::move(named).error());
+    failure.condition = api::condition::kHealthy;
+    co_return failure;
+  }
+  std::vector<apply::HealthTarget> targets = *std::move(named);
   if (targets.empty()) {
     context.conditions.remove(api::condition::kHealthy);
     co_return kContinue;
@@ -105,7 +126,11 @@ rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
   options.timeout = timeout;
   options.fail_fast = !common_.is_enabled("DisableFailFastBehavior", false);
   options.repair = [this, &run] { return repair(run); };
-  CancellationNote note(context, services_.runtime.stop_token());
+  CancellationNote note(context, services_.runtime.stop_token(), [this, key = run.owner.key()] {
+    const auto found = triggers_.find(key);
+    // Nothing that it refers to: its own spec, or a request.
+    return found != triggers_.end() ? found->second : sources::source_id(std::string(api::kind::kKustomization), key);
+  });
   rt::Task<Result<void>> task =
       apply::await_health(std::move(services), run.owner.key(), std::move(targets), std::move(options));
   auto healthy = co_await std::move(task);

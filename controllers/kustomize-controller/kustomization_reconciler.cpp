@@ -6,6 +6,7 @@
 
 #include "api/names.hpp"
 #include "dependencies.hpp"
+#include "sources/access.hpp"
 
 namespace sluice::kustomize_controller {
 
@@ -56,8 +57,8 @@ Result<std::unique_ptr<Run>> KustomizationReconciler::begin(controller::RunConte
   SLUICE_TRY(api::Kustomization parsed, api::parse_kustomization(*context.object));
   auto run = std::make_unique<Run>(Run{context, std::move(parsed), context.clock.steady(), {}, {}, {}, {}, {}, {}, {},
                                        {}, {}, false});
-  run->owner = owner_of(run->kustomization);
-  run->client = client_for(context, run->kustomization);
+  run->owner = owner_of(context.key());
+  run->client = identity_of(context.key(), run->spec().service_account_name).client(context.client);
   if (run->kustomization.status.inventory) run->before = *run->kustomization.status.inventory;
   return run;
 }
@@ -91,23 +92,17 @@ rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
   }
   run.context.progress(text);
   unserved_.erase(run.owner.key());
-  const bool is_external = ref.kind == api::kind::kExternalArtifact;
-  std::string denied;
-  if (common_.no_cross_namespace_refs && key.namespace_ != run.owner.namespace_) {
-    denied = "cross-namespace references have been blocked";
-  } else if (is_external && !common_.is_enabled("ExternalArtifact", true)) {
-    denied = "ExternalArtifact feature gate is disabled";
-  }
-  if (!denied.empty()) {
-    auto error = make_error(ErrorKind::forbidden, fmt::format("can't access '{}/{}', {}", ref.kind, key.str(), denied));
-    co_return controller::stall(api::reason::kAccessDenied, std::move(error));
+  triggers_.erase(run.owner.key());
+  const sources::AccessRules rules{common_.no_cross_namespace_refs, common_.is_enabled("ExternalArtifact", true)};
+  if (auto allowed = sources::check_access(ref, key, run.owner.namespace_, rules); !allowed) {
+    co_return controller::stall(api::reason::kAccessDenied, std::move(allowed).error());
   }
   auto found = co_await services_.sources->find(ref, key);
   if (!found && found.error().kind == ErrorKind::not_found) {
-    resolved_[run.owner.key()].clear();
-    if (found.error().reason == "NoKindMatch") unserved_.insert(run.owner.key());
+    uptake_.found_none(run.owner.key());
+    base::Duration delay = std::min(api::effective_retry_interval(run.spec()), common_.requeue_dependency);
+    if (found.error().reason == "NoKindMatch") delay = retry_unserved(run, delay);
     auto error = std::move(found).error().with_context(fmt::format("Source '{}' not found", ref.str()));
-    const base::Duration delay = std::min(api::effective_retry_interval(run.spec()), common_.requeue_dependency);
     co_return controller::wait_quietly_for(api::reason::kArtifactFailed, std::move(error), delay);
   }
   if (!found) {
@@ -117,13 +112,13 @@ rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
   auto artifact = api::artifact_of(**found);
   if (!artifact) co_return controller::retry(api::reason::kArtifactFailed, std::move(artifact).error());
   if (!*artifact) {
-    resolved_[run.owner.key()].clear();
+    uptake_.found_none(run.owner.key());
     auto error = make_error(ErrorKind::not_found, fmt::format("Source artifact not found, retrying in {}",
                                                               base::format_duration(common_.requeue_dependency)));
     co_return controller::wait_quietly_for(api::reason::kArtifactFailed, std::move(error), common_.requeue_dependency);
   }
   run.artifact = **std::move(artifact);
-  resolved_[run.owner.key()] = run.artifact.digest + run.artifact.revision;
+  uptake_.took(run.owner.key(), run.artifact);
   run.context.event_metadata["revision"] = run.artifact.revision;
   const auto origin = run.artifact.metadata.find("org.opencontainers.image.revision");
   if (origin != run.artifact.metadata.end() && !origin->second.empty()) {
@@ -153,8 +148,17 @@ rt::Task<StepResult> KustomizationReconciler::check_dependencies(Run& run) {
     if (!found) co_return controller::retry(api::reason::kDependencyNotReady, std::move(found).error());
     std::string why = why_not_ready(found->get(), key, run.kustomization, run.artifact);
     if (why.empty()) continue;
+    // The condition says which and why; the Event what upstream's says, as users leave it out by these words.
+    const api::Conditions& said = run.context.conditions;
+    if (said.reason(api::condition::kReady) != api::reason::kDependencyNotReady ||
+        said.message(api::condition::kReady) != why) {
+      run.context.event(Severity::info, api::reason::kDependencyNotReady,
+                        fmt::format("Dependencies do not meet ready condition, retrying in {}",
+                                    base::format_duration(common_.requeue_dependency)));
+    }
     auto error = make_error(ErrorKind::not_found, std::move(why));
-    co_return controller::wait_for(api::reason::kDependencyNotReady, std::move(error), common_.requeue_dependency);
+    co_return controller::wait_quietly_for(api::reason::kDependencyNotReady, std::move(error),
+                                           common_.requeue_dependency);
   }
   co_return kContinue;
 }
@@ -193,11 +197,16 @@ rt::Task<StepResult> KustomizationReconciler::fetch_artifact(Run& run) {
     run.tree = *std::move(fetched);
     co_return kContinue;
   }
-  if (fetched.error().kind != ErrorKind::not_found) {
+  const bool is_missing = fetched.error().kind == ErrorKind::not_found;
+  if (!is_missing && fetched.error().kind != ErrorKind::untrusted) {
     co_return controller::retry(api::reason::kArtifactFailed, std::move(fetched).error());
   }
-  auto error = make_error(ErrorKind::not_found, fmt::format("Source is not ready, artifact not found, retrying in {}",
-                                                            base::format_duration(common_.requeue_dependency)));
+  // Mostly what the source says of it is out of date for a moment.
+  auto error =
+      make_error(fetched.error().kind, fmt::format("Source is not ready, {}, retrying in {}",
+                                                   is_missing ? "artifact not found" : "artifact digest changed",
+                                                   base::format_duration(common_.requeue_dependency)));
+  if (!is_missing) error.message += ": " + fetched.error().message;
   co_return controller::wait_quietly_for(api::reason::kArtifactFailed, std::move(error), common_.requeue_dependency);
 }
 
@@ -279,7 +288,6 @@ apply::ApplyServices KustomizationReconciler::apply_services(std::shared_ptr<kub
 apply::ApplyOptions KustomizationReconciler::apply_options(Run& run) {
   apply::ApplyOptions options;
   options.force = run.spec().force;
-  options.verify = run.context.is_requested();
   options.concurrency = static_cast<std::size_t>(std::max(own_.concurrent_ssa, 1));
   options.custom_stage = custom_stage_;
   options.before_write = [this, &run](std::vector<api::InventoryEntry> entries) {
@@ -303,20 +311,40 @@ rt::Task<Result<void>> KustomizationReconciler::announce(Run& run, std::vector<a
   co_return saved;
 }
 
+// What an attempt that does not end well, or does not end, has left unknown is verified by the next run.
+rt::Task<apply::Outcome> KustomizationReconciler::apply_set(Run& run, apply::ApplyOptions options) {
+  verifications_.begin(run.owner.key());
+  apply::ApplySet set(apply_services(run.client), run.owner);
+  rt::Task<apply::Outcome> task = set.apply(run.rendered->manifests, std::move(options));
+  apply::Outcome outcome = co_await std::move(task);
+  if (!outcome.error) verifications_.passed(run.owner.key());
+  co_return outcome;
+}
+
 rt::Task<StepResult> KustomizationReconciler::apply(Run& run) {
   run.context.progress(fmt::format("Detecting drift for revision {} with a timeout of {}", run.artifact.revision,
                                    base::format_duration(api::effective_timeout(run.spec()))));
-  pacer_.corrected(run.owner.key());
-  apply::ApplySet set(apply_services(run.client), run.owner);
-  rt::Task<apply::Outcome> task = set.apply(run.rendered->manifests, apply_options(run));
-  apply::Outcome outcome = co_await std::move(task);
+  pacer_.corrected(run.owner.key(), run.context.clock.steady());
+  const std::string account = identity_of(run.owner.key(), run.spec().service_account_name).account;
+  const sources::Verifications::Subject subject{run.context.meta.uid, run.context.meta.generation, account};
+  apply::ApplyOptions options = apply_options(run);
+  options.verify = run.context.is_requested() ||
+                   verifications_.is_due(run.owner.key(), subject, run.context.clock.steady());
+  const bool verifies = options.verify;
+  auto applying = apply_set(run, std::move(options));
+  apply::Outcome outcome = co_await std::move(applying);
+  if (verifies && !outcome.error) {
+    verifications_.verified(run.owner.key(), subject, run.spec().interval, run.context.clock.steady());
+  }
   const std::string log = change_log(outcome.changes);
   if (outcome.error) {
     base::Error error = *std::move(outcome.error);
-    if (error.reason == "NoKindMatch") unserved_.insert(run.owner.key());
+    const bool is_unserved = error.reason == "NoKindMatch";
     // A part may be applied already; upstream tells it in the same message.
     if (!log.empty()) error.message += "\n" + log;
-    co_return failed(run, api::reason::kReconciliationFailed, std::move(error));
+    controller::StepFailure failure = failed(run, api::reason::kReconciliationFailed, std::move(error));
+    if (is_unserved) failure.retry_after = retry_unserved(run, *failure.retry_after);
+    co_return failure;
   }
   run.changes = std::move(outcome.changes);
   run.changed = !log.empty();
@@ -383,8 +411,10 @@ rt::Task<StepResult> KustomizationReconciler::conclude(Run& run) {
     const std::string text = fmt::format("Reconciliation finished in {}, next run in {}", base::format_duration(took),
                                          base::format_duration(run.spec().interval));
     context.log.info(text, {{"revision", run.artifact.revision}});
-    context.event_once(Severity::info, api::reason::kReconciliationSucceeded, text, run.occurrence("finished"),
-                       {{"commit_status", "update"}});
+    if (!common_.is_enabled("DisableCommitStatusEvent", false)) {
+      context.event_once(Severity::info, api::reason::kReconciliationSucceeded, text, run.occurrence("finished"),
+                         {{"commit_status", "update"}});
+    }
   }
   controller::Done done;
   done.requeue_after = run.spec().interval;
@@ -412,24 +442,23 @@ controller::StepFailure KustomizationReconciler::failed(Run& run, std::string_vi
   return failure;
 }
 
+// A definition wakes whoever misses its kind, but discovery may show that a moment later, when nothing
+// wakes them any more.
+base::Duration KustomizationReconciler::retry_unserved(const Run& run, base::Duration usual) {
+  unserved_.insert(run.owner.key());
+  const bool is_fresh = defined_ && run.context.clock.steady() - *defined_ < kDiscoveryLag;
+  return is_fresh ? std::min<base::Duration>(usual, kLagRetry) : usual;
+}
+
 // --- who ---
 
-apply::Owner KustomizationReconciler::owner_of(const api::Kustomization& kustomization) const {
-  return {std::string(api::group::kKustomize), kustomization.metadata.name, kustomization.metadata.namespace_,
+apply::Owner KustomizationReconciler::owner_of(const api::ObjectKey& key) {
+  return {std::string(api::group::kKustomize), key.name, key.namespace_,
           std::string(api::field_manager::kKustomizeController)};
 }
 
-std::string KustomizationReconciler::account_of(const api::KustomizationSpec& spec) const {
-  return spec.service_account_name.empty() ? common_.default_service_account : spec.service_account_name;
-}
-
-std::shared_ptr<kube::Client> KustomizationReconciler::client_for(controller::RunContext& context,
-                                                                  const api::Kustomization& kustomization) {
-  const std::string account = account_of(kustomization.spec);
-  if (account.empty()) return context.client;
-  // The server adds the groups of a service account by itself, where none are named.
-  return context.client->impersonate(
-      fmt::format("system:serviceaccount:{}:{}", kustomization.metadata.namespace_, account), {});
+sources::Identity KustomizationReconciler::identity_of(const api::ObjectKey& key, const std::string& named) const {
+  return sources::Identity::of(key.namespace_, named, common_.default_service_account);
 }
 
 }  // namespace sluice::kustomize_controller

@@ -33,11 +33,14 @@
 #include "controller/options.hpp"
 #include "controller/reconciler.hpp"
 #include "kube/rest_mapper.hpp"
-#include "drift_pacer.hpp"
 #include "options.hpp"
 #include "render.hpp"
 #include "run.hpp"
-#include "sources.hpp"
+#include "sources/drift_pacer.hpp"
+#include "sources/identity.hpp"
+#include "sources/sources.hpp"
+#include "sources/uptake.hpp"
+#include "sources/verification.hpp"
 
 namespace sluice::kustomize_controller {
 
@@ -48,7 +51,7 @@ struct ReconcilerServices {
   std::shared_ptr<kube::RestMapper> mapper;
   std::shared_ptr<artifact::Fetcher> fetcher;
   std::shared_ptr<apply::LiveObjects> live;
-  std::shared_ptr<Sources> sources;
+  std::shared_ptr<sources::Sources> sources;
 };
 
 class KustomizationReconciler final : public controller::StepReconciler<Run>,
@@ -68,6 +71,8 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
 
  private:
   static constexpr std::size_t kLayerCacheBytes = 32U << 20U;
+  static constexpr base::Duration kDiscoveryLag = std::chrono::seconds(15);
+  static constexpr base::Duration kLagRetry = std::chrono::seconds(1);
 
   rt::Task<controller::StepResult> resolve_source(Run& run);
   rt::Task<controller::StepResult> check_dependencies(Run& run);
@@ -82,22 +87,21 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   rt::Task<base::Result<std::shared_ptr<const Rendered>>> render_or_reuse(Run& run, std::string key);
   void count_layers();
   rt::Task<base::Result<void>> announce(Run& run, std::vector<api::InventoryEntry> entries);
+  rt::Task<apply::Outcome> apply_set(Run& run, apply::ApplyOptions options);
   rt::Task<base::Result<void>> repair(Run& run);
   rt::Task<base::Result<controller::Object>> dependency(Run& run, api::ObjectKey key);
-  rt::Task<base::Result<bool>> can_impersonate(controller::RunContext& context, std::string account);
-  rt::Task<base::Result<void>> delete_objects(controller::RunContext& context, const api::Kustomization& kustomization,
+  rt::Task<base::Result<void>> delete_objects(controller::RunContext& context, api::KustomizationDeletion deletion,
                                               std::shared_ptr<kube::Client> client);
-  rt::Task<void> await_termination(controller::RunContext& context, const api::Kustomization& kustomization,
+  rt::Task<void> await_termination(controller::RunContext& context, base::Duration limit,
                                    std::shared_ptr<kube::Client> client, std::vector<apply::Change> deleted);
 
   apply::ApplyServices apply_services(std::shared_ptr<kube::Client> client) const;
   apply::ApplyOptions apply_options(Run& run);
-  apply::Owner owner_of(const api::Kustomization& kustomization) const;
-  // The account in whose name objects are applied; "" is the daemon's own.
-  std::string account_of(const api::KustomizationSpec& spec) const;
-  std::shared_ptr<kube::Client> client_for(controller::RunContext& context, const api::Kustomization& kustomization);
+  static apply::Owner owner_of(const api::ObjectKey& key);
+  sources::Identity identity_of(const api::ObjectKey& key, const std::string& named) const;
   void record_history(Run& run, std::string_view reason);
   controller::StepFailure failed(Run& run, std::string_view reason, base::Error error);
+  base::Duration retry_unserved(const Run& run, base::Duration usual);
   void wake_for_artifact(const std::string& source, const std::string& digest);
   void wake_for_definitions();
   void wake_for_config(const std::string& config);
@@ -113,8 +117,11 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   // Of all Kustomizations, as they may share bases; what of its counters the metrics have.
   std::shared_ptr<kustomize::BuildCache> layers_ = std::make_shared<kustomize::BuildCache>(kLayerCacheBytes);
   kustomize::BuildCache::Counters counted_;
-  DriftPacer pacer_;
-  std::unordered_map<api::ObjectKey, std::string> resolved_;  // artifact that the last run took up; "": none was there
+  sources::DriftPacer pacer_;
+  sources::Verifications verifications_;
+  sources::Uptake uptake_;
+  std::unordered_map<api::ObjectKey, std::string> triggers_;  // what has superseded the run that is on
+  std::optional<base::SteadyPoint> defined_;                  // when a definition last came or changed
   std::set<api::ObjectKey> unserved_;                         // failed, as a kind is not served
 };
 

@@ -4,6 +4,7 @@
 #include "api/names.hpp"
 #include "dependencies.hpp"
 #include "kustomization_reconciler.hpp"
+#include "sources/dependencies.hpp"
 
 namespace sluice::kustomize_controller {
 
@@ -13,32 +14,13 @@ constexpr const char* kBySource = "source";
 constexpr const char* kByDependency = "dependsOn";
 constexpr const char* kByConfig = "substituteFrom";
 
-std::vector<std::string> source_of(const doc::Json& object) {
-  std::string space(doc::find_string(object, {"spec", "sourceRef", "namespace"}));
-  if (space.empty()) space = api::namespace_of(object);
-  const std::string kind(doc::find_string(object, {"spec", "sourceRef", "kind"}));
-  return {source_id(kind, {std::move(space), std::string(doc::find_string(object, {"spec", "sourceRef", "name"}))})};
-}
-
-std::vector<std::string> dependencies_of(const doc::Json& object) {
-  std::vector<std::string> names;
-  const auto* list = doc::find(object, {"spec", "dependsOn"});
-  if (list == nullptr || !list->is_array()) return names;
-  for (const auto& ref : *list) {
-    std::string space(doc::find_string(ref, {"namespace"}));
-    if (space.empty()) space = api::namespace_of(object);
-    names.push_back(api::ObjectKey{std::move(space), std::string(doc::find_string(ref, {"name"}))}.str());
-  }
-  return names;
-}
-
 std::vector<std::string> configs_of(const doc::Json& object) {
   std::vector<std::string> names;
   const auto* list = doc::find(object, {"spec", "postBuild", "substituteFrom"});
   if (list == nullptr || !list->is_array()) return names;
   for (const auto& ref : *list) {
     const api::ObjectKey key{std::string(api::namespace_of(object)), std::string(doc::find_string(ref, {"name"}))};
-    names.push_back(source_id(std::string(doc::find_string(ref, {"kind"})), key));
+    names.push_back(sources::source_id(std::string(doc::find_string(ref, {"kind"})), key));
   }
   return names;
 }
@@ -53,8 +35,8 @@ bool is_suspended(const doc::Json& object) {
 void KustomizationReconciler::attach(controller::Controller& controller) {
   controller_ = &controller;
   controller::WatchCache& cache = controller.cache();
-  cache.add_index(kBySource, source_of);
-  cache.add_index(kByDependency, dependencies_of);
+  cache.add_index(kBySource, sources::source_of);
+  cache.add_index(kByDependency, sources::dependencies_of);
   cache.add_index(kByConfig, configs_of);
   controller.watch(cache, [&cache](const controller::Object& before, const controller::Object& now) {
     std::vector<api::ObjectKey> keys;
@@ -82,19 +64,20 @@ void KustomizationReconciler::attach(controller::Controller& controller) {
 void KustomizationReconciler::wake_for_artifact(const std::string& source, const std::string& artifact) {
   for (const auto& object : controller_->cache().by_index(kBySource, source)) {
     api::ObjectKey key = api::key_of(*object);
-    const auto taken = resolved_.find(key);
-    // Without an entry the run that will look at the source has not got so far.
-    if (taken == resolved_.end() || taken->second == artifact) continue;
+    if (!uptake_.is_news(key, artifact)) continue;
+    triggers_[key] = source;
     controller_->supersede(std::move(key));
   }
 }
 
 void KustomizationReconciler::wake_for_definitions() {
+  defined_ = services_.clock.steady();
   for (const api::ObjectKey& key : unserved_) controller_->enqueue(key);
 }
 
 void KustomizationReconciler::wake_for_config(const std::string& config) {
   for (const auto& object : controller_->cache().by_index(kByConfig, config)) {
+    triggers_[api::key_of(*object)] = config;
     controller_->supersede(api::key_of(*object));
   }
 }
@@ -104,7 +87,7 @@ void KustomizationReconciler::wake_for_drift(const api::ObjectKey& owner, const 
   if (!object || api::is_being_deleted(*object) || is_suspended(*object)) return;
   services_.metrics.count("sluice_kustomize_drift_total", "Objects found changed or deleted by somebody else.",
                           {{"kind", id.kind}});
-  const base::Duration delay = pacer_.seen(owner, services_.clock.steady());
+  const base::Duration delay = pacer_.seen(owner, id, services_.clock.steady());
   if (delay == base::Duration::zero()) {
     controller_->enqueue(owner);
   } else {
@@ -115,7 +98,9 @@ void KustomizationReconciler::wake_for_drift(const api::ObjectKey& owner, const 
 void KustomizationReconciler::forget(const api::ObjectKey& key) {
   renders_.forget(key);
   pacer_.forget(key);
-  resolved_.erase(key);
+  verifications_.forget(key);
+  uptake_.forget(key);
+  triggers_.erase(key);
   unserved_.erase(key);
 }
 

@@ -24,9 +24,8 @@ rt::Task<base::Result<void>> setup(controller::App& app, const KustomizeOptions&
   live.field_manager = api::field_manager::kKustomizeController;
   live.foreign = apply::foreign_managers(live.field_manager, own.override_managers);
   auto mapper = std::make_shared<kube::RestMapper>(app.client());
-  auto sources = std::make_shared<kustomize_controller::Sources>(
-      kustomize_controller::SourceServices{app.runtime(), app.client(), mapper, app.clock(), app.log(),
-                                           app.options().watched_namespace()});
+  auto sources = std::make_shared<sources::Sources>(sources::SourceServices{
+      app.runtime(), app.client(), mapper, app.clock(), app.log(), app.options().watched_namespace()});
   auto reconciler = std::make_shared<KustomizationReconciler>(
       kustomize_controller::ReconcilerServices{
           app.runtime(), app.server_clock(), app.metrics(), mapper, std::move(fetcher),

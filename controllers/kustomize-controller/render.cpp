@@ -1,12 +1,14 @@
 #include "render.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 
 #include "api/names.hpp"
 #include "base/digest.hpp"
 #include "kustomize/kustomize.hpp"
+#include "spec_metadata.hpp"
 
 namespace sluice::kustomize_controller {
 
@@ -73,11 +75,26 @@ base::Unexpected encrypted(const api::ObjectId& id, const std::string& origin) {
   return base::unexpected(std::move(error));
 }
 
-// Absolute paths mean the artifact's root, as upstream has it.
+// A path that begins at the root, and one that leads out of it, are paths below the artifact's root:
+// "../good" is "good". Flux: so does SecureJoin.
+std::string below_root(std::string_view path) {
+  std::vector<std::string_view> parts;
+  while (!path.empty()) {
+    const std::size_t slash = path.find('/');
+    const std::string_view part = path.substr(0, slash);
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+    if (part.empty() || part == ".") continue;
+    if (part != "..") {
+      parts.push_back(part);
+    } else if (!parts.empty()) {
+      parts.pop_back();
+    }
+  }
+  return parts.empty() ? std::string(".") : fmt::format("{}", fmt::join(parts, "/"));
+}
+
 Result<std::string> build_path(const base::FileView& files, const std::string& path) {
-  std::string_view relative = path;
-  while (relative.starts_with('/')) relative.remove_prefix(1);
-  auto joined = base::join_path("", relative.empty() ? std::string_view(".") : relative);
+  auto joined = base::join_path("", below_root(path));
   const auto missing = [&path](std::string_view why) {
     base::Error error;
     error.kind = ErrorKind::not_found;
@@ -109,6 +126,7 @@ std::string render_key(const Json& kustomization, const api::StringMap& variable
 
 Result<Rendered> render(const base::FileView& files, const RenderInput& input, kustomize::BuildCache* layers) {
   const api::KustomizationSpec& spec = input.kustomization.spec;
+  SLUICE_CHECK(check_spec_metadata(input.kustomization));
   SLUICE_TRY(const std::string path, build_path(files, spec.path));
   kustomize::BuildOptions options;
   options.cache = layers;

@@ -186,6 +186,44 @@ KindInfo describe_kustomization() {
           .status = describe<KustomizationStatus>()};
 }
 
+// False if it is there and cannot be read, which is noted.
+template <class T>
+bool read_leniently(const doc::Json& object, const char* part, const char* name, T& out,
+                    std::vector<std::string>& unreadable) {
+  const doc::Json* value = doc::find(object, {part, name});
+  if (value == nullptr || value->is_null()) return true;
+  const FieldPath parent(part);
+  auto done = read(*value, FieldPath(parent, name), out);
+  if (done) return true;
+  unreadable.push_back(std::move(done).error().message);
+  return false;
+}
+
+// Entries one by one, so that one that cannot be read costs that one.
+ResourceInventory read_inventory_leniently(const doc::Json& object, std::vector<std::string>& unreadable) {
+  ResourceInventory inventory;
+  const doc::Json* entries = doc::find(object, {"status", "inventory", "entries"});
+  if (entries == nullptr || entries->is_null()) return inventory;
+  const FieldPath at("status.inventory.entries");
+  if (!entries->is_array()) {
+    unreadable.push_back(type_error(at, "a list", *entries).error.message);
+    return inventory;
+  }
+  for (std::size_t i = 0; i < entries->size(); ++i) {
+    InventoryEntry entry;
+    auto done = read((*entries)[i], FieldPath(at, i), entry);
+    if (done) {
+      if (auto id = ObjectId::parse(entry.id); !id) done = base::unexpected(std::move(id).error());
+    }
+    if (done) {
+      inventory.entries.push_back(std::move(entry));
+    } else {
+      unreadable.push_back(std::move(done).error().message);
+    }
+  }
+  return inventory;
+}
+
 }  // namespace detail
 
 base::Result<Kustomization> parse_kustomization(const doc::Json& object) {
@@ -215,6 +253,33 @@ bool deletes_objects(const KustomizationSpec& spec) {
     case DeletionPolicy::orphan: return false;
   }
   return false;
+}
+
+KustomizationDeletion read_deletion(const doc::Json& object) {
+  KustomizationDeletion out;
+  KustomizationSpec spec;
+  std::vector<std::string>& bad = out.unreadable;
+  bool is_known = detail::read_leniently(object, "spec", "suspend", spec.suspend, bad);
+  is_known = detail::read_leniently(object, "spec", "deletionPolicy", spec.deletion_policy, bad) && is_known;
+  if (effective_deletion_policy(spec) == DeletionPolicy::mirror_prune) {
+    is_known = detail::read_leniently(object, "spec", "prune", spec.prune, bad) && is_known;
+  }
+  is_known = detail::read_leniently(object, "spec", "serviceAccountName", spec.service_account_name, bad) && is_known;
+  // Without them the shortest timeout counts.
+  static_cast<void>(detail::read_leniently(object, "spec", "interval", spec.interval, bad));
+  static_cast<void>(detail::read_leniently(object, "spec", "timeout", spec.timeout, bad));
+  out.is_decided = is_known;
+  if (is_known && !spec.suspend && deletes_objects(spec)) {
+    out.policy = effective_deletion_policy(spec) == DeletionPolicy::wait_for_termination
+                     ? DeletionPolicy::wait_for_termination
+                     : DeletionPolicy::remove;
+  }
+  const doc::Json* kube_config = doc::find(object, {"spec", "kubeConfig"});
+  out.is_elsewhere = kube_config != nullptr && !kube_config->is_null();
+  out.service_account_name = std::move(spec.service_account_name);
+  out.timeout = effective_timeout(spec);
+  out.inventory = detail::read_inventory_leniently(object, out.unreadable_entries);
+  return out;
 }
 
 }  // namespace sluice::api

@@ -143,6 +143,20 @@ struct Kustomization {
   KustomizationStatus status;
 };
 
+// What the deletion of a Kustomization asks of it.
+struct KustomizationDeletion {
+  DeletionPolicy policy = DeletionPolicy::orphan;  // never mirror_prune; orphan where it is suspended
+  std::string service_account_name;
+  bool is_elsewhere = false;    // spec.kubeConfig is set
+  base::Duration timeout{};     // effective_timeout()
+  ResourceInventory inventory;  // the entries that can be read
+  // Fields that cannot be read, each with its path and why. Where that leaves open whether, or in
+  // whose name, objects are to be deleted, the policy is orphan: nothing is deleted by mistake.
+  std::vector<std::string> unreadable;
+  bool is_decided = true;
+  std::vector<std::string> unreadable_entries;  // of the inventory
+};
+
 // `invalid`, with a message that starts with the field ("spec.interval: ...").
 base::Result<Kustomization> parse_kustomization(const doc::Json& object);
 // Go's `omitempty`: what is empty is left out.
@@ -155,5 +169,8 @@ base::Duration effective_retry_interval(const KustomizationSpec& spec);
 DeletionPolicy effective_deletion_policy(const KustomizationSpec& spec);
 // True if deleting the Kustomization deletes what it applied.
 bool deletes_objects(const KustomizationSpec& spec);
+// Reads field by field, so that a fault in one that does not matter here (an interval beyond all
+// bounds) holds up no deletion.
+KustomizationDeletion read_deletion(const doc::Json& object);
 
 }  // namespace sluice::api

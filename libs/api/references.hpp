@@ -24,7 +24,7 @@ struct NamespacedObjectReference {
 
 // An object of any kind, named by a health check.
 struct NamespacedObjectKindReference {
-  std::string api_version;  // "" is the version that the server prefers
+  std::string api_version;  // "" is apps/v1; only the group counts
   std::string kind;
   std::string name;
   std::string namespace_;

@@ -57,6 +57,14 @@ class Health(Story):
         commit = self.push(repository, source, {"web.yaml": UNHEALTHY.replace("replicas: 1", "replicas: 0")})
         self.stand.await_ready(app, commit, within=15)
 
+    def test_a_health_check_without_apiVersion_means_apps_as_upstreams_samples_have_it(self):
+        check = {"kind": "Deployment", "name": "web", "namespace": self.namespace}
+        repository, source, app = self.app({"web.yaml": UNHEALTHY}, healthChecks=[check], timeout="10m")
+        self.soon("it waits for the Deployment", about=app, check=lambda: "Deployment" in self.waiting(app))
+        commit = self.push(repository, source, {"web.yaml": UNHEALTHY.replace("replicas: 1", "replicas: 0")})
+        self.stand.await_ready(app, commit, within=10)
+        self.assertEqual(condition(self.get(app), "Healthy")["status"], "True")
+
 
 class WhatIsNotHonouredYet(Story):
     def test_a_field_that_nobody_honours_stalls_and_keeps_what_is_applied(self):

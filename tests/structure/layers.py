@@ -14,6 +14,7 @@ LAYERS = [
     {"archive", "git", "http", "api", "kustomize"},
     {"kube"},
     {"controller", "apply", "artifact"},
+    {"sources"},
 ]
 # Third-party header prefix -> the only library that may include it.
 OWNERS = {

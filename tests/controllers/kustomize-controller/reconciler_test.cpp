@@ -63,8 +63,8 @@ struct Fixture : test::Harness {
     options.foreign = apply::foreign_managers(options.field_manager, {});
     options.min_backoff = std::chrono::milliseconds(1);
     live = apply::LiveObjects::create(*runtime, kube, base::Logger::discard(), std::move(options));
-    auto sources = std::make_shared<kustomize_controller::Sources>(kustomize_controller::SourceServices{
-        *runtime, kube, mapper, base::system_clock(), base::Logger::discard(), ""});
+    auto sources = std::make_shared<sources::Sources>(
+        sources::SourceServices{*runtime, kube, mapper, base::system_clock(), base::Logger::discard(), ""});
     auto reconciler = std::make_shared<KustomizationReconciler>(
         kustomize_controller::ReconcilerServices{*runtime, base::system_clock(), metrics, mapper, fetcher, live, sources},
         std::move(common), kustomize_controller::KustomizeOptions{}, std::set<api::GroupKind>{});
@@ -367,6 +367,19 @@ TEST_CASE("a dependency is waited for, and wakes who waits for it") {
   fixture.start();
   fixture.until([&] { return fixture.reason("web") == "DependencyNotReady"; });
   CHECK(fixture.map("web").is_null());
+  // The condition says what is missing; the Event has the words by which users leave it out.
+  CHECK(fixture.message("web") == "dependency 'flux-system/db' not found");
+  const auto waits = [&] {
+    std::vector<std::string> texts;
+    for (const auto& record : fixture.events.records) {
+      if (record.reason == "DependencyNotReady") texts.push_back(record.message);
+    }
+    return texts;
+  };
+  CHECK(waits() == std::vector<std::string>{"Dependencies do not meet ready condition, retrying in 30s"});
+  fixture.controller->enqueue({"flux-system", "web"});
+  test::settle(*fixture.runtime);
+  CHECK(waits().size() == 1);
   fixture.kustomize("db");
   fixture.until([&] { return fixture.is_ready("db", "main@sha1:1"); });
   fixture.controller->enqueue({"flux-system", "web"});  // created, not changed: nobody tells
@@ -396,7 +409,9 @@ TEST_CASE("health is waited for without a worker, ends by an event, and a newer 
     const auto live = fixture.kube->object(kDeployments, key);
     return live["spec"]["template"]["spec"]["containers"][0]["image"] == "a:2";
   });
-  CHECK(fixture.has_event("HealthCheckCanceled", "canceled"));
+  CHECK(fixture.has_event("HealthCheckCanceled",
+                          "Health checks canceled due to new reconciliation triggered by "
+                          "GitRepository/flux-system/repo"));
   doc::Json live = fixture.kube->object(kDeployments, key);
   live["status"] = {{"observedGeneration", live["metadata"]["generation"]}, {"replicas", 1}, {"updatedReplicas", 1},
                     {"availableReplicas", 1}, {"readyReplicas", 1}};
@@ -404,6 +419,28 @@ TEST_CASE("health is waited for without a worker, ends by an event, and a newer 
   fixture.kube->put(kDeployments, live);
   fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
   CHECK(api::conditions_of(fixture.get("shop")).is_true("Healthy"));
+}
+
+TEST_CASE("a health check without apiVersion means apps, one with a version that is retired the one that is served") {
+  Fixture fixture;
+  doc::Json live = {{"metadata", {{"name", "backend"}, {"namespace", "apps"}}}, {"spec", {{"replicas", 1}}}};
+  live["status"] = {{"observedGeneration", 1}, {"replicas", 1}, {"updatedReplicas", 1}, {"availableReplicas", 1},
+                    {"readyReplicas", 1}};
+  live["status"]["conditions"] = doc::Json::array({{{"type", "Available"}, {"status", "True"}}});
+  fixture.kube->put(kDeployments, live);
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"old/b.yaml", config_map("b", "1")},
+                   {"wrong/c.yaml", config_map("c", "1")}}, "main@sha1:1");
+  doc::Json check = {{"kind", "Deployment"}, {"name", "backend"}, {"namespace", "apps"}};
+  fixture.kustomize("shop", {{"healthChecks", doc::Json::array({check})}, {"timeout", "2m"}});
+  check["apiVersion"] = "apps/v1beta2";
+  fixture.kustomize("old", {{"healthChecks", doc::Json::array({check})}, {"timeout", "2m"}});
+  check["apiVersion"] = "apps/v1/x";
+  fixture.kustomize("wrong", {{"healthChecks", doc::Json::array({check})}, {"timeout", "2m"}});
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1") && fixture.is_ready("old", "main@sha1:1"); });
+  CHECK(api::conditions_of(fixture.get("shop")).is_true("Healthy"));
+  fixture.until([&] { return fixture.reason("wrong") == "HealthCheckFailed"; });
+  CHECK(fixture.message("wrong").find("spec.healthChecks[0].apiVersion") == 0);
 }
 
 TEST_CASE("deleting a Kustomization deletes its objects as its policy says") {
@@ -446,6 +483,34 @@ TEST_CASE("WaitForTermination keeps the Kustomization until its objects are gone
   fixture.kube->erase(kMaps, {"apps", "held"});
   fixture.until([&] { return fixture.get("shop").is_null(); });
   CHECK_FALSE(fixture.has_event("PruneFailed", ""));
+}
+
+TEST_CASE("bytes that are not those of the digest are waited for, as what the source says may be out of date") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  const auto honest = fixture.archives;
+  for (auto& [path, bytes] : fixture.archives) bytes.back() ^= 1;
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.reason("shop") == "ArtifactFailed"; });
+  CHECK(fixture.message("shop").find("Source is not ready, artifact digest changed, retrying in 30s: ") == 0);
+  CHECK(fixture.events.records.empty());
+  CHECK(fixture.map("a").is_null());
+  fixture.archives = honest;
+  fixture.controller->enqueue({"flux-system", "shop"});
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+}
+
+TEST_CASE("the event that updates commit statuses can be switched off, and no other goes with it") {
+  controller::Options common;
+  common.feature_gates = {"DisableCommitStatusEvent=true"};
+  Fixture fixture(common);
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  CHECK(fixture.has_event("Progressing", "ConfigMap/apps/a created"));
+  CHECK_FALSE(fixture.has_event("ReconciliationSucceeded", ""));
 }
 
 TEST_CASE("references into other namespaces can be forbidden") {
@@ -493,6 +558,36 @@ TEST_CASE("what the service account may not do fails, and is not done with our o
   CHECK(fixture.map("a").is_null());
 }
 
+TEST_CASE("rights that are lost are found out by verification, and only verification heals that") {
+  bool forbidden = false;
+  std::size_t refused = 0;
+  Fixture fixture;
+  fixture.kube->before = [&](const test::FakeKube::Request& request) {
+    if (request.verb != "apply" || !forbidden) return;
+    ++refused;
+    fixture.kube->fail_next("apply", test::make_error(ErrorKind::forbidden, "robot may not"));
+  };
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop", {{"serviceAccountName", "robot"}, {"retryInterval", "1ms"}});
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  forbidden = true;
+  doc::Json object = fixture.get("shop");
+  object["metadata"]["annotations"]["reconcile.fluxcd.io/requestedAt"] = "1";
+  fixture.kube->put(kKustomizations, object);
+  // Retries that nobody has asked for are refused as well, and so is another commit that changes nothing here.
+  fixture.until([&] { return refused > 3; });
+  CHECK(fixture.reason("shop") == "ReconciliationFailed");
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"other.txt", "x"}}, "main@sha1:2");
+  fixture.until([&] { return fixture.get("shop")["status"]["lastAttemptedRevision"] == "main@sha1:2"; });
+  const std::size_t before = refused;
+  fixture.until([&] { return refused > before + 3; });
+  CHECK(fixture.reason("shop") == "ReconciliationFailed");
+  CHECK(fixture.get("shop")["status"]["lastAppliedRevision"] == "main@sha1:1");
+  forbidden = false;
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
+}
+
 TEST_CASE("a Kustomization whose service account is gone can be deleted, says so, and leaves its objects") {
   Fixture fixture;
   fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
@@ -501,7 +596,58 @@ TEST_CASE("a Kustomization whose service account is gone can be deleted, says so
   fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
   fixture.kube->erase(kKustomizations, {"flux-system", "shop"});
   fixture.until([&] { return fixture.get("shop").is_null(); });
-  CHECK(fixture.has_event("PruneFailed", "ConfigMap/apps/a"));
+  CHECK(fixture.has_event("PruneFailed", "unable to prune objects: \nConfigMap/apps/a\n"));
+  CHECK(fixture.has_event("PruneFailed", "service account 'robot' is gone"));
   CHECK(fixture.value("a") == "1");
   CHECK(fixture.kube->count("delete") == 0);
+}
+
+TEST_CASE("a daemon that may not look at accounts deletes in the account's name, or says what is missing") {
+  const auto account = std::make_shared<test::FakeKube>();
+  Fixture fixture;
+  fixture.kube->as = [&](const std::string&, const std::vector<std::string>&) { return account; };
+  fixture.kube->before = [&](const test::FakeKube::Request& request) {
+    if (request.plural != "serviceaccounts") return;
+    fixture.kube->fail_next("get", test::make_error(ErrorKind::forbidden, "the daemon may not look"));
+  };
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop", {{"serviceAccountName", "robot"}});
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  account->fail_next("delete", test::make_error(ErrorKind::forbidden, "robot may not"), 1);
+  fixture.kube->erase(kKustomizations, {"flux-system", "shop"});
+  fixture.until([&] { return fixture.get("shop").is_null(); });
+  CHECK(fixture.has_event("Failed", "pruning for deleted resource failed: ConfigMap/apps/a delete failed: robot may not"));
+  CHECK(fixture.has_event("Failed", "the service account 'robot'"));
+  CHECK(account->object(kMaps, {"apps", "a"}).is_null());
+}
+
+TEST_CASE("what no run would accept can still be deleted, and takes with it what it is known to own") {
+  Fixture fixture;
+  fixture.publish({{"far/a.yaml", config_map("far", "1")}, {"odd/a.yaml", config_map("odd", "1")},
+                   {"bad/a.yaml", config_map("bad", "1")}}, "main@sha1:1");
+  for (const char* name : {"far", "odd", "bad"}) fixture.kustomize(name);
+  fixture.start();
+  for (const char* name : {"far", "odd", "bad"}) fixture.until([&] { return fixture.is_ready(name, "main@sha1:1"); });
+  const auto change = [&](const char* name, const char* field, const char* value) {
+    doc::Json object = fixture.get(name);
+    object["spec"][field] = value;
+    fixture.kube->put(kKustomizations, object);
+  };
+  change("far", "interval", "99999999999999h");
+  change("odd", "deletionPolicy", "Dellete");
+  for (const char* name : {"far", "odd"}) fixture.until([&] { return fixture.reason(name) == "InvalidSpec"; });
+  doc::Json bad = fixture.get("bad");
+  bad["status"]["inventory"]["entries"].push_back({{"id", "nonsense"}, {"v", "v1"}});
+  fixture.kube->put(kKustomizations, bad);
+  for (const char* name : {"far", "odd", "bad"}) {
+    fixture.kube->erase(kKustomizations, {"flux-system", name});
+    fixture.until([&] { return fixture.get(name).is_null(); });
+  }
+  CHECK(fixture.map("far").is_null());
+  CHECK(fixture.value("odd") == "1");
+  CHECK(fixture.has_event("PruneFailed", "ConfigMap/apps/odd\nThey are left"));
+  CHECK(fixture.has_event("PruneFailed", "spec.deletionPolicy: must be one of"));
+  CHECK(fixture.map("bad").is_null());
+  CHECK(fixture.has_event("PruneFailed", "\"nonsense\""));
 }

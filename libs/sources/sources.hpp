@@ -1,4 +1,4 @@
-// The sources that Kustomizations refer to, watched by kind, where the server
+// The sources that objects refer to, watched by kind, where the server
 // serves the kind. Runs on the loop.
 //
 // A kind is watched from the first time somebody asks for one of its objects. A
@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/artifact.hpp"
 #include "api/object_meta.hpp"
@@ -23,7 +24,7 @@
 #include "kube/rest_mapper.hpp"
 #include "rt/runtime.hpp"
 
-namespace sluice::kustomize_controller {
+namespace sluice::sources {
 
 struct SourceServices {
   rt::Runtime& runtime;
@@ -36,6 +37,8 @@ struct SourceServices {
 
 // "GitRepository/flux-system/apps": how sources and configuration are told apart here.
 std::string source_id(const std::string& kind, const api::ObjectKey& key);
+// That of spec.sourceRef: an index.
+std::vector<std::string> source_of(const doc::Json& object);
 
 class Sources : public std::enable_shared_from_this<Sources> {
  public:
@@ -63,9 +66,9 @@ class Sources : public std::enable_shared_from_this<Sources> {
   void note(const std::string& kind, const controller::Object& before, const controller::Object& now);
 
   SourceServices services_;
-  std::map<std::string, std::shared_ptr<controller::WatchCache>> kinds_;
+  std::map<api::GroupKind, std::shared_ptr<controller::WatchCache>> kinds_;
   std::shared_ptr<controller::WatchCache> definitions_;
   std::map<std::string, std::shared_ptr<controller::WatchCache>> configs_;
 };
 
-}  // namespace sluice::kustomize_controller
+}  // namespace sluice::sources

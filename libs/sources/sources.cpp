@@ -1,18 +1,18 @@
-#include "sources.hpp"
+#include "sources/sources.hpp"
 
 #include <utility>
 
 #include "api/names.hpp"
 
-namespace sluice::kustomize_controller {
+namespace sluice::sources {
 
 using base::Result;
 using controller::Object;
 
 namespace {
 
-const kube::Resource kDefinitions{"apiextensions.k8s.io", "v1", "CustomResourceDefinition",
-                                  "customresourcedefinitions", false};
+const kube::Resource kDefinitions{"apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions",
+                                  false};
 
 // Keeps the cache alive for as long as it runs.
 rt::Task<void> run_cache(std::shared_ptr<controller::WatchCache> cache) { co_await cache->run(); }
@@ -51,6 +51,13 @@ std::string revision_of(const Object& object) {
 
 std::string source_id(const std::string& kind, const api::ObjectKey& key) { return kind + "/" + key.str(); }
 
+std::vector<std::string> source_of(const doc::Json& object) {
+  std::string space(doc::find_string(object, {"spec", "sourceRef", "namespace"}));
+  if (space.empty()) space = api::namespace_of(object);
+  const std::string kind(doc::find_string(object, {"spec", "sourceRef", "kind"}));
+  return {source_id(kind, {std::move(space), std::string(doc::find_string(object, {"spec", "sourceRef", "name"}))})};
+}
+
 void Sources::start() {
   if (definitions_) return;
   controller::WatchCacheOptions options;
@@ -81,7 +88,7 @@ void Sources::note(const std::string& kind, const Object& before, const Object& 
 }
 
 void Sources::watch_kind(const kube::Resource& resource) {
-  auto& cache = kinds_[resource.kind];
+  auto& cache = kinds_[{resource.group, resource.kind}];
   if (cache) return;
   controller::WatchCacheOptions options;
   options.resource = resource;
@@ -139,7 +146,7 @@ rt::Task<Result<Object>> Sources::read(kube::Resource resource, api::ObjectKey k
 rt::Task<Result<Object>> Sources::find(api::CrossNamespaceSourceReference ref, api::ObjectKey key) {
   const std::string& api_version = ref.api_version.empty() ? std::string(api::api_version::kSourceV1) : ref.api_version;
   SLUICE_CO_TRY(api::GroupVersionKind kind, api::GroupVersionKind::parse(api_version, ref.kind));
-  const auto known = kinds_.find(ref.kind);
+  const auto known = kinds_.find(kind.group_kind());
   if (known != kinds_.end() && known->second->has_synced() && known->second->is_in_touch()) {
     if (Object found = known->second->find(key)) co_return found;
     // It may be newer than the watch, or in a namespace that is not watched.
@@ -149,15 +156,15 @@ rt::Task<Result<Object>> Sources::find(api::CrossNamespaceSourceReference ref, a
   watch_kind(served);
   auto object = co_await read(served, key);
   // Meanwhile the watch may have told of something newer, and nobody would tell it again.
-  const auto watched = kinds_.find(served.kind);
+  const auto watched = kinds_.find({served.group, served.kind});
   if (watched != kinds_.end() && watched->second->has_synced()) {
     Object seen = watched->second->find(key);
-    if (seen && (!object || controller::is_older_version(api::resource_version_of(**object),
-                                                         api::resource_version_of(*seen)))) {
+    if (seen && (!object ||
+                 controller::is_older_version(api::resource_version_of(**object), api::resource_version_of(*seen)))) {
       co_return seen;
     }
   }
   co_return object;
 }
 
-}  // namespace sluice::kustomize_controller
+}  // namespace sluice::sources
