@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "archive/detail/entry_path.hpp"
 #include "archive/detail/folder_sink.hpp"
@@ -47,6 +48,28 @@ class MemorySink final : public TreeSink {
  private:
   Files files_;
   std::string* current_ = nullptr;
+};
+
+// Hands everything to two.
+class Tee final : public TreeSink {
+ public:
+  Tee(TreeSink& first, TreeSink& second) : first_(first), second_(second) {}
+  Result<void> add_folder(const std::string& path) override {
+    SLUICE_CHECK(first_.add_folder(path));
+    return second_.add_folder(path);
+  }
+  Result<void> begin_file(const Entry& entry) override {
+    SLUICE_CHECK(first_.begin_file(entry));
+    return second_.begin_file(entry);
+  }
+  Result<void> write(std::string_view bytes) override {
+    SLUICE_CHECK(first_.write(bytes));
+    return second_.write(bytes);
+  }
+
+ private:
+  TreeSink& first_;
+  TreeSink& second_;
 };
 
 Result<void> check_no_file_is_a_folder(const Files& files) {
@@ -129,9 +152,12 @@ Result<Files> unpack_to_memory(ByteSource& compressed, const Limits& limits, std
 }
 
 Result<UnpackReport> unpack_to_folder(ByteSource& compressed, const std::string& folder, const Limits& limits,
-                                      std::stop_token stop) {
+                                      std::stop_token stop, TreeSink* also) {
   SLUICE_TRY(TemporaryFolder partial, TemporaryFolder::create_beside(folder));
-  SLUICE_TRY(detail::FolderSink sink, detail::FolderSink::open(partial.path()));
+  SLUICE_TRY(detail::FolderSink disk, detail::FolderSink::open(partial.path()));
+  std::optional<Tee> both;
+  if (also != nullptr) both.emplace(disk, *also);
+  TreeSink& sink = both ? static_cast<TreeSink&>(*both) : disk;
   SLUICE_TRY(const UnpackReport report, read_tar_gz(compressed, limits, sink, std::move(stop)));
   SLUICE_CHECK(partial.rename_to(folder));
   return report;

@@ -80,7 +80,7 @@ struct UnpackJob {
   archive::Limits limits;
 };
 
-Result<std::uint64_t> verify_and_unpack(Incoming& incoming, const UnpackJob& job, std::stop_token stop) {
+Result<UnpackedTree> verify_and_unpack(Incoming& incoming, const UnpackJob& job, std::stop_token stop) {
   if (incoming.spool.is_used() && !incoming.buffer.empty()) SLUICE_CHECK(spool_piece(incoming, job.folder));
   if (!incoming.spool.is_used()) incoming.hasher.update(incoming.buffer);
   const std::string found = incoming.hasher.finish_hex();
@@ -97,9 +97,10 @@ Result<std::uint64_t> verify_and_unpack(Incoming& incoming, const UnpackJob& job
     file.emplace(std::move(opened));
   }
   archive::ByteSource& source = file ? static_cast<archive::ByteSource&>(*file) : memory;
-  auto unpacked = archive::unpack_to_folder(source, job.target, job.limits, stop);
+  TreeManifest::Builder manifest;
+  auto unpacked = archive::unpack_to_folder(source, job.target, job.limits, stop, &manifest);
   if (!unpacked) return base::unexpected(std::move(unpacked).error().with_context("unpacking the archive"));
-  return unpacked->bytes;
+  return UnpackedTree{unpacked->bytes, manifest.finish()};
 }
 
 // Bytes that the answer's head announces; nothing if it does not.
@@ -115,9 +116,53 @@ base::Unexpected too_large(std::uint64_t bound) {
   return base::unexpected(ErrorKind::too_large, "the archive is larger than " + std::to_string(bound) + " bytes");
 }
 
+constexpr std::string_view kTooSlow = "TooSlow";
+
 bool is_worth_retrying(const base::Error& error) {
-  return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::timeout;
+  return error.kind == ErrorKind::unavailable || (error.kind == ErrorKind::timeout && error.reason != kTooSlow);
 }
+
+// Whether a download goes on fast enough.
+class Pace {
+ public:
+  Pace(const FetcherOptions& options, base::SteadyPoint deadline)
+      : options_(options), deadline_(deadline), window_began_(base::system_clock().steady()) {}
+
+  Result<void> count(std::size_t bytes) {
+    const base::SteadyPoint now = base::system_clock().steady();
+    if (now >= deadline_) return too_slow("the artifact could not be fetched in the time that there is for it");
+    bytes_ += bytes;
+    if (now - window_began_ < options_.rate_window) return {};
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.rate_window).count();
+    if (bytes_ < options_.min_bytes_in_window) {
+      return too_slow("the server sent only " + std::to_string(bytes_) + " bytes in " + std::to_string(seconds) +
+                      " seconds");
+    }
+    window_began_ = now;
+    bytes_ = 0;
+    return {};
+  }
+  // How long to wait for the next piece.
+  std::chrono::nanoseconds patience() const {
+    const auto left = deadline_ - base::system_clock().steady();
+    return std::max<std::chrono::nanoseconds>(std::min<std::chrono::nanoseconds>(left, options_.idle_timeout),
+                                              std::chrono::milliseconds(1));
+  }
+
+ private:
+  static base::Unexpected too_slow(std::string message) {
+    base::Error error;
+    error.kind = ErrorKind::timeout;
+    error.reason = kTooSlow;
+    error.message = std::move(message);
+    return base::unexpected(std::move(error));
+  }
+
+  const FetcherOptions& options_;
+  base::SteadyPoint deadline_;
+  base::SteadyPoint window_began_;
+  std::uint64_t bytes_ = 0;
+};
 
 }  // namespace
 
@@ -178,19 +223,24 @@ rt::Task<Result<TreePointer>> Fetcher::fetch(api::Artifact artifact) {
 }
 
 rt::Task<Result<TreePointer>> Fetcher::fetch_alone(api::Artifact artifact) {
+  const base::SteadyPoint deadline =
+      base::system_clock().steady() + std::chrono::duration_cast<base::Duration>(options_.total_timeout);
   std::chrono::milliseconds delay = options_.retry_delay;
   for (int attempt = 0;; ++attempt) {
-    auto bytes = co_await download_and_unpack(artifact);
-    if (bytes) co_return cache_->add(artifact.digest, *bytes);
-    if (!is_worth_retrying(bytes.error()) || attempt >= options_.retries) {
-      co_return base::unexpected(std::move(bytes).error().with_context("artifact " + artifact.url));
+    auto unpacking = download_and_unpack(artifact, deadline);
+    auto unpacked = co_await std::move(unpacking);
+    if (unpacked) co_return cache_->add(artifact.digest, *std::move(unpacked));
+    const bool again =
+        is_worth_retrying(unpacked.error()) && attempt < options_.retries && base::system_clock().steady() < deadline;
+    if (!again) {
+      co_return base::unexpected(std::move(unpacked).error().with_context("artifact " + artifact.url));
     }
     co_await rt::sleep_for(delay);
     delay *= 2;
   }
 }
 
-rt::Task<Result<std::uint64_t>> Fetcher::download_and_unpack(api::Artifact artifact) {
+rt::Task<Result<UnpackedTree>> Fetcher::download_and_unpack(api::Artifact artifact, base::SteadyPoint deadline) {
   if (artifact.digest.empty()) co_return base::unexpected(ErrorKind::untrusted, "the source gives no digest for it");
   SLUICE_CO_TRY(base::Digest expected, base::Digest::parse(artifact.digest));
   SLUICE_CO_TRY(http::Url url, http::Url::parse(artifact.url));
@@ -216,10 +266,13 @@ rt::Task<Result<std::uint64_t>> Fetcher::download_and_unpack(api::Artifact artif
   if (announced_length(*stream).value_or(0) > bound) co_return too_large(bound);
 
   const auto incoming = std::make_shared<Incoming>(expected.algorithm);
+  Pace pace(options_, deadline);
   for (;;) {
-    auto piece = co_await stream->read_some(options_.idle_timeout);
+    auto reading = stream->read_some(pace.patience());
+    auto piece = co_await std::move(reading);
     SLUICE_CO_TRY(const std::string bytes, std::move(piece));
     if (bytes.empty()) break;
+    SLUICE_CO_CHECK(pace.count(bytes.size()));
     incoming->bytes += bytes.size();
     if (incoming->bytes > bound) co_return too_large(bound);
     incoming->buffer += bytes;

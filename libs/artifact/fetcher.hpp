@@ -19,6 +19,7 @@
 #include "api/artifact.hpp"
 #include "archive/limits.hpp"
 #include "artifact/tree_cache.hpp"
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "http/client.hpp"
 #include "rt/runtime.hpp"
@@ -32,6 +33,12 @@ struct FetcherOptions {
   int retries = 2;                                // of a server that cannot be reached, or answers 5xx
   std::chrono::milliseconds retry_delay{250};     // doubles
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds(30);  // between two pieces
+  // A server that sends less than this in a window is given up, and not asked again:
+  // one byte now and then must not hold whoever waits for the artifact.
+  std::chrono::nanoseconds rate_window = std::chrono::seconds(20);
+  std::uint64_t min_bytes_in_window = 20U << 10U;
+  // For all attempts together, however fast. Whoever asks may have a nearer deadline, and cancels.
+  std::chrono::nanoseconds total_timeout = std::chrono::minutes(10);
   // "host:port" in place of the URL's; Flux: $SOURCE_CONTROLLER_LOCALHOST.
   std::string host_override;
 };
@@ -41,10 +48,11 @@ class Fetcher {
   static base::Result<std::shared_ptr<Fetcher>> create(rt::Runtime& runtime, FetcherOptions options);
 
   // `not_found` (HTTP 404: the source has replaced it), `untrusted` (no digest,
-  // or another one), `unavailable`, `too_large`, `invalid` (not a tar.gz, or one
+  // or another one), `unavailable`, `timeout`, `too_large`, `invalid` (not a tar.gz, or one
   // that reaches out of its folder), `unsupported` (digest algorithm), `io`.
   rt::Task<base::Result<std::shared_ptr<const Tree>>> fetch(api::Artifact artifact);
 
+  TreeCache& cache() noexcept { return *cache_; }
   const TreeCache& cache() const noexcept { return *cache_; }
   std::uint64_t downloads() const noexcept { return downloads_; }
 
@@ -54,7 +62,7 @@ class Fetcher {
       : runtime_(runtime), options_(std::move(options)), cache_(std::move(cache)) {}
 
   rt::Task<base::Result<std::shared_ptr<const Tree>>> fetch_alone(api::Artifact artifact);
-  rt::Task<base::Result<std::uint64_t>> download_and_unpack(api::Artifact artifact);
+  rt::Task<base::Result<UnpackedTree>> download_and_unpack(api::Artifact artifact, base::SteadyPoint deadline);
   base::Result<std::shared_ptr<http::Client>> client_for(const http::Url& url);
 
   rt::Runtime& runtime_;

@@ -19,6 +19,7 @@ using base::Result;
 namespace {
 
 constexpr std::string_view kPrefix = "sluice-artifacts-";
+constexpr std::size_t kMaxCompared = 16;  // pairs of trees
 
 // Opens and locks `<folder>/.lock`; -1 if somebody holds it or it cannot be made.
 int lock_folder(const fs::path& folder) {
@@ -80,9 +81,10 @@ std::shared_ptr<const Tree> TreeCache::find(std::string_view digest) {
   return trees_.front();
 }
 
-Result<std::shared_ptr<const Tree>> TreeCache::add(const std::string& digest, std::uint64_t bytes) {
+Result<std::shared_ptr<const Tree>> TreeCache::add(const std::string& digest, UnpackedTree unpacked) {
   std::string path = path_of(digest);
-  SLUICE_TRY(auto files, base::make_disk_view(path));
+  SLUICE_TRY(auto files, base::make_disk_view(path, TreeManifest::kMaxFileSize));
+  auto kept = std::make_shared<const TreeManifest>(std::move(unpacked.manifest));
   // The last one to let go has the folder removed.
   auto remove = [&runtime = runtime_, path = std::move(path)](const Tree* tree) {
     delete tree;
@@ -96,10 +98,25 @@ Result<std::shared_ptr<const Tree>> TreeCache::add(const std::string& digest, st
       fs::remove_all(old, ignored);
     });
   };
-  std::shared_ptr<const Tree> tree(new Tree(digest, std::move(files), bytes), std::move(remove));
+  std::shared_ptr<const Tree> tree(new Tree(digest, std::move(files), unpacked.bytes, std::move(kept)),
+                                   std::move(remove));
   trees_.push_front(tree);
   trim();
   return tree;
+}
+
+std::shared_ptr<const TreeChanges> TreeCache::changes(const Tree& before, const Tree& after) {
+  const auto found = std::find_if(compared_.begin(), compared_.end(), [&](const Compared& pair) {
+    return pair.before == before.digest() && pair.after == after.digest();
+  });
+  if (found != compared_.end()) {
+    compared_.splice(compared_.begin(), compared_, found);
+    return compared_.front().changes;
+  }
+  auto made = std::make_shared<const TreeChanges>(changed_paths(before.manifest(), after.manifest()));
+  compared_.push_front({before.digest(), after.digest(), made});
+  if (compared_.size() > kMaxCompared) compared_.pop_back();
+  return made;
 }
 
 void TreeCache::trim() {

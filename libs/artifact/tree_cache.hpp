@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include "artifact/tree_manifest.hpp"
 #include "base/file_view.hpp"
 #include "base/result.hpp"
 #include "rt/runtime.hpp"
@@ -24,16 +25,26 @@ namespace sluice::artifact {
 // The files of an artifact. Any thread may read them.
 class Tree {
  public:
-  Tree(std::string digest, std::unique_ptr<base::FileView> files, std::uint64_t bytes)
-      : digest_(std::move(digest)), files_(std::move(files)), bytes_(bytes) {}
+  Tree(std::string digest, std::unique_ptr<base::FileView> files, std::uint64_t bytes,
+       std::shared_ptr<const TreeManifest> manifest)
+      : digest_(std::move(digest)), files_(std::move(files)), bytes_(bytes), manifest_(std::move(manifest)) {}
   const std::string& digest() const noexcept { return digest_; }
   const base::FileView& files() const noexcept { return *files_; }
+  // What is in it, without a look at the disk.
+  const TreeManifest& manifest() const noexcept { return *manifest_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
   std::string digest_;
   std::unique_ptr<base::FileView> files_;
   std::uint64_t bytes_ = 0;
+  std::shared_ptr<const TreeManifest> manifest_;  // never null
+};
+
+// An artifact as it was unpacked to TreeCache::path_of(its digest).
+struct UnpackedTree {
+  std::uint64_t bytes = 0;  // of the files
+  TreeManifest manifest;
 };
 
 struct TreeCacheOptions {
@@ -56,8 +67,11 @@ class TreeCache {
 
   // Null where there is none. Counts as use.
   std::shared_ptr<const Tree> find(std::string_view digest);
-  // Takes over the folder path_of(digest), which holds `bytes` bytes of files.
-  base::Result<std::shared_ptr<const Tree>> add(const std::string& digest, std::uint64_t bytes);
+  // Takes over the folder path_of(digest).
+  base::Result<std::shared_ptr<const Tree>> add(const std::string& digest, UnpackedTree unpacked);
+  // In what the second differs from the first. Worked out once for a pair of digests,
+  // while it is among the last few that were asked for.
+  std::shared_ptr<const TreeChanges> changes(const Tree& before, const Tree& after);
   std::size_t size() const noexcept { return trees_.size(); }
 
  private:
@@ -69,6 +83,12 @@ class TreeCache {
   std::string folder_;
   int lock_ = -1;
   std::list<std::shared_ptr<const Tree>> trees_;  // used last first
+  struct Compared {
+    std::string before;  // digests
+    std::string after;
+    std::shared_ptr<const TreeChanges> changes;
+  };
+  std::list<Compared> compared_;  // used last first
 };
 
 }  // namespace sluice::artifact

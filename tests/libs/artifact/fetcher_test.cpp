@@ -9,6 +9,7 @@
 #include "http/server.hpp"
 #include "libs/archive/raw_tar.hpp"
 #include "libs/archive/temporary_folder.hpp"
+#include "libs/http/peers.hpp"
 #include "support/raw_server.hpp"
 #include "support/run_task.hpp"
 
@@ -120,6 +121,27 @@ TEST_CASE("an artifact is downloaded and unpacked once, however many ask and how
   CHECK(source.requests == 1);
 }
 
+TEST_CASE("a tree knows its files by digest, and two trees are compared once") {
+  Fixture fixture;
+  Source one(fixture.runtime, packed({file("app/a.yaml", "1"), file("app/b.yaml", "1")}));
+  Source two(fixture.runtime, packed({file("app/a.yaml", "2"), file("app/b.yaml", "1")}));
+  auto fetcher = fixture.fetcher();
+  const auto before = fixture.fetch(*fetcher, one.artifact());
+  const auto after = fixture.fetch(*fetcher, two.artifact());
+  REQUIRE(before);
+  REQUIRE(after);
+  const base::RecordingView view((*before)->files());
+  CHECK(view.read("app/b.yaml"));
+  CHECK((*after)->manifest().holds(view.records()));
+  CHECK(view.read("app/a.yaml"));
+  CHECK((*before)->manifest().holds(view.records()));
+  CHECK_FALSE((*after)->manifest().holds(view.records()));
+  const auto changes = fetcher->cache().changes(**before, **after);
+  CHECK(changes->paths() == std::vector<std::string>{"app/a.yaml"});
+  CHECK(fetcher->cache().changes(**before, **after) == changes);
+  CHECK(fetcher->cache().changes(**after, **before) != changes);
+}
+
 TEST_CASE("who led a download may be cancelled; another one brings it to its end") {
   Fixture fixture;
   Source source(fixture.runtime, packed({file("a", "1")}));
@@ -226,6 +248,68 @@ TEST_CASE("a body that ends early is not taken for the whole") {
   what.digest = base::sha256_digest(body);
   what.url = "http://127.0.0.1:" + std::to_string(server.port()) + "/a.tar.gz";
   CHECK(fixture.refused(*fixture.fetcher(), what).kind == ErrorKind::unavailable);
+}
+
+TEST_CASE("a server that drips is given up and not asked again; one that is slow and sure is not") {
+  Fixture fixture;
+  std::string noise(200'000, '\0');
+  std::uint32_t state = 1;
+  for (char& c : noise) c = static_cast<char>((state = state * 1664525U + 1013904223U) >> 24U);
+  const std::string body = packed({file("noise", noise)});
+  // As many bytes at a time, ten times a second.
+  const auto serve = [&](std::size_t piece) {
+    return std::make_unique<test::SocketServer>([&body, piece](int fd, int) {
+      if (test::read_request(fd).empty()) return;
+      test::send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n");
+      for (std::size_t at = 0; at < body.size(); at += piece) {
+        const auto some = std::string_view(body).substr(at, piece);
+        if (::send(fd, some.data(), some.size(), MSG_NOSIGNAL) < 0) return;
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      }
+    });
+  };
+  FetcherOptions options;
+  options.rate_window = std::chrono::milliseconds(400);
+  options.min_bytes_in_window = 1000;
+  auto fetcher = fixture.fetcher(options);
+  api::Artifact what;
+  what.digest = base::sha256_digest(body);
+  const auto url_of = [](const test::SocketServer& server) {
+    return "http://127.0.0.1:" + std::to_string(server.port()) + "/a.tar.gz";
+  };
+  const auto dripping = serve(1);
+  what.url = url_of(*dripping);
+  const auto began = std::chrono::steady_clock::now();
+  const auto error = fixture.refused(*fetcher, what);
+  CHECK(error.kind == ErrorKind::timeout);
+  CHECK(error.message.find("bytes in") != std::string::npos);
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(5));
+  CHECK(dripping->connections() == 1);
+  const auto slow = serve(20'000);
+  what.url = url_of(*slow);
+  CHECK(fixture.fetch(*fetcher, what));
+}
+
+TEST_CASE("all attempts together have a time, however lively the server is") {
+  Fixture fixture;
+  const std::string body(1U << 20U, 'x');
+  test::SocketServer endless([](int fd, int) {
+    if (test::read_request(fd).empty()) return;
+    test::send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 900000000\r\n\r\n");
+    const std::string piece(1000, 'x');
+    while (::send(fd, piece.data(), piece.size(), MSG_NOSIGNAL) > 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  });
+  FetcherOptions options;
+  options.total_timeout = std::chrono::milliseconds(500);
+  api::Artifact what;
+  what.digest = base::sha256_digest(body);
+  what.url = "http://127.0.0.1:" + std::to_string(endless.port()) + "/a.tar.gz";
+  const auto began = std::chrono::steady_clock::now();
+  CHECK(fixture.refused(*fixture.fetcher(options), what).kind == ErrorKind::timeout);
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(5));
+  CHECK(endless.connections() == 1);
 }
 
 TEST_CASE("a tree lives while it is held, and unused ones go when there are too many") {
