@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -15,8 +16,9 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
-#include <algorithm>
 #include <charconv>
+#include <list>
+#include <map>
 #include <utility>
 
 #include "http/detail/wire.hpp"
@@ -64,20 +66,66 @@ base::Result<File> open_file(const FileBody& body) {
   return file;
 }
 
+// One that is open: who has it, and since when it waits for a request.
+struct OpenConnection {
+  asio::ip::address peer;
+  beast::tcp_stream* stream = nullptr;
+  bool is_waiting = true;
+  bool is_evicted = false;
+};
+
 struct Shared {
   rt::Runtime& runtime;
   Handler handler;
   ServerOptions options;
-  std::size_t connections = 0;
+  std::list<OpenConnection> connections;  // whoever waits longest, or is served longest, first
 };
 
-struct CountedConnection {
-  std::shared_ptr<Shared> shared;
-  explicit CountedConnection(std::shared_ptr<Shared> s) : shared(std::move(s)) { ++shared->connections; }
-  ~CountedConnection() { --shared->connections; }
+class CountedConnection {
+ public:
+  CountedConnection(std::shared_ptr<Shared> shared, asio::ip::address peer, beast::tcp_stream& stream)
+      : shared_(std::move(shared)),
+        self_(shared_->connections.insert(shared_->connections.end(),
+                                          OpenConnection{std::move(peer), &stream, true, false})) {}
+  ~CountedConnection() { shared_->connections.erase(self_); }
   CountedConnection(const CountedConnection&) = delete;
   CountedConnection& operator=(const CountedConnection&) = delete;
+
+  void set_waiting(bool is_waiting) {
+    self_->is_waiting = is_waiting;
+    shared_->connections.splice(shared_->connections.end(), shared_->connections, self_);
+  }
+
+ private:
+  std::shared_ptr<Shared> shared_;
+  std::list<OpenConnection>::iterator self_;
 };
+
+// Whether there is a place for `peer`; if need be, one is taken from whoever has the most.
+bool make_room(Shared& shared, const asio::ip::address& peer) {
+  std::map<asio::ip::address, std::size_t> held;
+  std::size_t open = 0;
+  for (const OpenConnection& connection : shared.connections) {
+    if (connection.is_evicted) continue;
+    ++held[connection.peer];
+    ++open;
+  }
+  if (open < shared.options.max_connections) return true;
+  const auto most = std::max_element(held.begin(), held.end(),
+                                     [](const auto& left, const auto& right) { return left.second < right.second; });
+  if (most == held.end() || held[peer] + 1 >= most->second) return false;
+  OpenConnection* victim = nullptr;
+  for (OpenConnection& connection : shared.connections) {
+    if (connection.is_evicted || connection.peer != most->first) continue;
+    if (victim == nullptr) victim = &connection;
+    if (!connection.is_waiting) continue;
+    victim = &connection;
+    break;
+  }
+  victim->is_evicted = true;
+  victim->stream->close();  // whoever waits on it ends
+  return true;
+}
 
 template <class Body>
 Request from_beast(beast::http::request<Body>&& message) {
@@ -170,17 +218,38 @@ rt::Task<bool> send_file(beast::tcp_stream& stream, const Shared& shared, Reply 
   co_return true;
 }
 
-rt::Task<void> serve(tcp::socket socket, std::shared_ptr<Shared> shared) {
-  const CountedConnection counted(shared);
+using Parser = beast::http::request_parser<beast::http::string_body>;
+
+// The next request of a connection, within the times that each part of it may take.
+rt::Task<error_code> read_request(beast::tcp_stream& stream, const ServerOptions& options, beast::flat_buffer& buffer,
+                                  Parser& parser, bool is_first) {
+  if (!is_first && buffer.size() == 0) {
+    constexpr std::size_t kFirstRead = 4096;
+    stream.expires_after(options.idle_timeout);
+    const auto begun = co_await stream.async_read_some(buffer.prepare(kFirstRead), kTuple);
+    if (std::get<0>(begun)) co_return beast::http::error::end_of_stream;
+    buffer.commit(std::get<1>(begun));
+  }
+  stream.expires_after(options.header_timeout);
+  const auto head = co_await beast::http::async_read_header(stream, buffer, parser, kTuple);
+  if (std::get<0>(head)) co_return std::get<0>(head);
+  stream.expires_after(options.body_timeout);
+  const auto body = co_await beast::http::async_read(stream, buffer, parser, kTuple);
+  co_return std::get<0>(body);
+}
+
+rt::Task<void> serve(tcp::socket socket, asio::ip::address peer, std::shared_ptr<Shared> shared) {
   beast::tcp_stream stream(std::move(socket));
+  CountedConnection counted(shared, std::move(peer), stream);
   beast::flat_buffer buffer;
-  while (true) {
-    beast::http::request_parser<beast::http::string_body> parser;
+  for (bool is_first = true;; is_first = false) {
+    Parser parser;
     parser.header_limit(static_cast<std::uint32_t>(shared->options.max_header));
     parser.body_limit(shared->options.max_body);
-    stream.expires_after(shared->options.read_timeout);
-    const auto got = co_await beast::http::async_read(stream, buffer, parser, kTuple);
-    if (const error_code ec = std::get<0>(got)) {
+    counted.set_waiting(true);
+    auto reading = read_request(stream, shared->options, buffer, parser, is_first);
+    const error_code ec = co_await std::move(reading);
+    if (ec) {
       const bool too_large = ec == beast::http::error::body_limit || ec == beast::http::error::header_limit;
       const bool malformed = ec.category() == make_error_code(beast::http::error::bad_method).category() &&
                              ec != beast::http::error::end_of_stream && ec != beast::http::error::partial_message;
@@ -192,6 +261,7 @@ rt::Task<void> serve(tcp::socket socket, std::shared_ptr<Shared> shared) {
       break;
     }
     stream.expires_never();
+    counted.set_waiting(false);
     const bool keep_alive = parser.get().keep_alive();
     Request request = from_beast(parser.release());
     const bool head_only = request.method == "HEAD";
@@ -219,8 +289,11 @@ rt::Task<void> accept_loop(std::shared_ptr<tcp::acceptor> acceptor, std::shared_
       co_await rt::sleep_for(std::chrono::milliseconds(50));  // out of descriptors: do not spin
       continue;
     }
-    if (shared->connections >= shared->options.max_connections) continue;  // closes the socket
-    shared->runtime.spawn("http connection", serve(std::move(socket), shared), rt::AtShutdown::cancel);
+    error_code gone;
+    asio::ip::address peer = socket.remote_endpoint(gone).address();
+    if (gone || !make_room(*shared, peer)) continue;  // closes the socket
+    auto serving = serve(std::move(socket), std::move(peer), shared);
+    shared->runtime.spawn("http connection", std::move(serving), rt::AtShutdown::cancel);
   }
 }
 
@@ -292,7 +365,7 @@ base::Result<std::unique_ptr<Server>> Server::start(rt::Runtime& runtime, const 
   acceptor->listen(asio::socket_base::max_listen_connections, ec);
   if (ec) return cannot_listen(address, ec);
   const int port = acceptor->local_endpoint().port();
-  auto shared = std::make_shared<Shared>(Shared{runtime, std::move(handler), options});
+  auto shared = std::make_shared<Shared>(Shared{runtime, std::move(handler), options, {}});
   runtime.spawn("http listener " + address, accept_loop(acceptor, shared), rt::AtShutdown::cancel);
   return std::unique_ptr<Server>(std::make_unique<LoopServer>(std::move(acceptor), port));
 }

@@ -33,11 +33,18 @@ struct Reply {
 using Handler = std::function<rt::Task<Reply>(Request)>;
 
 struct ServerOptions {
+  // Beyond that a newcomer takes the place of whoever holds the most connections from
+  // one address: of those the one that waits for a request longest, else the oldest.
+  // Who holds the most is refused himself.
   std::size_t max_connections = 1024;
   std::size_t max_body = 1U << 20U;  // a larger request is answered 413
   std::size_t max_header = 16U << 10U;
-  std::chrono::milliseconds read_timeout{15'000};   // for a request's head and body
-  std::chrono::milliseconds write_timeout{60'000};  // between two pieces accepted by a slow client
+  std::chrono::milliseconds header_timeout{
+      10'000};  // from the connection, or a next request's first byte, to the head's end
+  std::chrono::milliseconds body_timeout{15'000};  // of a request, from its head on
+  std::chrono::milliseconds idle_timeout{60'000};  // a kept connection without a request is closed after that
+  std::chrono::milliseconds write_timeout{
+      60'000};  // for a slow client to take a piece of 64 KiB; a whole answer has none
 };
 
 class Server {
