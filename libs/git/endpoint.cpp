@@ -31,18 +31,30 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
 // The URL as it may be quoted: everything that could be a password is left
-// out, even where the URL makes no sense (an unescaped '/' in the password).
+// out, even where the URL makes no sense (an unescaped '/' in the password),
+// and so is what would break a line.
 std::string redact(std::string_view url) {
   const auto scheme_end = url.find("://");
   const auto authority = scheme_end == std::string_view::npos ? 0 : scheme_end + 3;
   const auto at = url.substr(authority).rfind('@');
-  if (at == std::string_view::npos) return std::string(url);
-  return fmt::format("{}***{}", url.substr(0, authority), url.substr(authority + at));
+  std::string out(url);
+  if (at != std::string_view::npos) out = fmt::format("{}***{}", url.substr(0, authority), url.substr(authority + at));
+  std::replace_if(
+      out.begin(), out.end(),
+      [](char c) {
+        return has_control({&c, 1});
+      },
+      '?');
+  return out;
 }
 
 base::Unexpected bad(std::string_view url, std::string_view why) {
-  return unexpected(ErrorKind::invalid, fmt::format("invalid Git URL '{}': {}", redact(url), why));
+  return unexpected(ErrorKind::invalid, fmt::format("failed to parse url '{}': {}", redact(url), why));
 }
 
 std::optional<int> hex_value(char c) {
@@ -52,8 +64,24 @@ std::optional<int> hex_value(char c) {
   return std::nullopt;
 }
 
-bool has_control(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+// A character as a message may show it.
+std::string shown(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  if (byte == ' ') return "a blank";
+  return byte < 0x20 || byte >= 0x7f ? fmt::format("the byte 0x{:02x}", byte) : fmt::format("'{}'", c);
+}
+
+// "git@host:team/app" is what ssh(1) and scp(1) take: what to write instead. Nothing
+// where it is not so written, or could hold a password.
+std::optional<std::string> from_scp_form(std::string_view url) {
+  const auto at = url.find('@');
+  const auto colon = url.find(':');
+  const auto end = std::min(url.find('/'), url.size());
+  if (at == std::string_view::npos || colon == std::string_view::npos || at > colon || colon > end) return std::nullopt;
+  std::string_view path = url.substr(colon + 1);
+  while (path.starts_with('/')) path.remove_prefix(1);
+  if (path.empty()) return std::nullopt;
+  return fmt::format("ssh://{}/{}", url.substr(0, colon), path);
 }
 
 Result<void> parse_user_info(std::string_view url, std::string_view info, Endpoint& out) {
@@ -87,15 +115,20 @@ Result<void> parse_host_port(std::string_view url, std::string_view text, Endpoi
   if (!port.empty()) port.remove_prefix(1);
   out.host = lower(host);
   if (out.host.empty()) return bad(url, "it has no host");
-  const bool odd = out.host.find_first_of("/?#@\\ %\"'<>") != std::string::npos || out.host.starts_with('-');
-  if (odd || has_control(out.host)) return bad(url, "the host is malformed");
+  const auto odd = std::find_if(out.host.begin(), out.host.end(), [](char c) {
+    return std::string_view("/?#@\\ %\"'<>").find(c) != std::string_view::npos || has_control({&c, 1});
+  });
+  if (odd != out.host.end()) return bad(url, fmt::format("the host holds {}", shown(*odd)));
+  if (out.host.starts_with('-')) return bad(url, "the host begins with '-'");
   if (port.empty()) {
     out.port = default_port(out.scheme);
     return {};
   }
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
   if (error != std::errc() || end != port.data() + port.size() || out.port == 0) {
-    return bad(url, "the port is not a number from 1 to 65535");
+    const bool is_path = out.scheme == Scheme::ssh && !port.empty() && !(port[0] >= '0' && port[0] <= '9');
+    return bad(url, fmt::format("the port is not a number from 1 to 65535{}",
+                                is_path ? "; the path follows the host after a '/', not after a ':'" : ""));
   }
   return {};
 }
@@ -106,7 +139,8 @@ Result<Scheme> parse_scheme(std::string_view url, std::string_view name) {
   if (scheme == "https") return Scheme::https;
   if (scheme == "ssh") return Scheme::ssh;
   return unexpected(ErrorKind::unsupported,
-                    fmt::format("Git URL '{}' uses '{}': only http, https and ssh are offered", redact(url), scheme));
+                    fmt::format("failed to parse url '{}': '{}' is not offered, only http, https and ssh are",
+                                redact(url), redact(scheme)));
 }
 
 std::string host_and_port(const Endpoint& endpoint) {
@@ -160,11 +194,14 @@ Result<std::string> percent_decode(std::string_view text) {
 Result<Endpoint> parse_endpoint(std::string_view url) {
   const auto scheme_end = url.find("://");
   if (scheme_end == std::string_view::npos) {
-    return bad(url, "it must start with https://, http:// or ssh:// (the form user@host:path is not offered)");
+    const auto written = from_scp_form(url);
+    return bad(url, fmt::format("it must start with https://, http:// or ssh://{}",
+                                written ? fmt::format("; write '{}'", *written) : ""));
   }
   Endpoint out;
   SLUICE_TRY(out.scheme, parse_scheme(url, url.substr(0, scheme_end)));
-  if (has_control(url)) return bad(url, "it holds a control character");
+  const auto control = std::find_if(url.begin(), url.end(), [](char c) { return has_control({&c, 1}); });
+  if (control != url.end()) return bad(url, fmt::format("it holds {}, a control character", shown(*control)));
   const auto rest = url.substr(scheme_end + 3);
   const auto authority_end = rest.find_first_of("/?#");
   auto authority = rest.substr(0, authority_end);
@@ -174,8 +211,12 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
   }
   SLUICE_CHECK(parse_host_port(url, authority, out));
   if (authority_end == std::string_view::npos || rest.substr(authority_end) == "/") return bad(url, "it has no path");
-  out.path = rest.substr(authority_end);
-  if (out.path.find_first_of("?# ") != std::string::npos) return bad(url, "a query, a fragment or a blank in the path");
+  // As browsers and Azure DevOps write it: a blank is %20 on the wire.
+  for (const char c : rest.substr(authority_end)) out.path += c == ' ' ? "%20" : std::string(1, c);
+  if (const auto at = out.path.find_first_of("?#"); at != std::string::npos) {
+    return bad(url, fmt::format("the path holds {}: a repository has no {}", shown(out.path[at]),
+                                out.path[at] == '?' ? "query" : "fragment"));
+  }
   if (!percent_decode(out.path)) return bad(url, "'%' in the path is not followed by two hexadecimal digits");
   return out;
 }

@@ -3,7 +3,8 @@
 // Only network transports that authenticate the peer, or are plain HTTP, are
 // accepted: http, https and ssh. `file`, `git`, `ext`, local paths and the
 // scp-like `user@host:path` are refused, as Flux refuses them (Flux:
-// gitrepositories.md, "URL"). Pure; safe from any thread.
+// gitrepositories.md, "URL"); a message says what to write instead. A blank in
+// the path is taken for %20. Pure; safe from any thread.
 #pragma once
 
 #include <cstdint>

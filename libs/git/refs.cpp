@@ -31,7 +31,8 @@ Target advertised(const Ref& ref, std::string_view pointer) {
           .wanted = ref.oid,
           .ref = ref.name,
           .revision = revision_of(pointer, ref.target()),
-          .advertised = true};
+          .advertised = true,
+          .must_be_found_from = {}};
 }
 
 Result<Target> resolve_under(std::string_view prefix, std::string_view what, const std::string& name,
@@ -76,12 +77,19 @@ Result<Target> resolve_commit(const RefSpec& spec, const RefList& refs) {
     return unexpected(ErrorKind::invalid,
                       fmt::format("commit '{}' is not a full SHA-1 of 40 lower-case digits", spec.commit));
   }
-  Target target{.commit = spec.commit, .wanted = spec.commit, .ref = {}, .revision = {}, .advertised = false};
+  Target target{.commit = spec.commit,
+                .wanted = spec.commit,
+                .ref = {},
+                .revision = {},
+                .advertised = false,
+                .must_be_found_from = {}};
   std::string pointer;
   if (!spec.branch.empty()) {
     target.ref = fmt::format("{}{}", kHeads, spec.branch);
     pointer = spec.branch;
-    if (!refs.find(target.ref)) return not_found(fmt::format("branch '{}' not found in the repository", spec.branch));
+    const Ref* branch = refs.find(target.ref);
+    if (!branch) return not_found(fmt::format("branch '{}' not found in the repository", spec.branch));
+    if (branch->target() != spec.commit) target.must_be_found_from = branch->oid;
   }
   if (!spec.name.empty()) pointer = spec.name;
   target.revision = revision_of(pointer, spec.commit);

@@ -48,6 +48,8 @@ struct Target {
   std::string ref;          // the full name it was found under; "" for a bare commit
   std::string revision;     // as status.artifact.revision prints it
   bool advertised = false;  // false: a commit that no listed reference points to
+  // Not empty: the commit stands only if it is in the history of `ref`, whose head this is.
+  Oid must_be_found_from{};
 };
 
 // Precedence: commit, name, semver, tag, branch; nothing means branch "master".
@@ -55,6 +57,8 @@ struct Target {
 //   branch main     main@sha1:<oid>            name refs/heads/x   refs/heads/x@sha1:<oid>
 //   tag or semver   v1.2.0@sha1:<oid>          commit              sha1:<oid>
 //   branch+commit   main@sha1:<oid>            name+commit         refs/heads/x@sha1:<oid>
+// With branch and commit the commit must be in the history of that branch (Flux since
+// 2.10), which RepositoryCache::fetch proves.
 // Of several tags with equal versions (they differ in build metadata) the one
 // that sorts last by name wins: commit times are not known before a fetch.
 //

@@ -2,7 +2,12 @@
 
 #include <fmt/core.h>
 
+#include <stdlib.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
 
 #include "base/digest.hpp"
 #include "git/store/snapshot_state.hpp"
@@ -22,6 +27,7 @@ namespace {
 // Naming more of our commits costs bytes in each request and gains little: the
 // newest ones are what a new commit resembles.
 constexpr std::size_t kMaxHaves = 16;
+constexpr std::string_view kScratchPrefix = ".history-";
 
 fs::path lock_file(const fs::path& folder) { return folder.string() + ".lock"; }
 
@@ -73,6 +79,29 @@ base::Unexpected commit_missing(const Endpoint& endpoint, const Target& target) 
                     fmt::format("commit '{}' was not found in {} of '{}'", target.commit, where, endpoint.display()));
 }
 
+// A folder for a while.
+class ScratchFolder {
+ public:
+  static Result<ScratchFolder> create_in(const fs::path& parent) {
+    std::string path = (parent / (std::string(kScratchPrefix) + "XXXXXX")).string();
+    if (::mkdtemp(path.data()) == nullptr) {
+      return unexpected(ErrorKind::io, fmt::format("could not make '{}': {}", path, std::strerror(errno)));
+    }
+    return ScratchFolder(std::move(path));
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  ScratchFolder& operator=(ScratchFolder&&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  explicit ScratchFolder(fs::path path) : path_(std::move(path)) {}
+  fs::path path_;
+};
+
 // One fetch into one copy, under its exclusive lock.
 class Fetch {
  public:
@@ -81,7 +110,8 @@ class Fetch {
 
   Result<void> run() {
     // History that an earlier search brought may hold it already.
-    if (!target_.advertised && store_.has_object(target_.commit) && store_.record(target_.commit, store_.shallow())) {
+    const bool may_be_here = !target_.advertised && store_.has_object(target_.commit);
+    if (may_be_here && store_.record(target_.commit, store_.shallow(), remote_.limits)) {
       return {};
     }
     auto direct = transfer({target_.wanted}, 1);
@@ -96,8 +126,11 @@ class Fetch {
   Result<void> transfer(std::vector<Oid> wants, int depth) {
     const auto& commits = store_.commits();
     const auto first = commits.size() > kMaxHaves ? commits.end() - kMaxHaves : commits.begin();
-    const wire::FetchRequest request{
-        .wants = std::move(wants), .haves = {first, commits.end()}, .shallow = store_.shallow(), .depth = depth};
+    const wire::FetchRequest request{.wants = std::move(wants),
+                                     .haves = {first, commits.end()},
+                                     .shallow = store_.shallow(),
+                                     .depth = depth,
+                                     .commits_only = false};
     SLUICE_TRY(auto pack, store_.write_pack(limits_.max_pack_bytes, remote_.limits));
     SLUICE_TRY(const auto update, remote_.fetch(request, [&](std::string_view bytes) { return pack.append(bytes); }));
     auto committed = pack.commit();
@@ -106,7 +139,7 @@ class Fetch {
       return unexpected(std::move(committed).error().with_context(doing));
     }
     if (!store_.has_object(target_.commit)) return commit_missing(remote_.endpoint, target_);
-    return store_.record(target_.commit, shallow_after(store_.shallow(), update));
+    return store_.record(target_.commit, shallow_after(store_.shallow(), update), remote_.limits);
   }
 
   Remote::State& remote_;
@@ -157,18 +190,41 @@ Result<void> RepositoryCache::update(Remote::State& remote, const Target& target
   return Fetch(remote, target, fresh, limits_).run();
 }
 
+// All that the reference's history has is fetched, and nothing else: what is in it is in the history.
+Result<void> RepositoryCache::prove(Remote::State& remote, const Target& target) const {
+  SLUICE_TRY(const ScratchFolder scratch, ScratchFolder::create_in(folder_));
+  SLUICE_TRY(auto store, ObjectStore::open(scratch.path()));
+  const wire::FetchRequest request{.wants = {target.must_be_found_from},
+                                   .haves = {},
+                                   .shallow = {},
+                                   .depth = wire::kWholeHistory,
+                                   .commits_only = true};
+  SLUICE_TRY(auto pack, store.write_pack(limits_.max_pack_bytes, remote.limits));
+  SLUICE_CHECK(remote.fetch(request, [&](std::string_view bytes) { return pack.append(bytes); }));
+  SLUICE_CHECK(pack.commit());
+  if (!store.has_object(target.commit)) return commit_missing(remote.endpoint, target);
+  // That conversation is over.
+  if (!remote.connection->stateless()) SLUICE_CHECK(remote.open());
+  return {};
+}
+
 Result<Snapshot> RepositoryCache::fetch(Remote& remote, const Target& target) const {
   std::error_code error;
   fs::create_directories(folder_, error);
   if (error)
     return unexpected(ErrorKind::io, fmt::format("could not make '{}': {}", folder_.string(), error.message()));
+  if (!target.must_be_found_from.empty()) SLUICE_CHECK(prove(*remote.state_, target));
   const fs::path folder = folder_of(remote.endpoint());
   const auto keep_waiting = [&] { return remote.state_->limits.check(); };
   for (;;) {
     SLUICE_TRY(auto here, open(folder, target.commit, keep_waiting));
     if (here) return *std::move(here);
     SLUICE_CHECK(keep_waiting());
-    SLUICE_CHECK(update(*remote.state_, target, folder));
+    auto updated = update(*remote.state_, target, folder);
+    if (updated) continue;
+    const bool is_no_commit = updated.error().kind == ErrorKind::invalid && !target.ref.empty();
+    if (!is_no_commit) return unexpected(std::move(updated).error());
+    return unexpected(std::move(updated).error().with_context(fmt::format("reference '{}'", target.ref)));
   }
 }
 
@@ -192,6 +248,11 @@ Result<std::size_t> RepositoryCache::collect(std::chrono::seconds unused_for) co
   const auto do_not_wait = [] { return Result<void>(unexpected(ErrorKind::conflict, "in use")); };
   for (fs::directory_iterator at(folder_, error), end; !error && at != end; at.increment(error)) {
     std::error_code gone;
+    if (at->path().filename().string().starts_with(kScratchPrefix) && fs::last_write_time(at->path(), gone) <= oldest) {
+      SLUICE_CHECK(remove_copy(at->path()));
+      ++removed;
+      continue;
+    }
     if (at->path().extension() != ".lock" || fs::last_write_time(at->path(), gone) > oldest || gone) continue;
     const auto lock = FileLock::acquire(at->path(), FileLock::Mode::exclusive, do_not_wait);
     if (!lock) continue;

@@ -45,16 +45,21 @@ class RepositoryCache {
   // asked for by its id and, where the server refuses that, searched for in
   // the whole history of the target's branch (of all branches if it has none).
   //
+  // Where the target's commit must be in the history of its reference, that is proven
+  // first, also if the commit is here: by the commits alone where the server can send
+  // those, else by the whole history.
+  //
   // Error kinds: those of Remote; `not_found` if the commit is not in the
-  // repository; `too_large`; `io` for the local disk; `invalid` if the target
-  // is not a commit.
+  // repository, or not in that history; `too_large`; `io` for the local disk;
+  // `invalid` if the target is not a commit.
   base::Result<Snapshot> fetch(Remote& remote, const Target& target) const;
 
   // The commit, if a copy of the repository holds it already: no network. For
   // whoever has listed the references with credentials of its own.
   base::Result<std::optional<Snapshot>> find(const Endpoint& endpoint, const Oid& commit, std::stop_token stop) const;
 
-  // Removes copies that nothing has used for so long. Returns how many.
+  // Removes copies that nothing has used for so long, and what killed processes left.
+  // Returns how many.
   base::Result<std::size_t> collect(std::chrono::seconds unused_for) const;
 
   // Where the copy of a repository lies.
@@ -64,6 +69,7 @@ class RepositoryCache {
   base::Result<std::optional<Snapshot>> open(const std::filesystem::path& folder, const Oid& commit,
                                              const std::function<base::Result<void>()>& keep_waiting) const;
   base::Result<void> update(Remote::State& remote, const Target& target, const std::filesystem::path& folder) const;
+  base::Result<void> prove(Remote::State& remote, const Target& target) const;
 
   std::filesystem::path folder_;
   CacheLimits limits_;

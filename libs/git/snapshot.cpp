@@ -43,9 +43,18 @@ Result<void> Snapshot::walk(const Visitor& visit, std::stop_token stop, std::siz
 }
 
 Result<std::string> Snapshot::read(const TreeEntry& entry, std::uint64_t max_bytes) const {
-  auto bytes = noting_damage(state_->store, state_->store.read_blob(Oid(entry.oid), max_bytes));
-  if (!bytes) return base::unexpected(std::move(bytes).error().with_context(fmt::format("'{}'", entry.path)));
-  return bytes;
+  std::string copy;
+  SLUICE_CHECK(read(entry, max_bytes, [&copy](std::string_view bytes) {
+    copy = bytes;
+    return Result<void>();
+  }));
+  return copy;
+}
+
+Result<void> Snapshot::read(const TreeEntry& entry, std::uint64_t max_bytes, const Reader& reader) const {
+  auto done = noting_damage(state_->store, state_->store.read_blob(Oid(entry.oid), max_bytes, reader));
+  if (!done) return base::unexpected(std::move(done).error().with_context(fmt::format("'{}'", entry.path)));
+  return done;
 }
 
 }  // namespace sluice::git

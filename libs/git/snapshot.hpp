@@ -50,6 +50,10 @@ enum class Walk { go_on, skip };
 // any disk holds; a bound is what stops such a "Git bomb".
 inline constexpr std::size_t kDefaultMaxEntries = 1'000'000;
 
+// An object that has more bytes is not read, and no pack with one is taken in: it
+// must fit into memory, with what it is a delta of.
+inline constexpr std::uint64_t kMaxObjectBytes = 256ULL << 20U;
+
 class Snapshot {
  public:
   using Visitor = std::function<base::Result<Walk>(const TreeEntry&)>;
@@ -72,6 +76,9 @@ class Snapshot {
   // The bytes of a file, or the target of a symbolic link. `too_large` beyond
   // `max_bytes`.
   base::Result<std::string> read(const TreeEntry& entry, std::uint64_t max_bytes) const;
+  // The same without a copy: they are there while `reader` runs, whose error is passed on.
+  using Reader = std::function<base::Result<void>(std::string_view)>;
+  base::Result<void> read(const TreeEntry& entry, std::uint64_t max_bytes, const Reader& reader) const;
 
  private:
   friend class RepositoryCache;

@@ -39,4 +39,8 @@ Oid from_git_oid(const git_oid& oid);
 // An object that lacks or does not read: the store can not be trusted.
 base::Unexpected damaged(std::string message);
 
+// Whether the last call failed as it wanted more memory at once than it may have.
+bool is_out_of_memory();
+base::Unexpected object_too_large();
+
 }  // namespace sluice::git::store

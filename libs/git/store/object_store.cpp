@@ -35,6 +35,7 @@ struct PackWriter::State {
 
   base::Unexpected failure(std::string_view doing) const {
     if (auto ours = limits.check(); !ours) return unexpected(std::move(ours).error());
+    if (is_out_of_memory()) return object_too_large();
     const git_error* error = git_error_last();
     const bool disk = error && error->klass == GIT_ERROR_OS;
     return unexpected(disk ? ErrorKind::io : ErrorKind::unavailable, last_error(doing));
@@ -153,11 +154,12 @@ Result<TreePtr> root_tree(git_repository* repository, const Oid& commit) {
 }
 
 // Every tree and blob below is here. Visits equal trees once.
-Result<void> check_closure(git_repository* repository, git_odb* odb, TreePtr root) {
+Result<void> check_closure(git_repository* repository, git_odb* odb, TreePtr root, const wire::Limits& limits) {
   std::unordered_set<Oid> seen;
   std::vector<TreePtr> open;
   open.push_back(std::move(root));
   while (!open.empty()) {
+    SLUICE_CHECK(limits.check());
     const TreePtr tree = std::move(open.back());
     open.pop_back();
     for (std::size_t i = 0; i < git_tree_entrycount(tree.get()); ++i) {
@@ -185,9 +187,9 @@ Person to_person(const git_signature* signature) {
 
 }  // namespace
 
-Result<void> ObjectStore::record(const Oid& commit, const std::vector<Oid>& shallow) {
+Result<void> ObjectStore::record(const Oid& commit, const std::vector<Oid>& shallow, const wire::Limits& limits) {
   SLUICE_TRY(TreePtr root, root_tree(state_->repository.get(), commit));
-  SLUICE_CHECK(check_closure(state_->repository.get(), state_->odb.get(), std::move(root)));
+  SLUICE_CHECK(check_closure(state_->repository.get(), state_->odb.get(), std::move(root), limits));
   // `shallow` first: what `commits` vouches for must be described truly.
   SLUICE_CHECK(write_oids(state_->folder / "shallow", shallow));
   state_->shallow = shallow;
@@ -220,7 +222,7 @@ Result<void> ObjectStore::walk(const Oid& commit, const Snapshot::Visitor& visit
   return walk_tree(state_->repository.get(), std::move(root), visit, std::move(stop), max_entries);
 }
 
-Result<std::string> ObjectStore::read_blob(const Oid& oid, std::uint64_t max_bytes) const {
+Result<void> ObjectStore::read_blob(const Oid& oid, std::uint64_t max_bytes, const Snapshot::Reader& reader) const {
   const git_oid id = to_git_oid(oid);
   std::size_t size = 0;
   git_object_t type = GIT_OBJECT_INVALID;
@@ -231,9 +233,12 @@ Result<std::string> ObjectStore::read_blob(const Oid& oid, std::uint64_t max_byt
     return unexpected(ErrorKind::too_large, fmt::format("it has {} bytes, more than {}", size, max_bytes));
   }
   git_odb_object* raw = nullptr;
-  if (git_odb_read(&raw, state_->odb.get(), &id) < 0) return damaged(last_error(fmt::format("reading blob {}", oid)));
+  if (git_odb_read(&raw, state_->odb.get(), &id) < 0) {
+    if (is_out_of_memory()) return object_too_large();
+    return damaged(last_error(fmt::format("reading blob {}", oid)));
+  }
   const BlobPtr blob(raw);
-  return std::string(static_cast<const char*>(git_odb_object_data(raw)), git_odb_object_size(raw));
+  return reader({static_cast<const char*>(git_odb_object_data(raw)), git_odb_object_size(raw)});
 }
 
 }  // namespace sluice::git::store

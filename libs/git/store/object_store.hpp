@@ -8,7 +8,9 @@
 // vouch for, or a temporary file that the next opening removes.
 //
 // Not thread-safe per object; any number of objects may be open on one folder
-// for reading. libgit2 is initialised on first use and never shut down.
+// for reading. libgit2 is initialised on first use and never shut down. What it
+// may allocate at once is bounded (kMaxObjectBytes): a pack of some kilobytes can
+// describe an object of gigabytes.
 #pragma once
 
 #include <filesystem>
@@ -30,7 +32,8 @@ class PackWriter {
   ~PackWriter();
   PackWriter(PackWriter&&) noexcept;
 
-  // `unavailable` if the bytes are not a pack, `too_large` beyond the bound, `io`.
+  // `unavailable` if the bytes are not a pack, `too_large` beyond the bound or for an
+  // object of more than kMaxObjectBytes, `io`.
   base::Result<void> append(std::string_view bytes);
   // Makes the objects visible, all at once. `unavailable` if the pack is truncated.
   base::Result<void> commit();
@@ -69,14 +72,14 @@ class ObjectStore {
   base::Result<PackWriter> write_pack(std::uint64_t max_bytes, wire::Limits limits);
   bool has_object(const Oid& oid) const;
   // Checks that the commit and all that its tree names are here, then vouches
-  // for it. Damaged (see above) if an object lacks.
-  base::Result<void> record(const Oid& commit, const std::vector<Oid>& shallow);
+  // for it. Damaged (see above) if an object lacks; what `limits` say.
+  base::Result<void> record(const Oid& commit, const std::vector<Oid>& shallow, const wire::Limits& limits);
 
   // Follows tags to a commit. `invalid` if it leads to something else.
   base::Result<Commit> read_commit(const Oid& oid) const;
   base::Result<void> walk(const Oid& commit, const Snapshot::Visitor& visit, std::stop_token stop,
                           std::size_t max_entries) const;
-  base::Result<std::string> read_blob(const Oid& oid, std::uint64_t max_bytes) const;
+  base::Result<void> read_blob(const Oid& oid, std::uint64_t max_bytes, const Snapshot::Reader& reader) const;
 
  private:
   struct State;

@@ -40,6 +40,7 @@ struct Level {
 Result<TreePtr> read_tree(git_repository* repository, const git_oid& oid) {
   git_tree* tree = nullptr;
   if (git_tree_lookup(&tree, repository, &oid) < 0) {
+    if (is_out_of_memory()) return object_too_large();
     return damaged(last_error(fmt::format("reading tree {}", from_git_oid(oid))));
   }
   return TreePtr(tree);

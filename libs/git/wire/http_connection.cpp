@@ -24,6 +24,7 @@ namespace {
 
 constexpr std::size_t kBufferLimit = 1U << 20U;  // received and not yet read
 constexpr int kMaxRedirects = 5;
+constexpr std::size_t kShownType = 80;  // of a content type, in a message
 
 template <auto Free>
 struct Deleter {
@@ -311,8 +312,9 @@ class HttpConnection final : public Connection {
       return unexpected(*std::move(error));
     }
     if (const auto type = transfer_->content_type(); !type.starts_with(content_type)) {
-      return unexpected(ErrorKind::unavailable,
-                        fmt::format("the server answered with '{}' where Git's smart protocol was expected", type));
+      return unexpected(ErrorKind::unavailable, fmt::format("the server answered with '{}' where Git's smart protocol "
+                                                            "was expected",
+                                                            std::string_view(type).substr(0, kShownType)));
     }
     return transfer_.get();
   }

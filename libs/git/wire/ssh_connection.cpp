@@ -38,7 +38,8 @@ using Session = std::unique_ptr<std::remove_pointer_t<ssh_session>, SessionFree>
 using Channel = std::unique_ptr<std::remove_pointer_t<ssh_channel>, ChannelFree>;
 using Key = std::unique_ptr<std::remove_pointer_t<ssh_key>, KeyFree>;
 
-constexpr std::size_t kStderrLimit = 4096;
+// Of a server's own words: whoever may name a server here must not read much of what is behind it.
+constexpr std::size_t kStderrLimit = 500;
 
 // Words for sh(1): what upload-pack gets is the path, whatever it holds.
 std::string shell_quote(std::string_view text) {

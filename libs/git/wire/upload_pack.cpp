@@ -141,6 +141,8 @@ std::string encode_request(const FetchRequest& request, const Advertisement& ser
        {"multi_ack_detailed", "side-band-64k", "thin-pack", "ofs-delta", "no-progress"}) {
     if (server.can(wanted)) capabilities += fmt::format(" {}", wanted);
   }
+  const bool filter = request.commits_only && server.can("filter");
+  if (filter) capabilities += " filter";
   std::string out;
   for (std::size_t i = 0; i < request.wants.size(); ++i) {
     append_packet(out, fmt::format("want {}{}\n", request.wants[i], i == 0 ? capabilities : ""));
@@ -149,6 +151,7 @@ std::string encode_request(const FetchRequest& request, const Advertisement& ser
     for (const auto& oid : request.shallow) append_packet(out, fmt::format("shallow {}\n", oid));
     append_packet(out, fmt::format("deepen {}\n", request.depth));
   }
+  if (filter) append_packet(out, "filter tree:0\n");
   append_flush(out);
   for (const auto& oid : request.haves) append_packet(out, fmt::format("have {}\n", oid));
   append_packet(out, "done\n");

@@ -35,6 +35,8 @@ struct FetchRequest {
   std::vector<Oid> haves;    // commits whose whole tree we hold
   std::vector<Oid> shallow;  // those of our commits whose parents we lack
   int depth = 1;
+  // Commits alone, without trees and blobs, where the server can leave those out.
+  bool commits_only = false;
 };
 
 struct ShallowUpdate {

@@ -65,9 +65,43 @@ TEST_CASE("malformed URLs are refused", "[git][endpoint]") {
 
 TEST_CASE("a refused URL is quoted without its password", "[git][endpoint]") {
   const char* url = GENERATE("https://ann:s3cret@example.com:0/app", "gopher://ann:s3cret@example.com/app",
-                             "https://ann:s3/cret@example.com", "ann:s3cret@example.com:app.git");
+                             "https://ann:s3/cret@example.com", "ann:s3cret@example.com:app.git",
+                             "ann:s3cret@example.com/app", "https://ann:s3\ncret@example.com/app");
   const auto endpoint = parse_endpoint(url);
   REQUIRE_FALSE(endpoint);
   INFO(endpoint.error().message);
   CHECK(endpoint.error().message.find("s3") == std::string::npos);
+}
+
+TEST_CASE("a blank in the path is the same as its escape", "[git][endpoint]") {
+  const auto blank = parse_endpoint("https://dev.azure.com/org/my project/_git/my app");
+  const auto escaped = parse_endpoint("https://dev.azure.com/org/my%20project/_git/my%20app");
+  REQUIRE(blank);
+  REQUIRE(escaped);
+  CHECK(blank->path == "/org/my%20project/_git/my%20app");
+  CHECK(blank->cache_key() == escaped->cache_key());
+}
+
+TEST_CASE("a refusal names the character, and what to write instead", "[git][endpoint]") {
+  struct Case {
+    const char* url;
+    const char* said;
+  };
+  const std::vector<Case> cases = {
+      {"git@ssh.dev.azure.com:v3/org/project/app", "write 'ssh://git@ssh.dev.azure.com/v3/org/project/app'"},
+      {"git@example.com:/team/app", "write 'ssh://git@example.com/team/app'"},
+      {"ssh://git@ssh.dev.azure.com:v3/org/project/app", "after a '/', not after a ':'"},
+      {"https://exa mple.com/app", "the host holds a blank"},
+      {"https://exa\"mple.com/app", "the host holds '\"'"},
+      {"https://example.com/app?x=1", "the path holds '?'"},
+      {"https://example.com/app#x", "the path holds '#'"},
+      {"https://example.com/a\nb", "it holds the byte 0x0a"}};
+  for (const auto& item : cases) {
+    INFO(item.url);
+    const auto endpoint = parse_endpoint(item.url);
+    REQUIRE_FALSE(endpoint);
+    INFO(endpoint.error().message);
+    CHECK(endpoint.error().message.find(item.said) != std::string::npos);
+    CHECK(endpoint.error().message.find('\n') == std::string::npos);
+  }
 }

@@ -1,8 +1,12 @@
 #include "git/repository_cache.hpp"
 
+#include <zlib.h>
+
 #include <catch2/catch.hpp>
 #include <thread>
 
+#include "base/digest.hpp"
+#include "git/store/object_store.hpp"
 #include "shared_server.hpp"
 
 using namespace sluice;
@@ -116,6 +120,7 @@ TEST_CASE_METHOD(Fixture, "a tag that points to a file is refused", "[git][cache
   REQUIRE_FALSE(snapshot);
   CHECK(snapshot.error().kind == base::ErrorKind::invalid);
   CHECK(snapshot.error().message.find("not a commit") != std::string::npos);
+  CHECK(snapshot.error().message.find("'refs/tags/blob'") != std::string::npos);
 }
 
 TEST_CASE_METHOD(Fixture, "a buried commit is fetched by its id", "[git][cache]") {
@@ -126,6 +131,37 @@ TEST_CASE_METHOD(Fixture, "a buried commit is fetched by its id", "[git][cache]"
     REQUIRE(snapshot);
     CHECK(files_of(*snapshot) == Files{{"a", "1"}});
   }
+}
+
+TEST_CASE_METHOD(Fixture, "a commit with a branch must be in the branch's history", "[git][cache]") {
+  const bool by_commits_alone = GENERATE(true, false);
+  CAPTURE(by_commits_alone);
+  if (by_commits_alone) repository.git({"config", "uploadpack.allowFilter", "true"});
+  const auto first = repository.commit("main", {{"a", "1"}});
+  repository.git({"branch", "side", first});
+  const auto on_side = repository.commit("side", {{"a", "side"}});
+  const auto second = repository.commit("main", {{"a", "2"}});
+  const auto third = repository.commit("main", {{"a", "3"}});
+  for (const auto& [commit, content] : std::map<std::string, std::string>{{first, "1"}, {second, "2"}, {third, "3"}}) {
+    const auto snapshot = fetch({.branch = "main", .commit = commit});
+    REQUIRE(snapshot);
+    CHECK(files_of(*snapshot) == Files{{"a", content}});
+  }
+  const auto refuse = [&](const std::string& commit) {
+    const auto snapshot = fetch({.branch = "main", .commit = commit});
+    REQUIRE_FALSE(snapshot);
+    CHECK(snapshot.error().kind == base::ErrorKind::not_found);
+    CHECK(snapshot.error().message.find(commit) != std::string::npos);
+    CHECK(snapshot.error().message.find("'refs/heads/main'") != std::string::npos);
+  };
+  refuse(on_side);
+  // Nor when the copy has it already, from its own branch.
+  { REQUIRE(fetch({.branch = "side"})); }
+  refuse(on_side);
+  // After a forced push what was there is no longer in the branch.
+  repository.force("main", {{"a", "4"}});
+  refuse(second);
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);  // no scratch: the copy, its lock
 }
 
 TEST_CASE_METHOD(Fixture, "a commit that does not exist is not found, by id and place", "[git][cache]") {
@@ -274,4 +310,81 @@ TEST_CASE_METHOD(Fixture, "copies that nothing uses are collected, and not those
   CHECK(cache.collect(std::chrono::seconds(-1)).value() == 1);
   CHECK_FALSE(std::filesystem::exists(copy()));
   CHECK(fetch(kMain));
+}
+
+namespace {
+
+void append_be32(std::string& out, std::size_t value) {
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out += static_cast<char>((value >> static_cast<unsigned>(shift)) & 0xffU);
+}
+
+std::string deflate(std::string_view bytes) {
+  uLongf size = compressBound(bytes.size());
+  std::string out(size, '\0');
+  compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size(), 9);
+  out.resize(size);
+  return out;
+}
+
+// gitformat-pack(5): type and size of an entry, seven bits at a time after the first four.
+std::string entry_head(unsigned type, std::size_t size) {
+  std::string out(1, static_cast<char>((type << 4U) | (size & 15U)));
+  for (size >>= 4U; size > 0; size >>= 7U) {
+    out.back() = static_cast<char>(out.back() | '\x80');
+    out += static_cast<char>(size & 127U);
+  }
+  return out;
+}
+
+std::string varint(std::size_t value) {
+  std::string out;
+  for (;; value >>= 7U) {
+    out += static_cast<char>((value & 127U) | (value > 127U ? 128U : 0U));
+    if (value <= 127U) return out;
+  }
+}
+
+// A pack of a blob of 16 MiB of zeros, and a delta that repeats it `times` times.
+std::string delta_bomb(std::size_t times) {
+  constexpr std::size_t kBase = 0xffffff;
+  const std::string base(kBase, '\0');
+  std::string pack = "PACK";
+  append_be32(pack, 2);
+  append_be32(pack, 2);
+  const std::size_t base_at = pack.size();
+  pack += entry_head(3, base.size()) + deflate(base);
+  std::string delta = varint(base.size()) + varint(kBase * times);
+  for (std::size_t i = 0; i < times; ++i) delta += "\xf0\xff\xff\xff";  // copy 0xffffff bytes from 0
+  std::size_t back = pack.size() - base_at;
+  std::string offset(1, static_cast<char>(back & 127U));
+  while (back >>= 7U) offset.insert(offset.begin(), static_cast<char>(128U | (--back & 127U)));
+  pack += entry_head(6, delta.size()) + offset + deflate(delta);
+  base::Hasher hasher(base::DigestAlgorithm::sha1);
+  hasher.update(pack);
+  const std::string hex = hasher.finish_hex();
+  for (std::size_t i = 0; i < hex.size(); i += 2) pack += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  return pack;
+}
+
+base::Result<void> index(const std::string& pack) {
+  const TempDir folder;
+  SLUICE_TRY(auto store, git::store::ObjectStore::open(folder.path()));
+  const git::wire::Limits limits{.deadline = std::chrono::steady_clock::now() + kTimeout, .stop = {}};
+  SLUICE_TRY(auto writer, store.write_pack(1U << 30U, limits));
+  SLUICE_CHECK(writer.append(pack));
+  return writer.commit();
+}
+
+}  // namespace
+
+TEST_CASE("a few kilobytes that describe gigabytes are refused before they are made", "[git][cache][hostile]") {
+  const auto small = index(delta_bomb(3));
+  if (!small) FAIL(small.error().message);
+  const std::string bomb = delta_bomb(200);  // 3.3 GB
+  CHECK(bomb.size() < 30'000);
+  const auto refused = index(bomb);
+  REQUIRE_FALSE(refused);
+  INFO(refused.error().message);
+  CHECK(refused.error().kind == base::ErrorKind::too_large);
 }
