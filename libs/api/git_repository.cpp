@@ -79,6 +79,7 @@ struct Table<GitRepositoryStatus> {
       field("observedInclude", &Status::observed_include),
       field("observedSparseCheckout", &Status::observed_sparse_checkout),
       field("sourceVerificationMode", &Status::source_verification_mode),
+      field("sourceVerificationFingerprint", &Status::source_verification_fingerprint),
       field("lastHandledReconcileAt", &Status::last_handled_reconcile_at),
   };
 };

@@ -66,6 +66,7 @@ struct GitRepositoryStatus {
   std::vector<GitRepositoryInclude> observed_include;
   std::vector<std::string> observed_sparse_checkout;
   std::optional<std::string> source_verification_mode;
+  std::optional<std::string> source_verification_fingerprint;  // of the keys that were trusted then; Flux 2.10
   std::string last_handled_reconcile_at;
   bool operator==(const GitRepositoryStatus&) const = default;
 };

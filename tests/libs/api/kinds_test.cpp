@@ -88,7 +88,8 @@ TEST_CASE("a status is read back as it was printed") {
       "artifact": {"digest": "sha256:ab", "path": "p", "url": "u", "revision": "r", "size": 12,
                    "lastUpdateTime": "2026-01-31T10:00:00Z"},
       "observedInclude": [{"repository": {"name": "r"}}], "observedSparseCheckout": ["a"],
-      "observedRecurseSubmodules": true, "sourceVerificationMode": "HEAD"})");
+      "observedRecurseSubmodules": true, "sourceVerificationMode": "HEAD",
+      "sourceVerificationFingerprint": "sha256:abc"})");
   const auto read = api::parse_git_repository(object);
   REQUIRE(read);
   CHECK(api::to_json(read->status) == object["status"]);
