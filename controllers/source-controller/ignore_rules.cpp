@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice::source {
+#include "archive/limits.hpp"
+
+namespace sluice::source_controller {
 
 using base::ErrorKind;
 using base::Result;
@@ -15,6 +17,8 @@ namespace {
 
 constexpr std::string_view kIgnoreFile = ".sourceignore";
 constexpr std::uint64_t kMaxIgnoreFile = 1U << 20U;
+// Of all together: one blob may be the .sourceignore of a hundred thousand folders.
+constexpr std::size_t kMaxIgnoreBytes = 2U << 20U;
 constexpr std::size_t kMaxPatterns = 10'000;
 
 // Facts: fluxcd/pkg sourceignore.go, ExcludeVCS, ExcludeExt, ExcludeCI, ExcludeExtra.
@@ -44,16 +48,23 @@ struct IgnoreFiles {
 
 Result<IgnoreFiles> find_ignore_files(const git::Snapshot& snapshot, const std::stop_token& stop) {
   IgnoreFiles found;
+  std::size_t bytes = 0;
   const auto visit = [&](const git::TreeEntry& entry) -> Result<git::Walk> {
     const bool is_file = entry.type == git::EntryType::file || entry.type == git::EntryType::executable;
     if (!is_file || !is_ignore_file(entry.path)) return git::Walk::go_on;
     SLUICE_TRY(std::string text, snapshot.read(entry, kMaxIgnoreFile));
+    bytes += text.size() + entry.path.size();
+    if (bytes > kMaxIgnoreBytes) {
+      return base::unexpected(
+          ErrorKind::too_large,
+          fmt::format("the {} files of the repository have more than {} bytes", kIgnoreFile, kMaxIgnoreBytes));
+    }
     const std::size_t slash = entry.path.rfind('/');
     std::string folder(slash == std::string_view::npos ? std::string_view() : entry.path.substr(0, slash));
     found.files.push_back({std::move(folder), std::move(text)});
     return git::Walk::go_on;
   };
-  SLUICE_CHECK(snapshot.walk(visit, stop));
+  SLUICE_CHECK(snapshot.walk(visit, stop, archive::Limits().max_entries));
   // The walk may meet a folder's subfolders before its .sourceignore: they sort
   // by name. The deeper file must win, so it comes later.
   std::stable_sort(found.files.begin(), found.files.end(), [](const auto& left, const auto& right) {
@@ -85,4 +96,4 @@ Result<text::IgnoreRules> ignore_rules(const git::Snapshot& snapshot, const std:
   return rules;
 }
 
-}  // namespace sluice::source
+}  // namespace sluice::source_controller

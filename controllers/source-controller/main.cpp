@@ -48,12 +48,13 @@ rt::Task<void> collect_copies(controller::App& app, git::RepositoryCache cache) 
   }
 }
 
-rt::Task<base::Result<void>> setup(controller::App& app, const source::SourceOptions& own) {
-  SLUICE_CO_TRY(auto store_options, source::store_options(own, app.options().pod_name));
+rt::Task<base::Result<void>> setup(controller::App& app, const source_controller::SourceOptions& own) {
+  SLUICE_CO_TRY(auto store_options, source_controller::store_options(own, app.options().pod_name));
   SLUICE_CO_TRY(auto store, artifact::Store::open(std::move(store_options), app.clock()));
   const std::filesystem::path root = store->root();
   const git::RepositoryCache cache(root / ".git-copies");
-  app.add(std::make_shared<source::GitRepositoryReconciler>(app.runtime(), app.server_clock(), store, cache));
+  app.add(
+      std::make_shared<source_controller::GitRepositoryReconciler>(app.runtime(), app.server_clock(), store, cache));
   // Flux: only the leader serves, as only it has the artifacts that it names.
   const auto state = std::make_shared<std::string>("not serving: this replica does not lead");
   app.add_readiness_check("artifacts", [state] { return *state; });
@@ -69,11 +70,11 @@ rt::Task<base::Result<void>> setup(controller::App& app, const source::SourceOpt
 int main(int argc, char** argv) {
   auto options = controller::default_options("source-controller");
   options.concurrent = 2;
-  auto own = source::default_source_options();
+  auto own = source_controller::default_source_options();
   controller::FlagSet flags(options.name, "Turns sources into artifacts and serves them");
   controller::add_common_flags(flags, options);
-  source::add_flags(flags, own);
+  source_controller::add_flags(flags, own);
   if (const auto code = flags.parse_or_exit_code(argc, argv)) return *code;
-  if (options.worker_threads == 0) options.worker_threads = source::worker_threads_for(options.concurrent);
+  if (options.worker_threads == 0) options.worker_threads = source_controller::worker_threads_for(options.concurrent);
   return controller::run_app(options, [&own](controller::App& app) { return setup(app, own); });
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace sluice::source {
+namespace sluice::source_controller {
 
 namespace {
 
@@ -57,4 +57,4 @@ base::Result<artifact::StoreOptions> store_options(const SourceOptions& options,
 
 int worker_threads_for(int concurrent) { return std::max(1, concurrent) + kThreadsForTheDisk; }
 
-}  // namespace sluice::source
+}  // namespace sluice::source_controller

@@ -10,7 +10,7 @@
 #include "controller/flags.hpp"
 #include "controller/options.hpp"
 
-namespace sluice::source {
+namespace sluice::source_controller {
 
 struct SourceOptions {
   std::string storage_path = "/data";
@@ -32,4 +32,4 @@ base::Result<artifact::StoreOptions> store_options(const SourceOptions& options,
 // waiting for the network leave some for the disk.
 int worker_threads_for(int concurrent);
 
-}  // namespace sluice::source
+}  // namespace sluice::source_controller

@@ -4,7 +4,7 @@
 
 #include "base/digest.hpp"
 
-namespace sluice::source {
+namespace sluice::source_controller {
 
 using base::Result;
 
@@ -124,4 +124,4 @@ rt::Task<Result<Listing>> RemoteListings::list(ListingRequest request) {
   co_return Listing{refs, remote};
 }
 
-}  // namespace sluice::source
+}  // namespace sluice::source_controller

@@ -19,7 +19,7 @@
 #include "git/remote.hpp"
 #include "rt/runtime.hpp"
 
-namespace sluice::source {
+namespace sluice::source_controller {
 
 struct ListingRequest {
   git::Endpoint endpoint;
@@ -73,4 +73,4 @@ class RemoteListings {
   std::map<std::string, Entry> entries_;
 };
 
-}  // namespace sluice::source
+}  // namespace sluice::source_controller

@@ -78,6 +78,24 @@ class BadArtifacts(Story):
         self.assertLess(sum(f.stat().st_size for f in scratch.rglob("*") if f.is_file()), 64 << 20)
 
 
+class DrippingServers(Story):
+    def test_servers_that_drip_hold_nobody_else_up(self):
+        """As many as there are workers, and more: a byte each half second, for hours."""
+        with ArtifactServer(self.cluster) as dripping, ArtifactServer(self.cluster) as server:
+            dripping.drip = 0.5
+            held = []
+            for i in range(6):
+                source = dripping.source(self.namespace, f"drips-{i}")
+                dripping.publish(source, {"a.yaml": config_map("a", key=f"{i}" * 5000)}, f"main@sha1:{i:040x}")
+                held.append(self.stand.kustomization(self.namespace, f"drips-{i}", source))
+            self.soon("the downloads have begun", lambda: len(dripping.downloads) >= 1)
+            source = server.source(self.namespace, "good")
+            server.publish(source, {"b.yaml": config_map("b")}, f"main@sha1:{9:040x}")
+            app = self.stand.kustomization(self.namespace, "good", source)
+            self.stand.await_ready(app, within=75)
+            self.stand.await_failure(held[0], FAILED, "bytes in", within=75)
+
+
 class OtherSources(Story):
     def test_any_kind_that_carries_an_artifact_will_do(self):
         with ArtifactServer(self.cluster) as server:

@@ -4,7 +4,7 @@ import tempfile
 
 from story import Story, config_map
 from support.certificates import CertificateAuthority
-from support.git_servers import GitHttpServer, GitRepository, GitSshServer, SshKey
+from support.git_servers import GitHttpServer, GitRepository, GitSshServer, SshKey, git
 
 FETCH = ("GitOperationFailed", "AuthenticationFailed")
 
@@ -159,3 +159,39 @@ class RepositoryTrouble(Story):
         self.source_fails(source, app)
         self.cluster.patch(source, {"spec": {"url": url}})
         self.mended(source, app)
+
+    def test_a_tag_that_is_a_file_is_named(self):
+        source, app = self.synced(f"{self.server().url}/repo.git")
+        git("tag", "odd", "main:a.yaml", folder=self.repo.path)
+        self.cluster.patch(source, {"spec": {"ref": {"tag": "odd", "branch": None}}})
+        self.source_fails(source, app, "refs/tags/odd", "not a commit")
+        self.cluster.patch(source, {"spec": {"ref": {"tag": None, "branch": "main"}}})
+        self.mended(source, app)
+
+    def test_a_commit_must_be_in_its_branch(self):
+        source, app = self.synced(f"{self.server().url}/repo.git")
+        elsewhere = self.repo.commit({"b.yaml": config_map("b")}, branch="other")
+        self.cluster.patch(source, {"spec": {"ref": {"branch": "main", "commit": elsewhere}}})
+        self.source_fails(source, app, elsewhere, "refs/heads/main")
+        self.cluster.patch(source, {"spec": {"ref": {"branch": "other", "commit": elsewhere}}})
+        self.stand.await_ready(source, f"other@sha1:{elsewhere}")
+        self.cluster.patch(source, {"spec": {"ref": {"branch": "main", "commit": None}}})
+        self.mended(source, app)
+
+    def test_blanks_in_the_url(self):
+        blank = GitRepository(self.folder, "my project")
+        commit = blank.commit({"a.yaml": config_map("a", key="blank")})
+        source = self.stand.git_repository(self.namespace, "blank", None, url=f"{self.server().url}/my project.git",
+                                           interval="2s")
+        self.stand.await_ready(source, commit)
+
+    def test_what_is_left_out_is_said(self):
+        source, app = self.synced(f"{self.server().url}/repo.git")
+        link = git("hash-object", "-w", "--stdin", folder=self.repo.path, input=b"a.yaml")
+        tree = git("ls-tree", "main", folder=self.repo.path) + f"\n120000 blob {link}\tlinked.yaml\n"
+        tree = git("mktree", folder=self.repo.path, input=tree.encode())
+        commit = git("commit-tree", "-m", "Link", "-p", "main", tree, folder=self.repo.path)
+        git("update-ref", "refs/heads/main", commit, folder=self.repo.path)
+        self.stand.await_ready(app, commit)
+        self.soon("an event names the link", lambda: any(
+            e["reason"] == "ArtifactIncomplete" and "linked.yaml" in e["message"] for e in self.cluster.events(source)))

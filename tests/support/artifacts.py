@@ -6,6 +6,7 @@ import http.server
 import io
 import tarfile
 import threading
+import time
 import zlib
 
 from support.cluster import Ref
@@ -91,7 +92,10 @@ class ArtifactServer:
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 try:
-                    self.wfile.write(content[:sent])
+                    for at in range(0, sent if owner.drip else 0):
+                        self.wfile.write(content[at:at + 1])
+                        time.sleep(owner.drip)
+                    self.wfile.write(b"" if owner.drip else content[:sent])
                 except OSError:
                     pass
                 self.close_connection = sent < len(content)
@@ -100,6 +104,7 @@ class ArtifactServer:
                 pass
 
         self.cluster, self.downloads, self._files = cluster, {}, {}
+        self.drip = 0  # seconds between two bytes
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # who is killed hangs up

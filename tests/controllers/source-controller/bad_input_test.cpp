@@ -211,7 +211,7 @@ TEST_CASE_METHOD(Served, "a malformed URL, or a scheme that is not offered, stal
   CHECK(conditions().reason("Stalled") == "URLInvalid");
   CHECK(conditions().reason("Ready") == "URLInvalid");
   CHECK(conditions().is_true("FetchFailed"));
-  CHECK(message().starts_with("spec.url: "));
+  CHECK(message().starts_with("failed to parse url '"));
   CHECK(artifact() == before);
   const auto said = events.records.size();
   settle();

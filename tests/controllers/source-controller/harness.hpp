@@ -58,10 +58,9 @@ class SourceHarness {
     auto opened = artifact::Store::open(store_options, base::system_clock());
     if (!opened) FAIL(opened.error().message);
     store = *opened;
-    auto reconciler = std::make_shared<source::GitRepositoryReconciler>(
-        *runtime_, base::system_clock(), store, git::RepositoryCache(storage.path() / ".git-copies"));
+    auto reconciler = make_reconciler(*runtime_);
     controller::WatchCacheOptions cache_options;
-    cache_options.resource = kRepositories;
+    cache_options.resource = resource;
     const auto log = base::Logger::discard();
     cache_ = std::make_unique<controller::WatchCache>(kube, base::system_clock(), log, cache_options);
     controller::Services services{*runtime_, kube, base::system_clock(), log, events, metrics_};
@@ -104,7 +103,7 @@ class SourceHarness {
     if (!spec.contains("interval")) spec["interval"] = "1h";
     spec["url"] = url;
     object["spec"] = std::move(spec);
-    kube->put(kRepositories, std::move(object));
+    kube->put(resource, std::move(object));
   }
   void put_secret(const std::map<std::string, std::string>& data, const std::string& name = "login") const {
     doc::Json object = doc::Json::object();
@@ -116,7 +115,7 @@ class SourceHarness {
   void edit(const std::function<void(doc::Json&)>& change, const std::string& name = "app") const {
     doc::Json copy = object(name);
     change(copy);
-    kube->put(kRepositories, std::move(copy));
+    kube->put(resource, std::move(copy));
   }
   // "Look now", and waits until that was answered.
   void request(const std::string& name = "app") {
@@ -125,7 +124,7 @@ class SourceHarness {
     until([&] { return doc::find_string(object(name), {"status", "lastHandledReconcileAt"}) == token; });
   }
 
-  doc::Json object(const std::string& name = "app") const { return kube->object(kRepositories, key_of(name)); }
+  doc::Json object(const std::string& name = "app") const { return kube->object(resource, key_of(name)); }
   api::Conditions conditions(const std::string& name = "app") const { return api::conditions_of(object(name)); }
   std::string message(const std::string& name = "app") const {
     return std::string(conditions(name).message("Ready"));
@@ -164,6 +163,13 @@ class SourceHarness {
     CHECK(faults.empty());
   }
 
+  // What is under test; another kind's test sets others before start().
+  kube::Resource resource = kRepositories;
+  std::function<std::shared_ptr<controller::Reconciler>(rt::Runtime&)> make_reconciler = [this](rt::Runtime& runtime) {
+    return std::make_shared<source_controller::GitRepositoryReconciler>(
+        runtime, base::system_clock(), store, git::RepositoryCache(storage.path() / ".git-copies"));
+  };
+
   std::shared_ptr<FakeKube> kube = std::make_shared<FakeKube>();
   RecordedEvents events;
   TempDir storage;
@@ -174,7 +180,7 @@ class SourceHarness {
  private:
   std::string describe() const {
     std::string all;
-    for (const auto& found : kube->all(kRepositories)) all += found.dump() + "\n";
+    for (const auto& found : kube->all(resource)) all += found.dump() + "\n";
     return all;
   }
 

@@ -22,7 +22,7 @@ struct Fixture {
     const git::RepositoryCache cache(folder.path());
     const auto snapshot = cache.fetch(*remote, *git::resolve({.branch = "main"}, remote->refs()));
     REQUIRE(snapshot);
-    return source::ignore_rules(*snapshot, spec_ignore, {});
+    return source_controller::ignore_rules(*snapshot, spec_ignore, {});
   }
 };
 
@@ -84,6 +84,13 @@ TEST_CASE_METHOD(Fixture, "lists without end are refused, naming the file", "[ho
   REQUIRE_FALSE(large);
   CHECK(large.error().kind == ErrorKind::too_large);
   CHECK(large.error().message.find("x/.sourceignore") != std::string::npos);
+  // One blob of half a mebibyte, named by many folders: a small repository, no small text.
+  std::vector<FileChange> bomb;
+  for (int i = 0; i < 10; ++i) bomb.push_back({"f" + std::to_string(i) + "/.sourceignore", std::string(1U << 19U, '#')});
+  bomb.push_back({"x/.sourceignore", ""});
+  const auto all = rules(bomb);
+  REQUIRE_FALSE(all);
+  CHECK(all.error().kind == ErrorKind::too_large);
   std::string many;
   for (int i = 0; i < 20'000; ++i) many += "a\n";
   const auto too_many = rules({{"x/.sourceignore", many}});

@@ -7,10 +7,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-base::Result<source::SourceOptions> parse(const std::vector<std::string>& arguments) {
-  source::SourceOptions options;
+base::Result<source_controller::SourceOptions> parse(const std::vector<std::string>& arguments) {
+  source_controller::SourceOptions options;
   controller::FlagSet flags("source-controller", "test");
-  source::add_flags(flags, options);
+  source_controller::add_flags(flags, options);
   SLUICE_CHECK(flags.parse(arguments));
   return options;
 }
@@ -23,7 +23,7 @@ TEST_CASE("the flags of upstream's manifest are understood") {
                               "--artifact-digest-algo=sha512", "--storage-addr=:9999", "--helm-cache-max-size=10",
                               "--ssh-hostkey-algos=ssh-ed25519"});
   REQUIRE(options);
-  const auto store = source::store_options(*options, "pod");
+  const auto store = source_controller::store_options(*options, "pod");
   REQUIRE(store);
   CHECK(store->root == "/data");
   CHECK(store->advertised_address == "source-controller.flux-system.svc.cluster.local.");
@@ -36,7 +36,7 @@ TEST_CASE("the flags of upstream's manifest are understood") {
 TEST_CASE("the defaults are upstream's") {
   const auto options = parse({});
   REQUIRE(options);
-  const auto store = source::store_options(*options, "pod");
+  const auto store = source_controller::store_options(*options, "pod");
   REQUIRE(store);
   CHECK(store->root == "/data");
   CHECK(store->advertised_address == "localhost:9090");
@@ -49,7 +49,7 @@ TEST_CASE("a value that makes no sense is refused by the name of its flag") {
   const auto refusal = [](const std::vector<std::string>& arguments) {
     const auto options = parse(arguments);
     if (!options) return options.error().message;
-    const auto store = source::store_options(*options, "pod");
+    const auto store = source_controller::store_options(*options, "pod");
     return store ? std::string("accepted") : store.error().message;
   };
   CHECK(refusal({"--artifact-digest-algo=md5"}).starts_with("--artifact-digest-algo: "));
@@ -58,6 +58,6 @@ TEST_CASE("a value that makes no sense is refused by the name of its flag") {
 }
 
 TEST_CASE("waiting for the network leaves threads for the disk") {
-  CHECK(source::worker_threads_for(2) == 4);
-  CHECK(source::worker_threads_for(20) == 22);
+  CHECK(source_controller::worker_threads_for(2) == 4);
+  CHECK(source_controller::worker_threads_for(20) == 22);
 }

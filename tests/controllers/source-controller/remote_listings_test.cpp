@@ -16,12 +16,12 @@ struct Fixture {
   Upstream up;
   rt::Runtime runtime{4};
   base::ManualClock clock{base::TimePoint{}};
-  source::RemoteListings listings{runtime, clock};
+  source_controller::RemoteListings listings{runtime, clock};
 
   Fixture() { up.repository.commit("main", {{"a", "1"}}); }
 
-  source::ListingRequest request(const std::string& asker, base::Duration max_age = 0s) const {
-    source::ListingRequest made;
+  source_controller::ListingRequest request(const std::string& asker, base::Duration max_age = 0s) const {
+    source_controller::ListingRequest made;
     made.endpoint = endpoint(up.url());
     made.auth = git::HttpAuth{};
     made.timeout = kTimeout;
@@ -29,15 +29,15 @@ struct Fixture {
     made.max_age = max_age;
     return made;
   }
-  source::Listing list(source::ListingRequest wanted) {
+  source_controller::Listing list(source_controller::ListingRequest wanted) {
     auto listing = test::run(runtime, listings.list(std::move(wanted)));
     if (!listing) FAIL(listing.error().message);
     return *listing;
   }
 };
 
-rt::Task<void> ask(source::RemoteListings& listings, source::ListingRequest request,
-                   std::vector<base::Result<source::Listing>>& answers) {
+rt::Task<void> ask(source_controller::RemoteListings& listings, source_controller::ListingRequest request,
+                   std::vector<base::Result<source_controller::Listing>>& answers) {
   auto task = listings.list(std::move(request));
   auto answer = co_await std::move(task);
   answers.push_back(std::move(answer));
@@ -51,7 +51,7 @@ rt::Task<bool> joined(rt::TaskGroup& group) {
 }  // namespace
 
 TEST_CASE_METHOD(Fixture, "those who ask at the same time share one listing, and one of them the conversation") {
-  std::vector<base::Result<source::Listing>> answers;
+  std::vector<base::Result<source_controller::Listing>> answers;
   rt::TaskGroup group;
   for (int i = 0; i < 20; ++i) {
     group.spawn(runtime.context(), ask(listings, request("r" + std::to_string(i)), answers));
@@ -93,7 +93,7 @@ TEST_CASE_METHOD(Fixture, "a listing serves later askers while it is young, and 
 TEST_CASE_METHOD(Fixture, "a failure is everybody's who waited for it, and nobody's afterwards") {
   auto failing = request("one");
   failing.endpoint = endpoint(up.url("/status/503"));
-  std::vector<base::Result<source::Listing>> answers;
+  std::vector<base::Result<source_controller::Listing>> answers;
   rt::TaskGroup group;
   for (int i = 0; i < 3; ++i) group.spawn(runtime.context(), ask(listings, failing, answers));
   test::run(runtime, joined(group));
@@ -111,7 +111,7 @@ TEST_CASE_METHOD(Fixture, "when the one who lists is cancelled, another takes ov
   auto stalling = request("one");
   stalling.endpoint = endpoint(up.url("/stall-refs"));
   stalling.timeout = 400ms;
-  std::vector<base::Result<source::Listing>> answers;
+  std::vector<base::Result<source_controller::Listing>> answers;
   rt::TaskGroup first;
   rt::TaskGroup second;
   first.spawn(runtime.context(), ask(listings, stalling, answers));
