@@ -228,7 +228,9 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
   const auto input =
       std::make_shared<const RenderInput>(RenderInput{run.kustomization, run.owner, std::move(substitution)});
   auto work = [known, tree, input, layers = layers_](std::stop_token) -> Result<Made> {
-    if (known && base::RecordingView::still_holds(known->records, tree->files())) {
+    const artifact::TreeManifest& manifest = tree->manifest();
+    if (known && (manifest.is_complete() ? manifest.holds(known->records)
+                                         : base::RecordingView::still_holds(known->records, tree->files()))) {
       return Made{known->rendered, known->records, true};
     }
     const base::RecordingView view(tree->files());

@@ -73,6 +73,8 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   static constexpr std::size_t kLayerCacheBytes = 32U << 20U;
   static constexpr base::Duration kDiscoveryLag = std::chrono::seconds(15);
   static constexpr base::Duration kLagRetry = std::chrono::seconds(1);
+  static constexpr std::size_t kWorthSorting = 8;  // fewer are all taken up at once
+  static constexpr base::Duration kSortingLimit = std::chrono::seconds(30);
 
   rt::Task<controller::StepResult> resolve_source(Run& run);
   rt::Task<controller::StepResult> check_dependencies(Run& run);
@@ -102,7 +104,13 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   void record_history(Run& run, std::string_view reason);
   controller::StepFailure failed(Run& run, std::string_view reason, base::Error error);
   base::Duration retry_unserved(const Run& run, base::Duration usual);
-  void wake_for_artifact(const std::string& source, const std::string& digest);
+  void wake_for_artifact(const std::string& source, const std::string& artifact);
+  // Those that the artifact's files concern first (concern.hpp).
+  static rt::Task<void> wake_by_concern(std::weak_ptr<KustomizationReconciler> weak, std::string source,
+                                        std::string artifact);
+  std::vector<api::ObjectKey> who_lacks(const std::string& source, const std::string& artifact) const;
+  rt::Task<std::shared_ptr<const artifact::Tree>> tree_of(api::ObjectKey user, std::string artifact);
+  void supersede(const api::ObjectKey& key, const std::string& trigger);
   void wake_for_definitions();
   void wake_for_config(const std::string& config);
   void wake_for_drift(const api::ObjectKey& owner, const api::ObjectId& id);

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "api/names.hpp"
+#include "concern.hpp"
 #include "dependencies.hpp"
 #include "kustomization_reconciler.hpp"
 #include "sources/dependencies.hpp"
@@ -61,12 +62,82 @@ void KustomizationReconciler::attach(controller::Controller& controller) {
   };
 }
 
-void KustomizationReconciler::wake_for_artifact(const std::string& source, const std::string& artifact) {
+std::vector<api::ObjectKey> KustomizationReconciler::who_lacks(const std::string& source,
+                                                               const std::string& artifact) const {
+  std::vector<api::ObjectKey> keys;
   for (const auto& object : controller_->cache().by_index(kBySource, source)) {
     api::ObjectKey key = api::key_of(*object);
-    if (!uptake_.is_news(key, artifact)) continue;
-    triggers_[key] = source;
-    controller_->supersede(std::move(key));
+    if (uptake_.is_news(key, artifact)) keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+void KustomizationReconciler::wake_for_artifact(const std::string& source, const std::string& artifact) {
+  const std::vector<api::ObjectKey> keys = who_lacks(source, artifact);
+  if (keys.size() >= kWorthSorting) {
+    services_.runtime.spawn("sort by concern", wake_by_concern(weak_from_this(), source, artifact),
+                            rt::AtShutdown::cancel);
+    return;
+  }
+  for (const api::ObjectKey& key : keys) supersede(key, source);
+}
+
+void KustomizationReconciler::supersede(const api::ObjectKey& key, const std::string& trigger) {
+  triggers_[key] = trigger;
+  controller_->supersede(key);
+}
+
+// The manifest of the artifact that the source of one of its users has now, if it is that one; null else.
+rt::Task<std::shared_ptr<const artifact::Tree>> KustomizationReconciler::tree_of(api::ObjectKey user,
+                                                                                 std::string artifact) {
+  const auto object = controller_->cache().find(user);
+  if (!object) co_return nullptr;
+  const auto parsed = api::parse_kustomization(*object);
+  if (!parsed) co_return nullptr;
+  const api::CrossNamespaceSourceReference ref = parsed->spec.source_ref;
+  auto finding = services_.sources->find(ref, api::resolve(ref, user.namespace_));
+  const auto source = co_await std::move(finding);
+  if (!source) co_return nullptr;
+  const auto now = api::artifact_of(**source);
+  if (!now || !*now || sources::artifact_id(**now) != artifact) co_return nullptr;
+  auto fetching = rt::with_timeout(services_.fetcher->fetch(**now), kSortingLimit, "the artifact");
+  auto tree = co_await std::move(fetching);
+  co_return tree ? *tree : nullptr;
+}
+
+rt::Task<void> KustomizationReconciler::wake_by_concern(std::weak_ptr<KustomizationReconciler> weak, std::string source,
+                                                        std::string artifact) {
+  const auto self = weak.lock();
+  if (!self) co_return;
+  std::vector<api::ObjectKey> keys = self->who_lacks(source, artifact);
+  if (keys.empty()) co_return;
+  auto fetching = self->tree_of(keys.front(), artifact);
+  const auto tree = co_await std::move(fetching);
+  // Meanwhile some have come to see it by themselves.
+  keys = self->who_lacks(source, artifact);
+  if (!tree || !tree->manifest().is_complete()) {
+    for (const api::ObjectKey& key : keys) self->supersede(key, source);
+    co_return;
+  }
+  auto readers = std::make_shared<std::vector<Reader>>();
+  for (const api::ObjectKey& key : keys) {
+    if (auto object = self->controller_->cache().find(key))
+      readers->push_back({std::move(object), self->renders_.last(key)});
+  }
+  auto sort = [readers, tree](std::stop_token) {
+    return base::Result<Concern>(sort_by_concern(*readers, tree->manifest()));
+  };
+  auto sorting = rt::run_blocking(self->services_.runtime, std::move(sort));
+  const base::Result<Concern> concern = co_await std::move(sorting);
+  if (!concern) {
+    for (const api::ObjectKey& key : keys) self->supersede(key, source);
+    co_return;
+  }
+  for (const api::ObjectKey& key : concern->now) {
+    if (self->uptake_.is_news(key, artifact)) self->supersede(key, source);
+  }
+  for (const api::ObjectKey& key : concern->later) {
+    if (self->uptake_.is_news(key, artifact)) self->controller_->enqueue_at_leisure(key);
   }
 }
 
@@ -77,8 +148,7 @@ void KustomizationReconciler::wake_for_definitions() {
 
 void KustomizationReconciler::wake_for_config(const std::string& config) {
   for (const auto& object : controller_->cache().by_index(kByConfig, config)) {
-    triggers_[api::key_of(*object)] = config;
-    controller_->supersede(api::key_of(*object));
+    supersede(api::key_of(*object), config);
   }
 }
 

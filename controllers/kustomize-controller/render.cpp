@@ -174,6 +174,11 @@ std::shared_ptr<const RenderCache::Entry> RenderCache::find(const api::ObjectKey
   return found == entries_.end() || found->second->key != key ? nullptr : found->second;
 }
 
+std::shared_ptr<const RenderCache::Entry> RenderCache::last(const api::ObjectKey& owner) const {
+  const auto found = entries_.find(owner);
+  return found == entries_.end() ? nullptr : found->second;
+}
+
 void RenderCache::put(const api::ObjectKey& owner, Entry entry) {
   entries_[owner] = std::make_shared<const Entry>(std::move(entry));
 }

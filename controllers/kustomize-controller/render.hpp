@@ -65,6 +65,8 @@ class RenderCache {
   // The entry, if it was rendered with this key. It stands if its digest is the
   // artifact's or, proven by RecordingView::still_holds, its records hold.
   std::shared_ptr<const Entry> find(const api::ObjectKey& owner, const std::string& key) const;
+  // The entry, whatever it was rendered with.
+  std::shared_ptr<const Entry> last(const api::ObjectKey& owner) const;
   void put(const api::ObjectKey& owner, Entry entry);
   void forget(const api::ObjectKey& owner) { entries_.erase(owner); }
   std::size_t size() const noexcept { return entries_.size(); }
