@@ -3,8 +3,8 @@
 
 #include "doc/yaml.hpp"
 #include "fuzz/fuzz.hpp"
-#include "kustomize/json_patch.hpp"
-#include "kustomize/strategic_merge.hpp"
+#include "kustomize/patches/json_patch.hpp"
+#include "kustomize/patches/strategic_merge.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace sluice;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that a library includes only lower layers, keeps its third-party library to itself, and has a README and tests.
+"""Checks that a library includes only lower layers, and its rooms only those before them; that it keeps
+its third-party library to itself, and has a README and tests.
 
 usage: layers.py ROOT | layers.py --self-test
 exit status: 0 clean, 1 a rule is broken (one line for each place)."""
@@ -24,6 +25,10 @@ OWNERS = {
 # ... and must never be seen in a public header, whoever owns it.
 HIDDEN = tuple(OWNERS) + ("openssl/", "fmt/", "CLI/")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
+
+
+# Rooms of a library: each includes only those before it, and who is outside only what is in no room.
+ROOMS = {"kustomize": ["objects", "fields", "reading", "patches", "transformers", "building"]}
 
 
 def layer_of(library):
@@ -66,6 +71,26 @@ def check(root):
     return problems
 
 
+def check_rooms(root):
+    problems = []
+    for path in sorted([*(root / "libs").rglob("*.?pp"), *(root / "controllers").rglob("*.?pp"), *(root / "cli").rglob("*.?pp")]):
+        parts = path.relative_to(root).parts
+        for _, name in INCLUDE.findall(path.read_text()):
+            library, *inner = name.split("/")
+            if library not in ROOMS or len(inner) < 2:
+                continue
+            where = f"{path.relative_to(root)}: includes {name}"
+            if parts[:2] != ("libs", library):
+                problems.append(f"{where}, which is private")
+            elif inner[0] not in ROOMS[library]:
+                problems.append(f"{where}: there is no room '{inner[0]}'")
+            elif len(parts) == 3:
+                problems.append(f"{where}, which is private, in a public header")
+            elif ROOMS[library].index(inner[0]) > ROOMS[library].index(parts[2]):
+                problems.append(f"{where}: '{inner[0]}' does not stand before '{parts[2]}'")
+    return problems
+
+
 def check_company(root):
     """Each library says what it is for, and is tested."""
     problems = []
@@ -89,11 +114,20 @@ def self_test():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         problems = check(root)
+        for name, text in {"libs/kustomize/objects/a.hpp": '#include "kustomize/building/b.hpp"\n',
+                           "libs/kustomize/building/b.cpp": '#include "kustomize/objects/a.hpp"\n',
+                           "libs/kustomize/k.hpp": '#include "kustomize/objects/a.hpp"\n',
+                           "cli/c.cpp": '#include "kustomize/objects/a.hpp"\n#include "kustomize/k.hpp"\n'}.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        rooms = check_rooms(root)
         (root / "libs/base/README.md").write_text("what it is for")
         (root / "tests/libs/base").mkdir(parents=True)
         lonely = check_company(root)
     assert len(problems) == 3, problems
-    assert len(lonely) == 6 and not any("libs/base" in p for p in lonely), lonely
+    assert [p.split(":")[0] for p in rooms] == ["cli/c.cpp", "libs/kustomize/k.hpp", "libs/kustomize/objects/a.hpp"], rooms
+    assert len(lonely) == 8 and not any("libs/base" in p for p in lonely), lonely
     assert not any("kube/d.hpp" in p for p in problems), problems
     return []
 
@@ -102,7 +136,7 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     problems = self_test() if sys.argv[1] == "--self-test" else [
-        problem for rule in (check, check_company) for problem in rule(pathlib.Path(sys.argv[1]))]
+        problem for rule in (check, check_rooms, check_company) for problem in rule(pathlib.Path(sys.argv[1]))]
     print("\n".join(problems) or "layers are clean")
     return 1 if problems else 0
 

@@ -1,4 +1,4 @@
-#include "kustomize/config.hpp"
+#include "kustomize/reading/config.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,9 +1,9 @@
-#include "kustomize/field_tree.hpp"
+#include "kustomize/fields/field_tree.hpp"
 
 #include <catch2/catch.hpp>
 #include <random>
 
-#include "kustomize/growth.hpp"
+#include "kustomize/objects/growth.hpp"
 
 using namespace sluice;
 using doc::Json;

@@ -1,4 +1,4 @@
-#include "kustomize/json_passage.hpp"
+#include "kustomize/objects/json_passage.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

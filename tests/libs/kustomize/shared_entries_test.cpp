@@ -1,4 +1,4 @@
-#include "kustomize/shared_entries.hpp"
+#include "kustomize/objects/shared_entries.hpp"
 
 #include <catch2/catch.hpp>
 
