@@ -41,11 +41,11 @@ class Places {
     return path;
   }
 
-  // The same for paths in a message, which start behind a space or a parenthesis.
+  // The same for paths in a message, which start behind a space, a parenthesis or a quote.
   std::string text(const std::string& message) const {
     std::string out;
     for (std::size_t start = 0; start < message.size();) {
-      std::size_t end = message.find_first_of(" (", start);
+      std::size_t end = message.find_first_of(" ('", start);
       end = end == std::string::npos ? message.size() : end + 1;
       const std::string word = message.substr(start, end - start);
       const bool is_path = places_.size() > 1 && word.starts_with(places_[places_.size() - 2].first);
@@ -108,8 +108,11 @@ int build_kustomization(const BuildArguments& arguments) {
   if (arguments.load_restrictor == "LoadRestrictionsNone") options.restriction = kustomize::LoadRestriction::none;
   options.legacy_order = arguments.reorder == "legacy";
   options.provenance = arguments.provenance;
+  const auto own = kustomize::has_kustomization(**view, path);
+  if (!own) return fail(own.error());
   // Not taken apart at the end: the process ends with it, and a large one takes a while.
-  static const auto& result = *new auto(kustomize::build(**view, path, options));
+  static const auto& result =
+      *new auto(*own ? kustomize::build(**view, path, options) : kustomize::build_flux(**view, path, {}, options));
   if (!result) return fail(result.error());
   for (const std::string& warning : result->warnings) {
     std::fprintf(stderr, "Warning: %s\n", places.text(warning).c_str());
@@ -123,7 +126,8 @@ void add_build(CLI::App& app, int& exit_code) {
   CLI::App* build = app.add_subcommand("build", "Print the objects that something amounts to");
   build->require_subcommand(1);
   auto arguments = std::make_shared<BuildArguments>();
-  CLI::App* kustomization = build->add_subcommand("kustomization", "Build a folder with a kustomization.yaml");
+  CLI::App* kustomization = build->add_subcommand(
+      "kustomization", "Build a folder as the daemon does: by its kustomization.yaml, or else of all manifests below");
   kustomization->add_option("DIR", arguments->folder, "The folder")->capture_default_str();
   kustomization->add_option("--load-restrictor", arguments->load_restrictor, "Where files may be read from")
       ->check(CLI::IsMember({"LoadRestrictionsRootOnly", "LoadRestrictionsNone"}))

@@ -227,14 +227,14 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
                                                      std::optional(api::SubstituteStrategy::always);
   const auto input =
       std::make_shared<const RenderInput>(RenderInput{run.kustomization, run.owner, std::move(substitution)});
-  auto work = [known, tree, input, layers = layers_](std::stop_token) -> Result<Made> {
+  auto work = [known, tree, input, layers = layers_](std::stop_token stop) -> Result<Made> {
     const artifact::TreeManifest& manifest = tree->manifest();
     if (known && (manifest.is_complete() ? manifest.holds(known->records)
                                          : base::RecordingView::still_holds(known->records, tree->files()))) {
       return Made{known->rendered, known->records, true};
     }
     const base::RecordingView view(tree->files());
-    SLUICE_TRY(Rendered rendered, render(view, *input, layers.get()));
+    SLUICE_TRY(Rendered rendered, render(view, *input, layers.get(), stop));
     return Made{std::make_shared<const Rendered>(std::move(rendered)), view.records(), false};
   };
   auto rendering = rt::run_blocking(services_.runtime, std::move(work));

@@ -110,6 +110,33 @@ Result<std::string> build_path(const base::FileView& files, const std::string& p
   return joined;
 }
 
+Result<void> unless_stopped(const std::stop_token& stop) {
+  if (!stop.stop_requested()) return {};
+  return base::unexpected(ErrorKind::cancelled, "the build was stopped");
+}
+
+Result<std::string> digest_of(const kustomize::BuildResult& built, const std::stop_token& stop) {
+  base::Hasher hasher;
+  kustomize::print(built, [&](std::string_view text) {
+    if (!stop.stop_requested()) hasher.update(text);
+  });
+  SLUICE_CHECK(unless_stopped(stop));
+  return hasher.finish_digest();
+}
+
+// The file that an object comes from, and what of the spec the API server may
+// refuse in it: the file alone would be blamed for what is not in it.
+std::string origin_in(const kustomize::Object& object, const api::KustomizationSpec& spec) {
+  constexpr std::size_t kShortName = 63;  // longer ones are refused for some kinds
+  std::string origin = origin_of(object);
+  for (const std::string& entry : object.patched_by) origin += fmt::format(", patched by {}", entry);
+  if (api::name_of(object.value).size() > kShortName) {
+    if (!spec.name_prefix.empty()) origin += ", named by spec.namePrefix";
+    if (!spec.name_suffix.empty()) origin += ", named by spec.nameSuffix";
+  }
+  return origin;
+}
+
 }  // namespace
 
 std::string render_key(const Json& kustomization, const api::StringMap& variables) {
@@ -124,17 +151,20 @@ std::string render_key(const Json& kustomization, const api::StringMap& variable
   return doc::print_json(key);
 }
 
-Result<Rendered> render(const base::FileView& files, const RenderInput& input, kustomize::BuildCache* layers) {
+Result<Rendered> render(const base::FileView& files, const RenderInput& input, kustomize::BuildCache* layers,
+                        std::stop_token stop) {
   const api::KustomizationSpec& spec = input.kustomization.spec;
   SLUICE_CHECK(check_spec_metadata(input.kustomization));
   SLUICE_TRY(const std::string path, build_path(files, spec.path));
   kustomize::BuildOptions options;
   options.cache = layers;
+  options.stop = stop;
   auto built = kustomize::build_flux(files, path, overlay_of(spec), options);
   if (!built) return base::unexpected(std::move(built).error().with_context("kustomize build failed"));
   if (spec.post_build) {
     SLUICE_CHECK(check_variable_names(input.substitution.variables));
     for (kustomize::Object& object : built->objects) {
+      SLUICE_CHECK(unless_stopped(stop));
       const std::string what = fmt::format("post build failed for {}/{} ({})", api::kind_of(object.value),
                                            api::name_of(object.value), origin_of(object));
       auto done = substitute_in(std::move(object.value), input.substitution);
@@ -143,13 +173,14 @@ Result<Rendered> render(const base::FileView& files, const RenderInput& input, k
     }
   }
   Rendered rendered;
-  rendered.digest = base::sha256_digest(kustomize::print(*built));
+  SLUICE_TRY(rendered.digest, digest_of(*built, stop));
   rendered.warnings = std::move(built->warnings);
   auto manifests = std::make_shared<std::vector<apply::Manifest>>();
   manifests->reserve(built->objects.size());
   std::unordered_map<api::ObjectId, std::string> seen;
   for (kustomize::Object& object : built->objects) {
-    const std::string origin = origin_of(object);
+    SLUICE_CHECK(unless_stopped(stop));
+    const std::string origin = origin_in(object, spec);
     if (spec.common_metadata) {
       set_all(object.value, "labels", spec.common_metadata->labels);
       set_all(object.value, "annotations", spec.common_metadata->annotations);

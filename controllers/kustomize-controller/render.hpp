@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -49,8 +50,9 @@ inline constexpr const char* kEncrypted = "Encrypted";        // a Secret that w
 // Builds, sets common metadata and makes manifests. Errors name the object, the
 // file and its line.
 // With a cache, folders below that were built before and stand are not built again.
+// `cancelled` soon after `stop` is asked for.
 base::Result<Rendered> render(const base::FileView& files, const RenderInput& input,
-                              kustomize::BuildCache* layers = nullptr);
+                              kustomize::BuildCache* layers = nullptr, std::stop_token stop = {});
 
 class RenderCache {
  public:

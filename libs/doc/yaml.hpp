@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,8 @@ struct YamlReading {
   bool keep_annotation_nulls = false;
   // Fills YamlDocument::lines, which costs time and memory.
   bool note_lines = false;
+  // Once it is asked for, reading ends in `cancelled`.
+  std::stop_token stop;
 };
 
 // A null that is written as nothing at all: "field:", or {field: } in flow style.
@@ -63,6 +66,12 @@ struct PlainText {
 std::uint64_t place_of(std::uint64_t parent, std::string_view key);
 std::uint64_t place_of(std::uint64_t parent, std::size_t index);
 
+// A key that is there again, and so counts instead of what it said before.
+struct RepeatedKey {
+  std::string place;  // JSON pointer
+  int line = 0;
+};
+
 struct YamlDocument {
   Json value;    // null for an empty document
   int line = 1;  // 1-based line of its first content
@@ -70,6 +79,8 @@ struct YamlDocument {
   std::vector<PlainText> plain_texts;    // anywhere; nulls among labels only
   std::vector<std::uint64_t> quoted;     // places of strings in quotes or blocks
   std::map<std::string, int> lines;  // by JSON pointer, of maps and lists as well
+  std::vector<std::uint64_t> flow{};  // places of maps and lists in flow style, as_kustomize
+  std::vector<RepeatedKey> repeated{};  // of a reading as YAML 1.1; the first hundred
 };
 
 // Each document of a stream, empty ones left out. A BOM and CRLF are accepted.

@@ -41,6 +41,9 @@ std::string_view text_of(const yaml_char_t* text) {
 // counts too, or an alias of a megabyte would cost as much as one of a byte.
 constexpr std::size_t kBytesPerNode = 256;
 
+// Notes that nobody reads to the end.
+constexpr std::size_t kMaxRepeated = 100;
+
 std::size_t weight(const Json& value) {
   std::size_t total = 1;
   if (value.is_string()) return total + value.get_ref<const std::string&>().size() / kBytesPerNode;
@@ -84,8 +87,8 @@ class Builder {
   }
 
   YamlDocument take_document() {
-    return {std::move(root_), static_cast<int>(line_), std::move(empty_nulls_), std::move(plain_texts_),
-            std::move(quoted_), std::move(lines_)};
+    return {std::move(root_),   static_cast<int>(line_), std::move(empty_nulls_), std::move(plain_texts_),
+            std::move(quoted_), std::move(lines_),       std::move(flow_),        std::move(repeated_)};
   }
 
  private:
@@ -109,6 +112,7 @@ class Builder {
 
   void count(const Mark& mark, std::size_t nodes) {
     nodes_ += nodes;
+    if (reading_.stop.stop_requested()) throw Stop{ErrorKind::cancelled, "reading was stopped"};
     if (nodes_ > limits_.max_nodes) {
       throw Stop{ErrorKind::too_large, at(mark, fmt::format("more than {} values", limits_.max_nodes))};
     }
@@ -138,9 +142,10 @@ class Builder {
     return value;
   }
 
-  void note_empty_null() {
+  // With a tag it stays a null in flow style, too.
+  void note_empty_null(bool tagged) {
     if (frames_.empty() || key_next()) return;
-    empty_nulls_.push_back({here(), frames_.back().in_flow});
+    empty_nulls_.push_back({here(), frames_.back().in_flow && !tagged});
   }
 
   // The place of the value that comes next.
@@ -180,6 +185,8 @@ class Builder {
     plain_texts_.clear();
     quoted_.clear();
     lines_.clear();
+    flow_.clear();
+    repeated_.clear();
   }
 
   void alias(const Mark& mark, std::string_view anchor) {
@@ -214,12 +221,12 @@ class Builder {
     if (!plain) {
       if (reading_.as_kustomize && annotation_next()) return Json(value);
       Json tagged = tagged_scalar(mark, tag, value);
-      if (reading_.as_kustomize && value.empty() && tagged.is_null()) note_empty_null();
+      if (reading_.as_kustomize && value.empty() && tagged.is_null()) note_empty_null(true);
       return tagged;
     }
     if (!reading_.as_kustomize) return plain_scalar(value);
     if (value.empty()) {
-      note_empty_null();
+      note_empty_null(false);
       return Json();
     }
     if (!annotation_next()) return note_text(plain_scalar(value), value);
@@ -269,7 +276,9 @@ class Builder {
     count(mark, 1);
     note_line(mark);
     const bool in_flow = flow || (!frames_.empty() && frames_.back().in_flow);
-    frames_.push_back(Frame{std::move(value), mark, std::string(anchor), in_flow, next_place()});
+    const std::uint64_t place = next_place();
+    if (flow && reading_.as_kustomize) flow_.push_back(place);
+    frames_.push_back(Frame{std::move(value), mark, std::string(anchor), in_flow, place});
   }
 
   void close() {
@@ -300,7 +309,7 @@ class Builder {
     }
   }
 
-  void take_key(const Mark& mark, Frame& map, Json key) const {
+  void take_key(const Mark& mark, Frame& map, Json key) {
     if (key.is_structured()) throw Stop{ErrorKind::invalid, at(mark, "a map or list as a key")};
     if (reading_.as_kustomize && !key.is_string() && frames_.size() > 1) {
       throw Stop{ErrorKind::invalid, at(mark, fmt::format("key {} is no string; put it in quotes", key_text(key)))};
@@ -312,6 +321,9 @@ class Builder {
     map.is_new = is_new;
     if (!is_new && !reading_.version_1_1) {
       throw Stop{ErrorKind::invalid, at(mark, fmt::format("key \"{}\" is there twice", member->first))};
+    }
+    if (!is_new && repeated_.size() < kMaxRepeated) {
+      repeated_.push_back({here().to_string(), static_cast<int>(mark.line)});
     }
   }
 
@@ -342,6 +354,8 @@ class Builder {
   std::vector<PlainText> plain_texts_;
   std::vector<std::uint64_t> quoted_;
   std::map<std::string, int> lines_;
+  std::vector<std::uint64_t> flow_;
+  std::vector<RepeatedKey> repeated_;
   std::size_t nodes_ = 0;
   bool seen_ = false;
   std::size_t line_ = 1;

@@ -9,9 +9,11 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,6 +87,7 @@ struct BuildOptions {
   BuildCache* cache = nullptr;     // null: nothing is remembered
   bool provenance = false;         // fill Object::fields; costs nothing when off
   bool legacy_order = false;       // sort by kind where the file has no sortOptions
+  std::stop_token stop;            // once it is asked for, the build ends in `cancelled`, whatever it is at
 };
 
 // Where a value was written, or what made it: one of both is given.
@@ -103,6 +106,7 @@ struct Object {
   std::string origin_file;  // path in the view of the file that it comes from
   int origin_line = 0;      // 1-based line of its first content there; 0 for a generated object
   std::vector<FieldOrigin> fields;  // of a build with provenance
+  std::vector<std::string> patched_by;  // entries of the overlay: "spec.patches[0]"
 };
 
 struct BuildResult {
@@ -115,7 +119,7 @@ struct BuildResult {
 // Errors are one line that names the kustomization file, the entry in it, the
 // file and line of the resource, and the cause. Kinds: `invalid` (what was
 // written is wrong), `not_found` (a file or folder named is not there),
-// `unsupported`, `too_large`, and what the view or the remote loader answers.
+// `unsupported`, `too_large`, `cancelled`, and what the view or the remote loader answers.
 base::Result<BuildResult> build(const base::FileView& files, std::string_view path, const BuildOptions& options = {});
 
 // What the spec of a Flux Kustomization adds to the kustomization.yaml at its
@@ -149,7 +153,12 @@ struct Overlay {
 base::Result<BuildResult> build_flux(const base::FileView& files, std::string_view path, const Overlay& overlay,
                                      const BuildOptions& options = {});
 
+// True if the folder has a kustomization file of its own, which build() needs and build_flux() makes.
+base::Result<bool> has_kustomization(const base::FileView& files, std::string_view path);
+
 // The objects as `kustomize build` prints them: YAML documents, keys sorted.
 std::string print(const BuildResult& result);
+// The same, object by object.
+void print(const BuildResult& result, const std::function<void(std::string_view)>& take);
 
 }  // namespace sluice::kustomize

@@ -274,7 +274,8 @@ def thing(rng, name):
             "on": rng.random() < 0.5,
             "text": rng.choice(SCALARS),
             "list": rng.choice([[1, 2], [{"name": "a", "v": 1}], []]),
-            "template": {"metadata": {"labels": {"q": "r"}}},
+            "template": rng.choice([{"metadata": {"labels": {"q": "r"}}}, {}]),
+            "flow": {},
             "nothing": None,
         },
     }
@@ -291,6 +292,21 @@ spec:
   oct: 010
   big: 123456789012345678901
   f: 1.0
+""",
+    """apiVersion: x.y/v1
+kind: Thing
+metadata: {name: flowing}
+spec: {flow: {a: b}, list: [{name: a}, x], template: {}, ref: {name: web}, extra: {x: null}}
+""",
+    """apiVersion: x.y/v1
+kind: Thing
+metadata: {name: flowing}
+spec:
+  flow: {a: b, x: null}
+  list: []
+  template: {metadata: {labels: {}}}
+  ref:
+    name: web
 """,
     """# a comment
 apiVersion: v1
@@ -335,7 +351,19 @@ MAKERS = [
 ]
 
 
+def swept(rng, body):
+    """Now and then a patch that takes annotations away, and kustomize's notes with them."""
+    if rng.random() < 0.12:
+        body["metadata"] = {**body["metadata"], "annotations": rng.choice(
+            [None, {"$patch": "delete"}, {"$patch": "replace", "n": "1"}, {"$patch": "replace"}, {}, {"note": None}])}
+    return body
+
+
 def merge_body(rng, name):
+    return swept(rng, plain_merge_body(rng, name))
+
+
+def plain_merge_body(rng, name):
     kind = rng.choice(["Deployment"] * 3 + ["Service", "Thing", "ConfigMap"])
     metadata = {
         "name": name,
@@ -426,7 +454,29 @@ HEAD = ["metadata/name", "metadata/namespace", "kind", "apiVersion", "metadata/a
 EQUALS = [1, 1, 1.0, 1.0, 10, 1e1, "1", None, {"a": 1}, {"a": 1.0}, [1], [1.0], [None], True]
 
 
+# kustomize keeps notes in annotations, so that these are there where it has any.
+NOTED = "/metadata/annotations"
+
+
+def note_operations(rng):
+    place = NOTED + rng.choice(["/x", "/note", "/a.b~1c", "", "/internal.config.kubernetes.io~1previousNames"])
+    made = []
+    for op in rng.choices(["add", "replace", "remove", "test", "copy", "move"], k=rng.randint(1, 2)):
+        if op in ("copy", "move"):
+            away = rng.random() < 0.5
+            ends = [place if rng.random() < 0.8 else "/metadata", "/spec/noted"]
+            if not away:
+                ends = ["/kind" if op == "copy" else "/metadata/labels", place]
+            made.append({"op": op, "from": ends[0], "path": ends[1]})
+        else:
+            value = {"x": "1"} if place == NOTED else rng.choice(["1", "x", None, 1.5])
+            made.append({"op": op, "path": place, **({} if op == "remove" else {"value": value})})
+    return made
+
+
 def json_operations(rng):
+    if rng.random() < 0.25:
+        return note_operations(rng)
     return rng.choice(
         [
             [{"op": "add", "path": "/spec/paused", "value": rng.choice([True, "yes", 3, None])}],
@@ -507,7 +557,7 @@ GENERATOR_FILES = {
 
 def replacement(rng):
     source = rng.choice(
-        [{"sourceValue": value} for value in ("9", "x", "1.50", "true", "null", "2020-01-01", "0x10", "yes")]
+        [{"sourceValue": value} for value in ("9", "x", "", "", "1.50", "true", "null", "2020-01-01", "0x10", "yes")]
         + [
             {"source": {"kind": kind, **rng.choice([{}, {"name": "web"}, {"name": "db"}]), "fieldPath": path}}
             for kind, path in [
@@ -542,6 +592,12 @@ def replacement(rng):
                 "spec.list",
                 "spec.list.0",
                 "spec.text",
+                "spec.flow.x",
+                "spec.flow.x",
+                "spec.flow.y.z",
+                "spec.extra.x",
+                "spec.template.metadata.labels.z",
+                "spec.list.[name=a].z",
             ],
             rng.randint(1, 2),
         ),
@@ -586,7 +642,7 @@ def transformer(rng):
                 "kind": "AnnotationsTransformer",
                 "metadata": {"name": "a"},
                 "annotations": {"from": "t"},
-                "fieldSpecs": [{"path": "metadata/annotations", "create": True}],
+                "fieldSpecs": [{"path": "metadata/annotations", "create": rng.random() < 0.5}],
             },
             {
                 "apiVersion": "builtin",
@@ -656,6 +712,15 @@ def decorate(rng, layer, most=4):
         ],
         "replicas": lambda: [{"name": rng.choice(["web", "db"]), "count": 5}],
         "patches": lambda: [patch(rng) for _ in range(rng.randint(1, 2))],
+        "patchesJson6902": lambda: [
+            {
+                "target": {
+                    **rng.choice([{"kind": "ConfigMap", "version": "v1"}, {"kind": "Deployment", "group": "apps"}]),
+                    "name": rng.choice(NAMES + ["gen"]),
+                },
+                "patch": json.dumps(note_operations(rng) if rng.random() < 0.7 else json_operations(rng)),
+            }
+        ],
         "patchesStrategicMerge": lambda: [yaml.safe_dump(merge_body(rng, rng.choice(NAMES)))],
         "configMapGenerator": lambda: [generator(rng)],
         "secretGenerator": lambda: [generator(rng)],

@@ -5,7 +5,16 @@
 namespace sluice::kustomize {
 
 base::Unexpected placed(const Kustomization& k, const std::string& entry, base::Error error) {
-  return base::unexpected(std::move(error).with_context(fmt::format("{}: {}", k.file, entry)));
+  // One of a whole list may say itself which element it is about.
+  if (error.message.starts_with(entry + "[")) return base::unexpected(std::move(error).with_context(k.file));
+  return base::unexpected(std::move(error).with_context(place_of(k, entry)));
+}
+
+std::string place_of(const Kustomization& k, const std::string& entry) {
+  const std::size_t end = entry.find(' ');
+  const auto spec = k.from_spec.empty() ? k.from_spec.end() : k.from_spec.find(entry.substr(0, end));
+  if (spec == k.from_spec.end()) return fmt::format("{}: {}", k.file, entry);
+  return end == std::string::npos ? spec->second : spec->second + entry.substr(end);
 }
 
 std::string indexed(const char* field, std::size_t index) { return fmt::format("{}[{}]", field, index); }

@@ -12,6 +12,8 @@ namespace sluice::kustomize {
 // "apps/kustomization.yaml: patches[2]: cause". Entries of one layer only; what
 // comes from a layer below is placed already.
 base::Unexpected placed(const Kustomization& k, const std::string& entry, base::Error error);
+// "apps/kustomization.yaml: patches[2]", or "spec.patches[0]" of an entry that a Flux spec added.
+std::string place_of(const Kustomization& k, const std::string& entry);
 // The same for an entry that is a file or folder, which the error may have named already.
 base::Unexpected placed(const Kustomization& k, const char* field, std::size_t index, const std::string& entry,
                         base::Error error);

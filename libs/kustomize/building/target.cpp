@@ -8,6 +8,7 @@
 #include "kustomize/building/placed.hpp"
 #include "kustomize/objects/json_passage.hpp"
 #include "kustomize/objects/provenance.hpp"
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -34,8 +35,27 @@ Result<BuildResult> Target::build(const Kustomization& k, const Folder& folder) 
   return finish(here, std::move(all));
 }
 
+// Two objects out of one file are told apart by the way that they came.
+base::Error Target::say_who(Error error, const Here& here, const Accumulated& into, const std::vector<Brought>& brought,
+                            const std::string& entry) {
+  if (!into.set.twin() || error.kind != ErrorKind::already_exists) return error;
+  const auto from =
+      std::find_if(brought.begin(), brought.end(), [&](const Brought& each) { return *into.set.twin() < each.end; });
+  // Of what was there before, the kustomization above knows more.
+  if (from == brought.end() || from->entry.empty()) return error;
+  error.message += fmt::format("; {} brought that one, {} this one", place_of(here.k, from->entry), entry);
+  return error;
+}
+
 Result<void> Target::accumulate(const Here& here, Accumulated& into) {
   into.set.growth().limit(options_.limits.max_copied_values);
+  std::vector<Brought> brought;
+  const auto fail = [&](const char* field, std::size_t i, const std::string& entry, Error error) {
+    error = say_who(std::move(error), here, into, brought, named(field, i, entry));
+    if (error.reason == "placed") return unexpected(std::move(error));
+    return placed(here.k, field, i, entry, std::move(error));
+  };
+  brought.push_back({into.set.size(), ""});
   for (std::size_t i = 0; i < here.k.resources.size(); ++i) {
     const std::string& entry = here.k.resources[i];
     const bool folder = !is_http(entry) && !here.folder.is_file(entry);
@@ -45,17 +65,16 @@ Result<void> Target::accumulate(const Here& here, Accumulated& into) {
       auto tree = add_folder(here, entry, false, into);
       if (tree || tree.error().reason == "placed") added = std::move(tree);
     }
-    if (added) continue;
-    if (added.error().reason == "placed") return unexpected(std::move(added).error());
-    return placed(here.k, "resources", i, entry, std::move(added).error());
+    if (!added) return fail("resources", i, entry, std::move(added).error());
+    brought.push_back({into.set.size(), named("resources", i, entry)});
   }
   SLUICE_CHECK(add_config(here, into));
   SLUICE_CHECK(run_generators(here, into));
+  brought.push_back({into.set.size(), "a generator"});
   for (std::size_t i = 0; i < here.k.components.size(); ++i) {
     auto added = add_folder(here, here.k.components[i], true, into);
-    if (added) continue;
-    if (added.error().reason == "placed") return unexpected(std::move(added).error());
-    return placed(here.k, "components", i, here.k.components[i], std::move(added).error());
+    if (!added) return fail("components", i, here.k.components[i], std::move(added).error());
+    brought.push_back({into.set.size(), named("components", i, here.k.components[i])});
   }
   SLUICE_CHECK(run_transformers(here, into));
   SLUICE_CHECK(run_validators(here, into));
@@ -103,6 +122,7 @@ Result<void> Target::add_remembered(const Here& here, const Folder& folder, cons
     auto layer = std::make_shared<BuiltLayer>();
     layer->reads = log_->since(mark);
     layer->set = below.set.clone();
+    SLUICE_CHECK(take_step());
     layer->config = below.config;
     layer->vars = below.vars;
     layer->warnings.assign(warnings_.begin() + static_cast<std::ptrdiff_t>(warned), warnings_.end());
@@ -235,6 +255,7 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
   if (!resolved) return placed(here.k, "vars", std::move(resolved).error());
   ResourceSet::Items kept;
   for (auto& resource : all.set.take()) {
+    SLUICE_CHECK(take_step());
     if (auto done = resource->check_identity(); !done) {
       return base::unexpected(std::move(done).error().with_context(here.k.file));
     }
@@ -266,13 +287,15 @@ Result<BuildResult> Target::finish(const Here& here, Accumulated all) {
   BuildResult result;
   result.warnings = std::move(warnings_);
   for (auto& resource : all.set.take()) {
+    SLUICE_CHECK(take_step());
     resource->settle_empty_nulls();
     auto done = tidy_annotations(resource->value, wants("originAnnotations"), wants("transformerAnnotations"));
     if (done) done = pass_through_json(resource->value);
     if (!done) {
       return unexpected(std::move(done).error().with_context(resource->describe()));
     }
-    Object object{std::move(resource->value), std::move(resource->file), resource->line, {}};
+    Object object{
+        std::move(resource->value), std::move(resource->file), resource->line, {}, std::move(resource->patched_by)};
     if (resource->provenance) object.fields = resource->provenance->fields(object.value);
     result.objects.push_back(std::move(object));
   }

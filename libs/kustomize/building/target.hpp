@@ -54,6 +54,14 @@ class Target {
   };
 
   base::Result<void> accumulate(const Here& here, Accumulated& into);
+  // Which entry of a kustomization brought the objects up to a position.
+  struct Brought {
+    std::size_t end;
+    std::string entry;
+  };
+  // Adds to an error about two objects of one id which entries they come from, where they look the same.
+  static base::Error say_who(base::Error error, const Here& here, const Accumulated& into,
+                             const std::vector<Brought>& brought, const std::string& entry);
   base::Result<void> add_resource(const Here& here, const std::string& entry, Accumulated& into);
   base::Result<void> add_folder(const Here& here, const std::string& entry, bool component, Accumulated& into);
   base::Result<void> add_inner(const Here& here, const Folder& folder, const Origin& origin, bool component,

@@ -7,6 +7,7 @@
 #include "kustomize/building/placed.hpp"
 #include "kustomize/building/target.hpp"
 #include "kustomize/objects/provenance.hpp"
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -116,8 +117,8 @@ Result<void> Target::run_transformers(const Here& here, Accumulated& into) {
   SLUICE_TRY(std::vector<Step> plugins, plugin_steps(here, "transformers", here.k.transformers));
   std::move(plugins.begin(), plugins.end(), std::back_inserter(steps));
   for (const Step& step : steps) {
-    const std::string entry = fmt::format("{}: {}", here.k.file, step.entry);
-    auto done = run_step([&] { return step.run(into.set); }, entry, into.set);
+    SLUICE_CHECK(take_step());
+    auto done = run_step([&] { return step.run(into.set); }, place_of(here.k, step.entry), into.set);
     if (!done) return placed(here.k, step.entry, std::move(done).error());
     if (track_origin_) note_transformer(into.set, step.origin);
     into.set.drop_empty();
@@ -129,10 +130,14 @@ Result<void> Target::run_step(const std::function<Result<void>()>& step, const s
                               ResourceSet& set) const {
   if (!options_.provenance) return step();
   std::unordered_map<const Resource*, Json> before;
-  for (const auto& resource : set.items()) before.emplace(resource.get(), resource->value);
+  for (const auto& resource : set.items()) {
+    SLUICE_CHECK(take_step());
+    before.emplace(resource.get(), resource->value);
+  }
   SLUICE_CHECK(step());
   const FieldSource source{"", 0, entry};
   for (const auto& resource : set.items()) {
+    SLUICE_CHECK(take_step());
     const auto old = before.find(resource.get());
     if (old == before.end() || !resource->provenance) {
       resource->provenance = std::make_shared<Provenance>(resource->value, source);

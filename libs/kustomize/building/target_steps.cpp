@@ -48,8 +48,11 @@ Result<void> Target::patch_steps(const Here& here, std::vector<Step>& steps) {
   all.by_id_only = true;
   for (std::size_t i = 0; i < k.patches_strategic_merge.size(); ++i) {
     auto loaded = load_merge_patch(k.patches_strategic_merge[i], here.folder);
-    if (!loaded) return placed(k, indexed("patchesStrategicMerge", i), std::move(loaded).error());
-    for (auto& merge : loaded->merges) all.merges.push_back(std::move(merge));
+    if (!loaded) return placed(k, "patchesStrategicMerge", i, k.patches_strategic_merge[i], std::move(loaded).error());
+    for (auto& merge : loaded->merges) {
+      all.merges.push_back(std::move(merge));
+      all.entries.push_back(named("patchesStrategicMerge", i, k.patches_strategic_merge[i]));
+    }
   }
   if (!k.patches_strategic_merge.empty()) {
     if (all.merges.empty()) {

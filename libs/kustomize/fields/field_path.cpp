@@ -9,6 +9,7 @@
 #include "doc/yaml.hpp"
 #include "kustomize/objects/resource.hpp"
 #include "kustomize/objects/selector.hpp"
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -64,15 +65,21 @@ class Matcher {
   Matcher(const FieldPath& path, MakeMissing make) : path_(path), make_(make) {}
 
   Result<void> go(Json& node, std::size_t step, bool created) {
+    SLUICE_CHECK(take_step());
     if (step == path_.size()) {
-      found_.push_back({&node, created, here_});
+      found_.push_back({&node, created, here_, filled_});
       return {};
     }
     const std::string& name = path_[step];
-    if (is_number(name)) return by_index(node, step);
-    if (is_condition(name)) return by_condition(node, step);
-    if (name == "*") return each(node, step);
-    return by_field(node, step);
+    // What is made on the way has a style of its own, which what was empty before has not.
+    const bool was_empty = !created && node.is_structured() && node.empty() && !filled_;
+    if (was_empty) filled_ = here_;
+    auto done = is_number(name)      ? by_index(node, step)
+                : is_condition(name) ? by_condition(node, step)
+                : name == "*"        ? each(node, step)
+                                     : by_field(node, step);
+    if (was_empty) filled_.reset();
+    return done;
   }
 
   // The same for a member or element of where it is.
@@ -146,6 +153,7 @@ class Matcher {
   const FieldPath& path_;
   MakeMissing make_;
   Json::json_pointer here_;
+  std::optional<Json::json_pointer> filled_;
   std::vector<FoundField> found_;
 };
 

@@ -2,6 +2,7 @@
 // "spec.ports.0.port", "metadata.annotations.[example.com/key]".
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct FoundField {
   doc::Json* value;
   bool created;  // it has no type of its own yet
   doc::Json::json_pointer place;
+  std::optional<doc::Json::json_pointer> filled;  // a map or list on the way that was empty before
 };
 
 // All values at a path, where "*" means each element and [key=regex] each that

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kustomize/objects/growth.hpp"
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -30,6 +31,7 @@ struct Visit {
   const std::vector<std::string>& path;
 
   base::Result<void> go(Json& node, std::size_t step) const {
+    SLUICE_CHECK(take_step());
     if (step == path.size()) {
       return resource.shared.empty() ? set(node) : resource.shared.set(resource.value, node, set);
     }
@@ -146,7 +148,10 @@ base::Result<void> add_field_spec(FieldSpecs& specs, const FieldSpec& spec) {
 }
 
 base::Result<void> add_field_specs(FieldSpecs& specs, std::span<const FieldSpec> more) {
-  for (const FieldSpec& spec : more) SLUICE_CHECK(add_field_spec(specs, spec));
+  for (const FieldSpec& spec : more) {
+    SLUICE_CHECK(take_step());
+    SLUICE_CHECK(add_field_spec(specs, spec));
+  }
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kustomize/objects/growth.hpp"
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -75,6 +76,7 @@ class FieldTree::Walk {
   std::optional<Failure> set_all(Resource& resource, const Set& set) const {
     for (const Found& found : found_) {
       if (found.path > failed_) break;
+      if (Steps::ended()) return Failure{cancelled().error, tree_.paths_[found.path].spec};
       const Path& path = tree_.paths_[found.path];
       const auto set_one = [&](Json& field) { return set(field, path.number); };
       auto done = resource.shared.empty() ? set_one(*found.field)

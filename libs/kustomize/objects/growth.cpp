@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -37,6 +38,7 @@ base::Result<void> Growth::add(const Json& value, std::size_t level) {
 }
 
 base::Result<void> Growth::spend(std::size_t values) {
+  SLUICE_CHECK(take_step());
   values_ += values;
   if (values_ <= max_values_) return {};
   return base::unexpected(ErrorKind::too_large,

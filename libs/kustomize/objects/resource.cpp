@@ -8,7 +8,6 @@
 namespace sluice::kustomize {
 namespace {
 
-constexpr std::string_view kPrefix = "internal.config.kubernetes.io/";
 constexpr std::array<std::string_view, 16> kNotes{
     "previousKinds",     "previousNames",   "prefixes",  "suffixes", "previousNamespaces",
     "allowNameChange",   "allowKindChange", "refBy",     "path",     "generatorBehavior",
@@ -98,16 +97,16 @@ void Resource::read_notes() {
   const doc::Json* annotations = doc::find(value, {"metadata", "annotations"});
   if (annotations == nullptr || !annotations->is_object()) return;
   const auto& map = annotations->get_ref<const doc::Json::object_t&>();
-  const auto first = map.lower_bound(kPrefix);
-  if (first == map.end() || !first->first.starts_with(kPrefix)) return;
+  const auto first = map.lower_bound(kNotePrefix);
+  if (first == map.end() || !first->first.starts_with(kNotePrefix)) return;
   const auto note = [&](const char* name) {
-    return metadata_text(value, "annotations", std::string(kPrefix) + name);
+    return metadata_text(value, "annotations", std::string(kNotePrefix) + name);
   };
-  wants_hash = note("needsHashSuffix") == "enabled";
-  allow_name_change = note("allowNameChange") == "enabled";
-  allow_kind_change = note("allowKindChange") == "enabled";
-  prefixes = split(note("prefixes"));
-  suffixes = split(note("suffixes"));
+  wants_hash = wants_hash || note("needsHashSuffix") == "enabled";
+  allow_name_change = allow_name_change || note("allowNameChange") == "enabled";
+  allow_kind_change = allow_kind_change || note("allowKindChange") == "enabled";
+  if (note("prefixes")) prefixes = split(note("prefixes"));
+  if (note("suffixes")) suffixes = split(note("suffixes"));
   const auto names = split(note("previousNames")), namespaces = split(note("previousNamespaces")),
              kinds = split(note("previousKinds"));
   if (names.size() != namespaces.size() || names.size() != kinds.size()) return;
@@ -117,8 +116,8 @@ void Resource::read_notes() {
 void drop_notes(doc::Json& annotations) {
   for (auto it = annotations.begin(); it != annotations.end();) {
     const std::string_view key = it.key();
-    const bool note = key.starts_with(kPrefix) &&
-                      std::find(kNotes.begin(), kNotes.end(), key.substr(kPrefix.size())) != kNotes.end();
+    const bool note = key.starts_with(kNotePrefix) &&
+                      std::find(kNotes.begin(), kNotes.end(), key.substr(kNotePrefix.size())) != kNotes.end();
     it = note ? annotations.erase(it) : std::next(it);
   }
   for (const char* key : kLegacyNotes) annotations.erase(key);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -37,15 +38,18 @@ struct Resource {
   bool allow_name_change = false;  // of a patch: it may rename its target
   bool allow_kind_change = false;
   Behavior behavior = Behavior::unspecified;
+  bool generated = false;  // ... and kustomize has noted it
   std::vector<doc::EmptyNull> empty_nulls;  // which a merge removes
   std::vector<doc::PlainText> plain_texts;  // which a generator that is merged in takes over
   std::vector<std::uint64_t> quoted;        // places of strings that make a string of what a patch puts there
+  std::vector<std::uint64_t> flow;          // places of maps and lists in flow style, where an empty text is no null
   std::vector<WrittenText> written;         // by replacements
   SharedEntries shared;  // labels and annotations that are one value in several places
   std::vector<std::string> var_names;  // vars that take their value from here
   std::shared_ptr<Provenance> provenance;  // null unless asked for
   std::string file;                    // where it was read, for messages
   int line = 0;
+  std::vector<std::string> patched_by;  // entries of a Flux spec, for messages
 
   Gvk gvk() const { return Gvk::of(value); }
   std::string_view name() const { return doc::find_string(value, {"metadata", "name"}); }
@@ -81,6 +85,8 @@ struct Resource {
   std::string describe() const;
 };
 
+// What kustomize's notes begin with.
+inline constexpr std::string_view kNotePrefix = "internal.config.kubernetes.io/";
 // Takes kustomize's notes out of the annotations.
 void drop_notes(doc::Json& annotations);
 // Text of a scalar as YAML has it; "" for a list or map.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -44,6 +45,7 @@ void inherit(Resource& resource, const Resource& old) {
   resource.set_ns(std::string(old.ns()));
   resource.wants_hash = resource.wants_hash && old.wants_hash;
   resource.behavior = old.behavior;
+  resource.generated = old.generated;
   resource.past = old.past;
   resource.prefixes = old.prefixes;
   resource.suffixes = old.suffixes;
@@ -55,9 +57,11 @@ constexpr const char* kOriginAnnotation = "config.kubernetes.io/origin";
 }  // namespace
 
 base::Result<void> ResourceSet::append(std::unique_ptr<Resource> resource) {
+  SLUICE_CHECK(take_step());
   for (; listed_ < items_.size(); ++listed_) current_.try_emplace(items_[listed_]->key(), listed_);
   const auto [found, added] = current_.try_emplace(resource->key(), listed_);
   if (!added) {
+    if (resource->describe() == items_[found->second]->describe()) twin_ = found->second;
     return unexpected(ErrorKind::already_exists, fmt::format("{} has the same id as {}: {}", resource->describe(),
                                                              items_[found->second]->describe(), resource->id().str()));
   }
@@ -168,6 +172,7 @@ base::Result<void> ResourceSet::check_unique() const {
   std::unordered_map<std::string, const Resource*> seen;
   seen.reserve(items_.size());
   for (const auto& item : items_) {
+    SLUICE_CHECK(take_step());
     const auto [found, added] = seen.try_emplace(item->key(), item.get());
     if (!added) {
       return unexpected(
@@ -182,7 +187,10 @@ ResourceSet ResourceSet::clone() const {
   ResourceSet copy;
   copy.growth_ = growth_;
   copy.items_.reserve(items_.size());
-  for (const auto& item : items_) copy.items_.push_back(std::make_unique<Resource>(*item));
+  for (const auto& item : items_) {
+    if (Steps::ended()) break;
+    copy.items_.push_back(std::make_unique<Resource>(*item));
+  }
   return copy;
 }
 
@@ -197,7 +205,7 @@ void ResourceSet::changed_all() {
 }
 
 void ResourceSet::index() const {
-  for (; indexed_ < items_.size(); ++indexed_) {
+  for (; indexed_ < items_.size() && !Steps::ended(); ++indexed_) {
     const Resource& resource = *items_[indexed_];
     const std::string_view name = resource.name();
     any_.emplace(resource.key(), indexed_);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -47,6 +48,9 @@ class ResourceSet {
 
   ResourceSet clone() const;
 
+  // The position of an object that has the id of one that was refused, and that looks the same in messages.
+  std::optional<std::size_t> twin() const { return twin_; }
+
   // What transformers have copied into these objects.
   Growth& growth() { return growth_; }
 
@@ -58,6 +62,7 @@ class ResourceSet {
   std::vector<Resource*> lookup(const Index& index, const std::string& key) const;
 
   Items items_;
+  std::optional<std::size_t> twin_;
   Growth growth_;
   std::size_t listed_ = 0;                                // objects that current_ has
   std::unordered_map<std::string, std::size_t> current_;  // by current id

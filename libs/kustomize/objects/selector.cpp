@@ -6,6 +6,7 @@
 #include <charconv>
 #include <optional>
 
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -177,6 +178,7 @@ Result<std::vector<Resource*>> select(const ResourceSet& set, const SelectorSpec
     return found;
   }
   for (const auto& resource : set.items()) {
+    SLUICE_CHECK(take_step());
     if (matches(*resource)) found.push_back(resource.get());
   }
   return found;

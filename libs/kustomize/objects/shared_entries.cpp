@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -105,6 +106,7 @@ Result<void> SharedEntries::set(Json& object, Json& field, const SetField& set) 
   const bool may_change = std::any_of(groups_.begin(), groups_.end(), [&](const Group& group) {
     return field.is_structured() || field == group.value;
   });
+  SLUICE_CHECK(take_step());
   SLUICE_CHECK(set(field));
   if (!may_change) return {};
   for (Group& group : groups_) spread(object, group);

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "kustomize/objects/go_json.hpp"
+#include "kustomize/objects/steps.hpp"
 #include "kustomize/patches/json_spelling.hpp"
 
 namespace sluice::kustomize {
@@ -196,6 +197,7 @@ Result<void> apply_one(Json& root, const PatchOperation& operation, Growth& grow
 
 Result<void> apply_all(Json& object, const std::vector<PatchOperation>& operations, Growth& growth) {
   for (std::size_t i = 0; i < operations.size(); ++i) {
+    SLUICE_CHECK(take_step());
     const PatchOperation& operation = operations[i];
     if (auto done = apply_one(object, operation, growth); !done) {
       return base::unexpected(std::move(done).error().with_context(fmt::format(
@@ -244,6 +246,17 @@ Result<std::vector<PatchOperation>> parse_json_patch_text(std::string_view json)
     if (operations[i].has_value) operations[i].spelling = std::move(spelling[i]["value"]);
   }
   return operations;
+}
+
+bool touches(const std::vector<PatchOperation>& operations, std::initializer_list<std::string_view> place) {
+  const auto meets = [&](const std::string& path) {
+    const std::vector<std::string> tokens = tokens_of(path);
+    const std::size_t common = std::min(tokens.size(), place.size());
+    return std::equal(place.begin(), place.begin() + common, tokens.begin());
+  };
+  return std::any_of(operations.begin(), operations.end(), [&](const PatchOperation& operation) {
+    return meets(operation.path) || ((operation.op == "copy" || operation.op == "move") && meets(operation.from));
+  });
 }
 
 Result<void> apply_json_patch(Json& object, const std::vector<PatchOperation>& operations, Growth& growth) {

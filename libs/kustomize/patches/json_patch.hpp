@@ -4,6 +4,7 @@
 // as text (see json_spelling.hpp), and a list with a null is equal to nothing.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,8 @@ struct PatchOperation {
 base::Result<std::vector<PatchOperation>> parse_json_patch(const doc::Json& document);
 // The same of a text in JSON.
 base::Result<std::vector<PatchOperation>> parse_json_patch_text(std::string_view json);
+// True if an operation names `place` (steps from the top), something in it, or something that it is in.
+bool touches(const std::vector<PatchOperation>& operations, std::initializer_list<std::string_view> place);
 // Applies all operations or answers the first error, naming it; the object is
 // then left half changed. `too_large` past what may be copied or moved.
 base::Result<void> apply_json_patch(doc::Json& object, const std::vector<PatchOperation>& operations, Growth& growth);

@@ -8,6 +8,7 @@
 
 #include "doc/yaml_scalar.hpp"
 #include "kustomize/objects/resource.hpp"
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -94,6 +95,7 @@ void unify(std::vector<Texts>& tuples) {
   const auto blank = [](const Texts& tuple) { return std::find(tuple.begin(), tuple.end(), "") != tuple.end(); };
   if (std::none_of(tuples.begin(), tuples.end(), blank)) return;
   for (Texts& a : tuples) {
+    if (Steps::ended()) return;
     for (Texts& b : tuples) {
       bool common = false, contradict = false;
       Texts both;
@@ -194,6 +196,7 @@ Result<void> KeyedLists::merge_simple(Json& dest, Json* patch) {
   }
   Elements merged;
   for (const auto& [key, place] : order) {
+    SLUICE_CHECK(take_step());
     SLUICE_TRY(const ElementOutcome outcome, merge_element_(place->old, place->patch, key));
     Json* result = outcome == ElementOutcome::old ? place->old : place->patch;
     if (outcome == ElementOutcome::gone || is_empty(*result)) continue;
@@ -215,6 +218,7 @@ Result<void> KeyedLists::merge_by_values(Json& dest_list, Json* patch_list) {
   const Texts all_keys = std::exchange(keys_, pick(keys_, used));
   Elements items;
   for (const Texts& tuple : tuples) {
+    SLUICE_CHECK(take_step());
     const Texts values = pick(tuple, used);
     SLUICE_TRY(Json * merged, merge_tuple(values, dest, itself ? dest : others));
     if (merged != nullptr) SLUICE_CHECK(set_element(items, merged, keys_, values));
@@ -260,6 +264,7 @@ Result<Json*> KeyedLists::merge_tuple(const Texts& values, Elements& dest, const
 
 Result<void> KeyedLists::append_rest(Elements& items, const Elements& dest) const {
   for (Json* element : dest) {
+    SLUICE_CHECK(take_step());
     if (keys_[0].empty()) {
       SLUICE_CHECK(set_element(items, element, keys_, {text_of(element)}));
       continue;

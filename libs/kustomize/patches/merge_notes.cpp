@@ -9,14 +9,16 @@ namespace {
 
 using doc::Json;
 
-// Calls `visit(string, place)` on each string.
+// Calls `visit(value, place)` on each string, map and list.
 template <typename Visit>
-void each_string(const Json& value, std::uint64_t place, const Visit& visit) {
+void each_value(const Json& value, std::uint64_t place, const Visit& visit) {
   if (value.is_string()) visit(value, place);
+  if (!value.is_structured()) return;
+  visit(value, place);
   if (value.is_object()) {
-    for (const auto& [key, child] : value.items()) each_string(child, doc::place_of(place, key), visit);
-  } else if (value.is_array()) {
-    for (std::size_t i = 0; i < value.size(); ++i) each_string(value[i], doc::place_of(place, i), visit);
+    for (const auto& [key, child] : value.items()) each_value(child, doc::place_of(place, key), visit);
+  } else {
+    for (std::size_t i = 0; i < value.size(); ++i) each_value(value[i], doc::place_of(place, i), visit);
   }
 }
 
@@ -26,12 +28,24 @@ void each_scalar(Json& value, const Visit& visit) {
   for (Json& child : value) each_scalar(child, visit);
 }
 
-void find_quoted(const Json& value, const std::vector<std::uint64_t>& places,
-                 std::unordered_set<const Json*>& found) {
-  if (places.empty()) return;
-  const std::unordered_set<std::uint64_t> known(places.begin(), places.end());
-  each_string(value, 0, [&](const Json& text, std::uint64_t place) {
-    if (known.contains(place)) found.insert(&text);
+// Where the content of a map or list is; it stays there when the value moves.
+const void* content_of(const Json& value) {
+  if (value.is_object()) return value.get_ptr<const Json::object_t*>();
+  return value.get_ptr<const Json::array_t*>();
+}
+
+// Finds what a resource knows by place in a value of its shape.
+void find_style(const Json& value, const Resource& resource, std::unordered_set<const Json*>& quoted,
+                std::unordered_set<const void*>& flow) {
+  if (resource.quoted.empty() && resource.flow.empty()) return;
+  const std::unordered_set<std::uint64_t> in_quotes(resource.quoted.begin(), resource.quoted.end());
+  const std::unordered_set<std::uint64_t> in_flow(resource.flow.begin(), resource.flow.end());
+  each_value(value, 0, [&](const Json& each, std::uint64_t place) {
+    if (each.is_string()) {
+      if (in_quotes.contains(place)) quoted.insert(&each);
+    } else if (in_flow.contains(place)) {
+      flow.insert(content_of(each));
+    }
   });
 }
 
@@ -49,7 +63,7 @@ void MergeNotes::take(Resource& target) {
     if (const Json& value = target.value.at(null.place); value.is_null()) empty_nulls.insert(&value);
   }
   target.empty_nulls.clear();
-  find_quoted(target.value, target.quoted, quoted);
+  find_style(target.value, target, quoted, flow);
   const auto keep = [&](WrittenText note) {
     if (!target.value.contains(note.place)) return;
     const Json& value = target.value.at(note.place);
@@ -77,14 +91,28 @@ void MergeNotes::give_back(Resource& target) {
     });
   }
   target.quoted.clear();
-  if (quoted.empty()) return;
-  each_string(target.value, 0, [&](const Json& text, std::uint64_t place) {
-    if (quoted.contains(&text)) target.quoted.push_back(place);
+  target.flow.clear();
+  if (quoted.empty() && flow.empty()) return;
+  each_value(target.value, 0, [&](const Json& each, std::uint64_t place) {
+    if (each.is_string()) {
+      if (quoted.contains(&each)) target.quoted.push_back(place);
+    } else if (flow.contains(content_of(each))) {
+      target.flow.push_back(place);
+    }
   });
 }
 
+void MergeNotes::take_style(const Json& dest, const Json& patch) {
+  if (!dest.empty() || patch.empty()) return;
+  if (flow.contains(content_of(patch))) {
+    flow.insert(content_of(dest));
+  } else {
+    flow.erase(content_of(dest));
+  }
+}
+
 void MergeNotes::read(const Resource& patch, const Json& content) {
-  find_quoted(content, patch.quoted, quoted);
+  find_style(content, patch, quoted, flow);
   for (const doc::PlainText& plain : patch.plain_texts) {
     if (content.contains(plain.place) && content[plain.place] == plain.value) {
       texts.emplace(&content[plain.place], plain.text);

@@ -15,6 +15,8 @@ struct MergeNotes {
   std::unordered_set<const doc::Json*> empty_nulls;
   // Strings of both that are in quotes or blocks.
   std::unordered_set<const doc::Json*> quoted;
+  // Contents of maps and lists of both that are written in flow style.
+  std::unordered_set<const void*> flow;
   // Scalars of the patch that are not printed as they were written.
   std::unordered_map<const doc::Json*, std::string> texts;
   // Scalars of the object that a replacement wrote, and times: they have no quotes, whatever their text.
@@ -26,6 +28,9 @@ struct MergeNotes {
   void give_back(Resource& target);
   // Reads those of a patch, of which `content` is a copy to be merged.
   void read(const Resource& patch, const doc::Json& content);
+
+  // `patch` is merged into `dest`: a map or list that is empty has no style of its own.
+  void take_style(const doc::Json& dest, const doc::Json& patch);
 
   // What becomes of a scalar of the object where `patch` overrides it: quotes
   // stay, and make a string of a number.

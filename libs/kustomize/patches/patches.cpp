@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "kustomize/objects/json_passage.hpp"
+#include "kustomize/objects/notes.hpp"
 #include "kustomize/objects/selector.hpp"
+#include "kustomize/objects/steps.hpp"
 #include "kustomize/patches/strategic_merge.hpp"
 
 namespace sluice::kustomize {
@@ -31,6 +33,7 @@ Result<std::vector<PatchOperation>> read_operations(std::string_view text, const
   if (text.starts_with('[')) return parse_json_patch_text(text);
   doc::YamlReading reading;
   reading.limits = limits;
+  reading.stop = Steps::token();
   reading.version_1_1 = true;
   reading.first_document_only = true;
   SLUICE_TRY(const Json value, doc::parse_yaml(text, reading));
@@ -59,6 +62,16 @@ void metadata_as_text(const Resource& patch, Json& content) {
   }
 }
 
+// True of a patch after which the annotations are not what they were and more.
+bool replaces_annotations(const Json& patch) {
+  if (patch.contains("$patch")) return true;
+  const auto meta = patch.find("metadata");
+  if (meta == patch.end()) return false;
+  if (!meta->is_object() || meta->contains("$patch")) return true;
+  const auto annotations = meta->find("annotations");
+  return annotations != meta->end() && (!annotations->is_object() || annotations->contains("$patch"));
+}
+
 Result<void> merge_into(Resource& target, const Resource& patch, Json content, const Schema& schema) {
   const bool rename = patch.allow_name_change, rekind = patch.allow_kind_change;
   const auto copy_of = [&](std::initializer_list<std::string_view> path) {
@@ -68,6 +81,8 @@ Result<void> merge_into(Resource& target, const Resource& patch, Json content, c
   Json name = copy_of({"metadata", "name"}), ns = copy_of({"metadata", "namespace"}), kind = copy_of({"kind"});
   if (rename || rekind) target.remember_id();
   ++target.patched;
+  const Notes own = replaces_annotations(content) ? notes_of(target) : Notes{};
+  put_notes(target, own);
   MergeNotes notes;
   notes.take(target);
   notes.read(patch, content);
@@ -78,6 +93,9 @@ Result<void> merge_into(Resource& target, const Resource& patch, Json content, c
     target.value = Json();
     return {};
   }
+  take_notes(target, own, Gone::forgotten);
+  target.allow_name_change = target.allow_name_change || rename;
+  target.allow_kind_change = target.allow_kind_change || rekind;
   if (!rekind) target.value["kind"] = std::move(kind);
   Json& meta = target.value["metadata"];
   if (!rename) meta["name"] = std::move(name);
@@ -116,6 +134,7 @@ Result<void> apply_merge(ResourceSet& set, const Resource& patch, const std::vec
     return target->value.is_null() || target->value.empty();
   });
   if (deleted) set.drop_empty();
+  if (replaces_annotations(patch.value)) set.changed_all();  // what they were called may be forgotten
   if (renames) {
     set.changed_all();
     SLUICE_CHECK(set.check_unique());
@@ -128,11 +147,36 @@ Result<Resource*> unique_target(const ResourceSet& set, const Resource& patch) {
   const std::vector<Resource*> found = set.find_any(id);
   if (found.size() == 1) return found[0];
   if (found.empty()) {
+    const std::vector<Resource*> elsewhere = set.find_any_namespace(id);
+    const std::string hint =
+        elsewhere.empty() ? "" : fmt::format("; {} is in another namespace", elsewhere.front()->describe());
     return unexpected(ErrorKind::not_found,
-                      fmt::format("no object matches the patch {}: {}", patch.describe(), id.str()));
+                      fmt::format("no object matches the patch {}: {}{}", patch.describe(), id.str(), hint));
   }
   return unexpected(ErrorKind::invalid, fmt::format("several objects match the patch {}: {} and {}", patch.describe(),
                                                     found[0]->describe(), found[1]->describe()));
+}
+
+void find_empty(const Json& value, std::uint64_t place, std::vector<std::uint64_t>& found) {
+  if (!value.is_structured()) return;
+  if (value.empty()) found.push_back(place);
+  if (value.is_object()) {
+    for (const auto& [key, child] : value.items()) find_empty(child, doc::place_of(place, key), found);
+  } else {
+    for (std::size_t i = 0; i < value.size(); ++i) find_empty(value[i], doc::place_of(place, i), found);
+  }
+}
+
+// What JSON leaves of flow style: maps and lists with nothing in them have no other.
+std::vector<std::uint64_t> empty_places(const Json& value) {
+  std::vector<std::uint64_t> found;
+  find_empty(value, 0, found);
+  return found;
+}
+
+Result<void> spend_on(const Notes& notes, Growth& growth) {
+  for (const auto& [key, text] : notes) SLUICE_CHECK(growth.add_text(key.size() + text.size()));
+  return {};
 }
 
 // kustomize puts its notes into the annotations of what a JSON patch left.
@@ -147,10 +191,27 @@ Result<void> check_metadata(Json& object) {
   return {};
 }
 
+// What the API server says against the object may have come with it.
+void note_spec(const std::vector<Resource*>& targets, const LoadedPatch& patch) {
+  if (patch.from_spec.empty()) return;
+  for (Resource* target : targets) target->patched_by.push_back(patch.from_spec);
+}
+
+Result<void> apply_by_id(ResourceSet& set, const Resource& merge, const LoadedPatch& patch, Aim aim,
+                         const Schema& schema) {
+  SLUICE_CHECK(take_step());
+  SLUICE_TRY(Resource * target, unique_target(set, merge));
+  note_spec({target}, patch);
+  return apply_merge(set, merge, {target}, aim, schema);
+}
+
 Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
   if (!patch.target) return unexpected(ErrorKind::invalid, "a JSON patch needs a target");
   SLUICE_TRY(const auto targets, select(set, *patch.target));
+  note_spec(targets, patch);
+  const bool with_notes = touches(patch.operations, {"metadata", "annotations"});
   for (Resource* target : targets) {
+    SLUICE_CHECK(take_step());
     if (!patch.by_id_only) target->remember_id();
     // kustomize goes through JSON here.
     if (auto done = check_numbers(target->value); !done) return at(*target, std::move(done).error());
@@ -160,11 +221,17 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
     target->quoted.clear();
     target->written.clear();
     target->plain_texts.clear();
+    const Notes notes = with_notes ? notes_of(*target) : Notes{};
+    put_notes(*target, notes);
+    SLUICE_CHECK(spend_on(notes, set.growth()));
     if (auto done = apply_json_patch(target->value, patch.operations, set.growth()); !done)
       return at(*target, std::move(done).error());
     if (!target->value.is_object() || target->value.empty())
       return unexpected(ErrorKind::invalid, target->describe() + ": the patch left no object");
     if (auto done = check_metadata(target->value); !done) return at(*target, std::move(done).error());
+    take_notes(*target, notes, Gone::kept);
+    target->flow = empty_places(target->value);
+    if (with_notes) target->read_notes();  // which the patch may bring
   }
   set.changed_all();
   return {};
@@ -175,6 +242,7 @@ Result<void> apply_operations(ResourceSet& set, const LoadedPatch& patch) {
 Result<LoadedPatch> load_patch(const PatchSpec& spec, const Folder& folder, bool must_be_json) {
   LoadedPatch loaded;
   loaded.target = spec.target;
+  loaded.from_spec = spec.from_spec;
   const std::string inline_text(trim(spec.patch));
   if (inline_text.empty() == spec.path.empty()) {
     return unexpected(ErrorKind::invalid,
@@ -206,6 +274,9 @@ Result<LoadedPatch> load_patch(const PatchSpec& spec, const Folder& folder, bool
   if (!merges) {
     // kustomize takes an empty list of operations, and nothing else, for no patch.
     if (operations) return loaded;
+    if (text.starts_with('[') && merges.error().kind == ErrorKind::invalid) {
+      return in_file(std::move(operations).error().with_context("a patch that begins with [ must be strict JSON"));
+    }
     return unexpected(std::move(merges).error().with_context("neither a strategic merge nor a JSON patch"));
   }
   for (auto& merge : *merges) {
@@ -236,11 +307,15 @@ Result<void> apply_patch(ResourceSet& set, const LoadedPatch& patch, const Schem
   if (!patch.operations.empty()) return apply_operations(set, patch);
   if (patch.target && !patch.merges.empty()) {
     SLUICE_TRY(const auto targets, select(set, *patch.target));
+    note_spec(targets, patch);
     return apply_merge(set, *patch.merges.front(), targets, Aim::target, schema);
   }
-  for (const auto& merge : patch.merges) {
-    SLUICE_TRY(Resource * target, unique_target(set, *merge));
-    SLUICE_CHECK(apply_merge(set, *merge, {target}, patch.by_id_only ? Aim::legacy_id : Aim::id, schema));
+  const Aim aim = patch.by_id_only ? Aim::legacy_id : Aim::id;
+  for (std::size_t i = 0; i < patch.merges.size(); ++i) {
+    auto done = apply_by_id(set, *patch.merges[i], patch, aim, schema);
+    if (done) continue;
+    if (patch.entries.empty()) return done;
+    return unexpected(std::move(done).error().with_context(patch.entries[i]));
   }
   return {};
 }

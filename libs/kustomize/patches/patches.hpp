@@ -19,8 +19,10 @@ namespace sluice::kustomize {
 // A patch read and told apart, ready to be applied.
 struct LoadedPatch {
   std::vector<std::unique_ptr<Resource>> merges;
+  std::vector<std::string> entries;  // of patchesStrategicMerge: which one each merge comes from
   std::vector<PatchOperation> operations;
   std::optional<SelectorSpec> target;
+  std::string from_spec;    // entry of a Flux spec, noted on what it patches
   bool by_id_only = false;  // patchesStrategicMerge: the object must be there, and only one
 };
 // `must_be_json` for patchesJson6902.

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "kustomize/objects/resource.hpp"
+#include "kustomize/objects/steps.hpp"
 #include "kustomize/patches/keyed_lists.hpp"
 
 namespace sluice::kustomize {
@@ -133,6 +134,7 @@ class Merger {
   Result<Outcome> merge_fields(Json& dest, Json& patch, const Schema::Type* type, Outcome outcome,
                                bool has_patch = true) {
     const bool itself = &dest == &patch;
+    if (has_patch && !itself) notes_.take_style(dest, patch);
     for (auto it = dest.begin(); it != dest.end();) {
       const auto found = itself || !has_patch ? patch.end() : patch.find(it.key());
       Json* other = found != patch.end() ? &*found : itself && has_patch ? &*it : nullptr;
@@ -153,6 +155,7 @@ class Merger {
   }
 
   Result<Outcome> merge_member(Json* dest, Json* patch, const std::string& key, const Schema::Type* type) {
+    SLUICE_CHECK(take_step());
     const Schema::Field* field = Schema::field(type, key);
     const std::size_t length = path_.size();
     if (!path_.empty()) path_ += '.';
@@ -214,7 +217,7 @@ Result<bool> strategic_merge(Json& object, Json patch, const Schema& schema, Mer
   Merger merger(schema, notes);
   SLUICE_TRY(const Outcome outcome, merger.merge(&object, &patch, nullptr, nullptr));
   if (outcome == Outcome::gone) object = Json();
-  if (outcome == Outcome::patch) object = std::move(patch);
+  // A patch that replaces the whole object has no effect: kustomize goes on with the one that it had.
   return !object.is_null() && !object.empty();
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "kustomize/objects/steps.hpp"
 #include "kustomize/reading/fields.hpp"
 
 namespace sluice::kustomize {
@@ -68,6 +69,7 @@ struct CrdReader {
   }
 
   base::Result<void> read_property(const Json& property, const std::string& path) {
+    SLUICE_CHECK(take_step());
     const FieldSpec spec{gvk, path, false};
     if (extension(property, "x-kubernetes-annotation") != nullptr) {
       SLUICE_CHECK(add_field_spec(config.common_annotations, spec));

@@ -19,7 +19,38 @@ bool same_name(std::string_view a, std::string_view b) {
   });
 }
 
+// What Go makes of a field that is given once more in another spelling: it reads
+// into what is there, elements of lists included.
+void decode_over(Json& old, const Json& more) {
+  if (more.is_null()) return;
+  if (more.is_object() && old.is_object()) {
+    for (const auto& [key, value] : more.items()) decode_over(old[key], value);
+  } else if (more.is_array() && old.is_array()) {
+    Json list = Json::array();
+    for (std::size_t i = 0; i < more.size(); ++i) {
+      Json element = i < old.size() ? std::move(old[i]) : Json();
+      decode_over(element, more[i]);
+      list.push_back(std::move(element));
+    }
+    old = std::move(list);
+  } else {
+    old = more;
+  }
+}
+
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> spelled_twice(const Json& object) {
+  std::vector<std::pair<std::string, std::string>> found;
+  std::map<std::string, std::string> by_name;
+  for (const auto& [key, value] : object.items()) {
+    std::string name = key;
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const auto [known, is_new] = by_name.try_emplace(std::move(name), key);
+    if (!is_new) found.emplace_back(known->second, key);
+  }
+  return found;
+}
 
 Fields::Fields(const Json& object, std::string where, Strictness strictness)
     : object_(object), where_(std::move(where)), strictness_(strictness) {
@@ -45,17 +76,17 @@ void Fields::wrong(std::string_view name, std::string_view expected, const Json&
 const Json* Fields::take(std::string_view name) {
   if (!object_.is_object()) return nullptr;
   const Json* taken = nullptr;
-  if (const auto exact = object_.find(name); exact != object_.end()) {
-    seen_.emplace(name);
-    taken = &*exact;
-  } else {
-    for (const auto& [key, value] : object_.items()) {
-      if (!same_name(key, name)) continue;
-      seen_.insert(key);
-      taken = &value;
+  for (const auto& [key, value] : object_.items()) {
+    if (!same_name(key, name)) continue;
+    seen_.insert(key);
+    if (value.is_null()) continue;
+    if (taken != nullptr) {
+      both_.push_back(*taken);
+      decode_over(both_.back(), value);
     }
+    taken = taken != nullptr ? &both_.back() : &value;
   }
-  return taken != nullptr && taken->is_null() ? nullptr : taken;
+  return taken;
 }
 
 std::optional<std::string> Fields::text_of(const Json& value) const {

@@ -3,12 +3,14 @@
 // target as it is, a wrong type or an unknown field is an error that names it.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -27,6 +29,9 @@ enum class Strictness {
   // A `configurations` file: as `config`, but unknown fields are errors.
   strict_config,
 };
+
+// Pairs of keys that name the same field in different spellings.
+std::vector<std::pair<std::string, std::string>> spelled_twice(const doc::Json& object);
 
 class Fields {
  public:
@@ -62,6 +67,7 @@ class Fields {
   std::string where_;
   Strictness strictness_;
   std::set<std::string, std::less<>> seen_;
+  std::deque<doc::Json> both_;  // of fields given in two spellings
   std::optional<base::Error> error_;
 };
 

@@ -150,6 +150,7 @@ bool says_something(const Json& value) {
 void read_lists(Fields& fields, Kustomization& k) {
   std::vector<std::string> bases;
   fields.texts("resources", k.resources);
+  k.lists_resources = !k.resources.empty();
   fields.texts("bases", bases);
   warn_if(bases, "bases", "resources", k);
   k.resources.insert(k.resources.end(), bases.begin(), bases.end());
@@ -356,6 +357,9 @@ Result<Kustomization> Kustomization::parse(const Json& value, std::string file, 
   SLUICE_CHECK(check_type(api_version, kind, k));
   if (strictness == Strictness::file && !says_something(value)) {
     return base::unexpected(ErrorKind::invalid, "the file says nothing");
+  }
+  for (const auto& [first, second] : spelled_twice(value)) {
+    k.warnings.push_back(fmt::format("{}: {} and {} are one field, given in two spellings", k.file, first, second));
   }
   return k;
 }

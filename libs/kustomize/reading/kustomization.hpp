@@ -44,6 +44,7 @@ struct PatchSpec {
   std::optional<SelectorSpec> target;
   bool allow_name_change = false;
   bool allow_kind_change = false;
+  std::string from_spec;  // "spec.patches[0]" of one that a Flux spec adds
 };
 
 struct ImageSpec {
@@ -75,6 +76,7 @@ struct ReplacementTarget {
 };
 
 struct ReplacementSpec {
+  std::string entry;  // "replacements[2]", for messages
   std::string path;  // a file of replacements, in place of the rest
   std::optional<ReplacementSource> source;
   std::optional<std::string> source_value;
@@ -113,6 +115,9 @@ struct Kustomization {
   TextMap openapi;
   bool has_helm = false;
   std::vector<std::string> warnings;  // deprecated fields in use
+  // Entries that a Flux spec put here, or put something into: "patches[2]" -> "spec.patches[0]".
+  std::map<std::string, std::string> from_spec;
+  bool lists_resources = false;  // under `resources`, not `bases`
 
   // `invalid` for unknown fields, wrong types, wrong apiVersion or kind, and a
   // file that says nothing (which passes with Strictness::config). The message

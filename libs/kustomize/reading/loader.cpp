@@ -6,6 +6,7 @@
 
 #include "kustomize/objects/json_passage.hpp"
 #include "kustomize/objects/provenance.hpp"
+#include "kustomize/objects/steps.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -83,6 +84,7 @@ std::vector<doc::YamlDocument> open_list(doc::YamlDocument list) {
 doc::YamlReading config_reading(const Limits& limits) {
   doc::YamlReading reading;
   reading.limits = limits.yaml;
+  reading.stop = Steps::token();
   reading.version_1_1 = true;
   reading.first_document_only = true;
   return reading;
@@ -130,6 +132,7 @@ bool Folder::may_read(const std::string& path) const {
 }
 
 Result<std::string> Folder::load(const std::string& entry) const {
+  SLUICE_CHECK(take_step());
   std::string text;
   if (is_http(entry)) {
     if (options_.remote == nullptr) {
@@ -170,6 +173,7 @@ Result<Json> Folder::load_yaml(const std::string& entry) const {
 }
 
 Result<Folder> Folder::enter(const std::string& entry) const {
+  SLUICE_CHECK(take_step());
   Folder inner(*this);
   inner.referrer_ = this;
   inner.depth_ = depth_ + 1;
@@ -224,16 +228,22 @@ Result<Kustomization> Folder::kustomization(Strictness strictness) const {
                       fmt::format("{}: no kustomization.yaml in this folder", root_.empty() ? "." : root_));
   }
   SLUICE_TRY(const std::string text, files_->read(path));
-  auto value = doc::parse_yaml(text, config_reading(budget_.limits));
-  if (!value) return unexpected(std::move(value).error().with_context(path));
-  auto kustomization = Kustomization::parse(*value, path, strictness);
+  auto documents = doc::parse_yaml_stream(text, config_reading(budget_.limits));
+  if (!documents) return unexpected(std::move(documents).error().with_context(path));
+  const doc::YamlDocument document = documents->empty() ? doc::YamlDocument() : std::move(documents->front());
+  auto kustomization = Kustomization::parse(document.value, path, strictness);
   if (!kustomization) return unexpected(std::move(kustomization).error().with_context(path));
+  for (const doc::RepeatedKey& key : document.repeated) {
+    kustomization->warnings.push_back(
+        fmt::format("{}:{}: '{}' is there twice, only the last one counts", path, key.line, key.place.substr(1)));
+  }
   return kustomization;
 }
 
 Result<Resources> Folder::parse(std::string_view text, const std::string& file, For use) const {
   doc::YamlReading reading;
   reading.limits = budget_.limits.yaml;
+  reading.stop = Steps::token();
   reading.as_kustomize = true;
   reading.keep_annotation_nulls = use == For::patches;
   reading.note_lines = options_.provenance;
@@ -251,6 +261,7 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file, 
   Resources resources;
   // Lists are opened; what is in them goes to the end, as in kustomize.
   for (std::size_t i = 0; i < documents->size(); ++i) {
+    SLUICE_CHECK(take_step());
     Json value = std::move((*documents)[i].value);
     const int line = (*documents)[i].line;
     if (value.is_structured() && value.empty()) continue;
@@ -261,6 +272,7 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file, 
         return at_line(unexpected(ErrorKind::invalid, "items of a List must be a list").error, file, line);
       }
       for (Json& item : *items) {
+        SLUICE_CHECK(take_step());
         if (auto done = pass_through_json(item); !done) return at_line(std::move(done).error(), file, line);
         documents->push_back({std::move(item), line, {}, {}, {}, {}});
       }
@@ -275,6 +287,7 @@ Result<Resources> Folder::parse(std::string_view text, const std::string& file, 
     resource->empty_nulls = std::move((*documents)[i].empty_nulls);
     resource->plain_texts = std::move((*documents)[i].plain_texts);
     resource->quoted = std::move((*documents)[i].quoted);
+    resource->flow = std::move((*documents)[i].flow);
     resource->file = file;
     resource->line = line;
     resource->read_notes();

@@ -7,7 +7,9 @@
 #include "doc/yaml_scalar.hpp"
 #include "kustomize/fields/field_tree.hpp"
 #include "kustomize/objects/kind_order.hpp"
+#include "kustomize/objects/notes.hpp"
 #include "kustomize/objects/selector.hpp"
+#include "kustomize/objects/steps.hpp"
 #include "kustomize/transformers/transformers.hpp"
 
 namespace sluice::kustomize {
@@ -72,6 +74,7 @@ class ImageSetter {
   // Lists named containers or initContainers at any place.
   Result<void> in_containers(Json& node) const {
     if (!node.is_structured()) return {};
+    SLUICE_CHECK(take_step());
     for (auto& [key, child] : node.items()) {
       SLUICE_CHECK(in_containers(child));
       if (!node.is_object() || !child.is_array() || (key != "containers" && key != "initContainers")) continue;
@@ -172,9 +175,17 @@ Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSp
   FieldTree::Specs all;
   for (const FieldSpec& spec : specs) all.push_back(&spec);
   FieldTrees trees(std::move(all), CreateKind::map);
+  // kustomize's notes are annotations, so that these are there where it has any.
+  const bool on_notes = std::any_of(specs.begin(), specs.end(), [](const FieldSpec& spec) {
+    return spec.path == "metadata/annotations" && !spec.create;
+  });
   for (const auto& resource : set.items()) {
+    SLUICE_CHECK(take_step());
     for (auto& [key, places] : created) places.clear();
+    const Notes notes = on_notes && has_notes(*resource) ? notes_of(*resource) : Notes{};
+    put_notes(*resource, notes);
     auto failed = trees.of(GvkView::of(resource->value)).visit(*resource, put);
+    take_notes(*resource, notes, Gone::kept);
     if (failed) return at(*resource, std::move(failed->error));
     std::erase_if(resource->plain_texts, [&](const doc::PlainText& written) {
       return !written.place.empty() && entries.contains(written.place.back());
@@ -187,6 +198,7 @@ Result<void> set_entries(ResourceSet& set, const TextMap& entries, const FieldSp
 Result<void> set_image(ResourceSet& set, const ImageSpec& image, const FieldSpecs& specs) {
   SLUICE_TRY(const ImageSetter setter, ImageSetter::make(image, set.growth()));
   for (const auto& resource : set.items()) {
+    SLUICE_CHECK(take_step());
     if (resource->kind() == "CustomResourceDefinition") continue;
     auto done = setter.in_containers(resource->value);
     if (done) done = visit_fields(*resource, specs, CreateKind::none, setter);
@@ -198,6 +210,7 @@ Result<void> set_image(ResourceSet& set, const ImageSpec& image, const FieldSpec
 Result<void> set_replicas(ResourceSet& set, const ReplicaSpec& replica, const FieldSpecs& specs) {
   bool found = false;
   for (Resource* resource : set.find_named(replica.name)) {
+    SLUICE_CHECK(take_step());
     std::vector<ResId> ids = resource->past_ids();
     ids.push_back(resource->id());
     for (const FieldSpec& spec : specs) {
@@ -235,6 +248,7 @@ Result<void> add_value(ResourceSet& set, const std::string& value, const Json& t
     const auto place = position != nullptr && position->is_number_integer() ? position->get<std::int64_t>() : 0;
     SLUICE_TRY(const auto chosen, select(set, spec));
     for (Resource* resource : chosen) {
+      SLUICE_CHECK(take_step());
       if (path == "metadata/namespace") {
         SLUICE_CHECK(put_namespace(*resource, value, set.growth()));
         continue;

@@ -5,6 +5,7 @@
 
 #include "base/digest.hpp"
 #include "kustomize/objects/go_json.hpp"
+#include "kustomize/objects/steps.hpp"
 #include "kustomize/transformers/transformers.hpp"
 
 namespace sluice::kustomize {
@@ -127,6 +128,7 @@ Result<std::unique_ptr<Resource>> generate(const GeneratorSpec& spec, const Gene
   }
   SLUICE_TRY(Pairs pairs, read_pairs(spec, folder));
   for (auto& [key, value] : pairs) {
+    SLUICE_CHECK(take_step());
     const bool text = !spec.secret && is_utf8(value);
     Json& data = object[spec.secret || text ? "data" : "binaryData"];
     if (doc::find(object, {"data", key}) != nullptr || doc::find(object, {"binaryData", key}) != nullptr) {
@@ -138,6 +140,7 @@ Result<std::unique_ptr<Resource>> generate(const GeneratorSpec& spec, const Gene
   for (const auto& [key, value] : options.annotations) object["metadata"]["annotations"][key] = value;
   if (options.immutable) object["immutable"] = true;
   SLUICE_TRY(resource->behavior, parse_behavior(spec.behavior));
+  resource->generated = true;
   resource->wants_hash = !options.disable_hash;
   return resource;
 }
@@ -173,6 +176,7 @@ std::string content_hash(const Json& object) {
 
 void add_hashes(ResourceSet& set) {
   for (const auto& resource : set.items()) {
+    if (Steps::ended()) return;
     if (!resource->wants_hash) continue;
     const std::string hash = content_hash(resource->value);
     resource->remember_id();

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "kustomize/fields/field_tree.hpp"
+#include "kustomize/objects/steps.hpp"
 #include "kustomize/transformers/transformers.hpp"
 
 namespace sluice::kustomize {
@@ -73,6 +74,7 @@ class TargetIndex {
     targets_.reserve(set.size());
     by_name_.reserve(set.size());
     for (const auto& resource : set.items()) {
+      if (Steps::ended()) return;
       const Target& target = targets_.emplace_back(*resource, targets_.size());
       original_namespaces_[target.original_ns].insert(target.ns);
       for (const PastId& id : resource->past) {
@@ -146,6 +148,7 @@ class Referrer {
     if (field.is_object()) return follow_map(field);
     if (!field.is_array()) return follow_scalar(field);
     for (Json& element : field) {
+      SLUICE_CHECK(take_step());
       if (element.is_null()) continue;
       if (element.is_array()) return base::unexpected(ErrorKind::invalid, "a name or a map with a name is expected");
       SLUICE_CHECK(element.is_object() ? follow_map(element) : follow_scalar(element));
@@ -300,7 +303,10 @@ std::size_t text_in(const Json& field) {
 }  // namespace
 
 Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReference>& rules) {
-  for (const auto& resource : set.items()) SLUICE_CHECK(check_subjects(*resource));
+  for (const auto& resource : set.items()) {
+    SLUICE_CHECK(take_step());
+    SLUICE_CHECK(check_subjects(*resource));
+  }
   FieldTree::Specs specs;
   std::vector<const Gvk*> targets;
   for (const NameReference& rule : rules) {
@@ -313,6 +319,7 @@ Result<void> fix_name_references(ResourceSet& set, const std::vector<NameReferen
   std::optional<TargetIndex> index;  // made for the first reference, as layers without any are many
   for (const auto& resource : set.items()) {
     std::optional<Referrer> referrer;
+    SLUICE_CHECK(take_step());
     const auto follow = [&](Json& field, std::size_t number) -> Result<void> {
       if (!index) index.emplace(set);
       if (!referrer) referrer.emplace(*resource, *index);

@@ -4,6 +4,7 @@
 #include <array>
 #include <unordered_map>
 
+#include "kustomize/objects/steps.hpp"
 #include "kustomize/transformers/transformers.hpp"
 
 namespace sluice::kustomize {
@@ -56,6 +57,7 @@ Result<void> affix_one(Resource& resource, const std::string& text, Side side, c
 Result<void> affix(ResourceSet& set, const std::string& text, Side side, const FieldSpecs& specs) {
   set.changed_all();
   for (const auto& resource : set.items()) {
+    SLUICE_CHECK(take_step());
     auto done = affix_one(*resource, text, side, specs, set.growth());
     if (!done) return at(*resource, std::move(done).error());
   }
@@ -146,6 +148,7 @@ Result<void> set_namespace(ResourceSet& set, const std::string& ns, const FieldS
   }
   const NamespaceSetter setter(ns, options, specs, set.growth());
   for (std::size_t i = 0; i < set.size(); ++i) {
+    SLUICE_CHECK(take_step());
     const auto& resource = set.items()[i];
     if (metadata_text(resource->value, "annotations", kHelmAnnotation) == "true") continue;  // Helm has done so
     SLUICE_CHECK(set.growth().add_text(ns.size()));

@@ -7,6 +7,7 @@
 #include "kustomize/fields/field_path.hpp"
 #include "kustomize/objects/go_json.hpp"
 #include "kustomize/objects/selector.hpp"
+#include "kustomize/objects/steps.hpp"
 #include "kustomize/transformers/transformers.hpp"
 
 namespace sluice::kustomize {
@@ -42,6 +43,10 @@ std::vector<ResId> all_ids(const Resource& resource) {
 
 std::string_view ns_or_default(std::string_view ns) { return ns.empty() ? "default" : ns; }
 
+std::string field_path_of(const ReplacementSource& source) {
+  return source.field_path.empty() ? "metadata.name" : source.field_path;
+}
+
 Result<const Resource*> find_source(const ResourceSet& set, const ReplacementSource& source) {
   const auto chosen = [&](const Resource& resource) {
     const auto ids = all_ids(resource);
@@ -56,12 +61,18 @@ Result<const Resource*> find_source(const ResourceSet& set, const ReplacementSou
     if (found.size() < 2 && chosen(*resource)) found.push_back(resource);
   };
   if (source.name.empty()) {
-    for (const auto& resource : set.items()) consider(resource.get());
+    for (const auto& resource : set.items()) {
+      SLUICE_CHECK(take_step());
+      consider(resource.get());
+    }
   } else {
     for (const Resource* resource : set.find_named(source.name)) consider(resource);
   }
   const std::string wanted = ResId{source.gvk, source.name, source.namespace_}.str();
-  if (found.empty()) return unexpected(ErrorKind::not_found, fmt::format("source: nothing is selected by {}", wanted));
+  if (found.empty()) {
+    return unexpected(ErrorKind::not_found, fmt::format("source: nothing is selected by {}, of which {} is wanted",
+                                                        wanted, field_path_of(source)));
+  }
   if (found.size() > 1) {
     return invalid(fmt::format("source: {} selects {} and {}", wanted, found[0]->describe(), found[1]->describe()));
   }
@@ -80,7 +91,7 @@ Result<Source> source_value(const ResourceSet& set, const ReplacementSpec& spec)
   if (spec.source_value) return Source{*spec.source_value, *spec.source_value, true};
   const ReplacementSource& source = *spec.source;
   SLUICE_TRY(const Resource* resource, find_source(set, source));
-  const std::string path = source.field_path.empty() ? "metadata.name" : source.field_path;
+  const std::string path = field_path_of(source);
   auto value = lookup_field(resource->value, split_field_path(path));
   if (!value)
     return unexpected(std::move(value).error().with_context(fmt::format("source {}, {}", resource->describe(), path)));
@@ -166,7 +177,9 @@ Result<bool> write_into_text(Resource& resource, const FieldPath& path, const So
   }
   if (holder == nullptr || !holder->is_string()) return false;
   const std::string text = holder->get<std::string>();
-  auto inner = doc::parse_yaml(text);
+  doc::YamlReading reading;
+  reading.stop = Steps::token();
+  auto inner = doc::parse_yaml(text, reading);
   if (!inner || !inner->is_structured()) return false;
   const FieldPath rest(path.begin() + static_cast<std::ptrdiff_t>(step), path.end());
   auto found = match_fields(*inner, rest, make);
@@ -193,26 +206,67 @@ Result<bool> write_into_text(Resource& resource, const FieldPath& path, const So
   return true;
 }
 
+std::vector<std::string> steps_of(Json::json_pointer place) {
+  std::vector<std::string> steps;
+  for (; !place.empty(); place.pop_back()) steps.push_back(place.back());
+  return {steps.rbegin(), steps.rend()};
+}
+
+// Calls `visit(number of the place)` on all values from the top to the one at `pointer`.
+template <typename Visit>
+void each_place(const Resource& resource, const Json::json_pointer& pointer, const Visit& visit) {
+  const Json* at = &resource.value;
+  std::uint64_t place = 0;
+  visit(place);
+  for (const std::string& step : steps_of(pointer)) {
+    Json::json_pointer next;
+    next.push_back(step);
+    if (!at->contains(next)) return;
+    place = at->is_array() ? doc::place_of(place, std::stoul(step)) : doc::place_of(place, std::string_view(step));
+    at = &at->at(next);
+    visit(place);
+  }
+}
+
+bool in_flow(const Resource& resource, const Json::json_pointer& pointer) {
+  bool found = false;
+  each_place(resource, pointer, [&](std::uint64_t place) {
+    found = found || std::find(resource.flow.begin(), resource.flow.end(), place) != resource.flow.end();
+  });
+  return found;
+}
+
+std::uint64_t place_at(const Resource& resource, const Json::json_pointer& pointer) {
+  std::uint64_t last = 0;
+  each_place(resource, pointer, [&](std::uint64_t place) { last = place; });
+  return last;
+}
+
 Result<void> write_found(Resource& resource, const FoundField& field, const Source& source, const FieldOptions& options,
                          std::size_t level, Growth& growth) {
   static const Json::json_pointer kAnnotations("/metadata/annotations");
   const bool scalar = !field.value->is_structured();
   if (!scalar) resource.shared.forget(resource.value, *field.value);
-  SLUICE_CHECK(growth.spend((resource.written.size() + resource.plain_texts.size()) / 64));  // notes looked through
+  // Notes looked through.
+  SLUICE_CHECK(growth.spend((resource.written.size() + resource.plain_texts.size() + resource.flow.size()) / 64));
   ScalarState before = scalar && !field.created ? state_of(resource, *field.value) : ScalarState{};
   // Annotations are text from the start.
   const bool annotation = !field.place.empty() && field.place.parent_pointer() == kAnnotations;
   if (field.created && annotation && !source.value.is_structured()) *field.value = "";
   before.untyped = before.untyped || (field.created && scalar && !(annotation && field.value->is_string()));
+  if (field.filled) resource.flow.push_back(place_at(resource, *field.filled));
+  const std::string text = scalar || source.untyped ? text_for(before, source, options) : std::string();
   const SetField write = [&](Json& into) -> Result<void> {
     SLUICE_CHECK(growth.add(source.value, level));
     SLUICE_CHECK(growth.add_text(Growth::text_size(into)));
-    return write_field(into, before, source, options);
+    SLUICE_CHECK(write_field(into, before, source, options));
+    // Nothing is no text in flow style, so that kustomize writes quotes there.
+    if (into.is_null() && text.empty() && in_flow(resource, field.place)) into = "";
+    return {};
   };
   SLUICE_CHECK(resource.shared.set(resource.value, *field.value, write));
   if (!scalar && source.untyped) before.untyped = true;
   if (!scalar && !source.untyped) return {};
-  const std::string text = text_for(before, source, options);
   note_written(resource, field.place, before, text);
   if (field.created && annotation && untyped_value(text) != text) {
     resource.plain_texts.push_back({field.place, untyped_value(text), text});  // as if read without quotes
@@ -266,6 +320,7 @@ Result<void> write_targets(ResourceSet& set, const ReplacementTarget& target, co
     return false;
   };
   const auto write = [&](Resource& resource) -> Result<void> {
+    SLUICE_CHECK(take_step());
     const auto ids = all_ids(resource);
     if (!chosen.matches_labels(resource.value) || rejected(resource, ids)) return {};
     const bool hit =
@@ -280,34 +335,52 @@ Result<void> write_targets(ResourceSet& set, const ReplacementTarget& target, co
   return {};
 }
 
+// One replacement or a list of them.
+Result<std::vector<ReplacementSpec>> load_file(const ReplacementSpec& spec, const Folder& folder) {
+  if (spec.source || spec.has_targets) return invalid("path excludes source and targets");
+  SLUICE_TRY(const Json value, folder.load_yaml(spec.path));
+  std::vector<ReplacementSpec> loaded;
+  for (const Json& entry : value.is_array() ? value : Json::array({value})) {
+    auto parsed = parse_replacement(entry, "", Strictness::config);
+    if (!parsed) return unexpected(std::move(parsed).error().with_context(folder.path_of(spec.path)));
+    parsed->entry = value.is_array() ? fmt::format("{}: [{}]", spec.entry, loaded.size()) : spec.entry;
+    loaded.push_back(*std::move(parsed));
+  }
+  return loaded;
+}
+
+Result<void> replace_one(ResourceSet& set, const ReplacementSpec& spec) {
+  if ((!spec.source && !spec.source_value) || !spec.has_targets) {
+    return invalid("a replacement needs a source and at least one target");
+  }
+  SLUICE_TRY(const Source source, source_value(set, spec));
+  for (const ReplacementTarget& target : spec.targets) SLUICE_CHECK(write_targets(set, target, source));
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<ReplacementSpec>> load_replacements(std::vector<ReplacementSpec> specs, const Folder& folder) {
   std::vector<ReplacementSpec> loaded;
-  for (ReplacementSpec& spec : specs) {
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    ReplacementSpec& spec = specs[i];
+    spec.entry = fmt::format("replacements[{}]", i);
     if (spec.path.empty()) {
       loaded.push_back(std::move(spec));
       continue;
     }
-    if (spec.source || spec.has_targets) return invalid("path excludes source and targets");
-    SLUICE_TRY(const Json value, folder.load_yaml(spec.path));
-    // One replacement or a list of them.
-    for (const Json& entry : value.is_array() ? value : Json::array({value})) {
-      auto parsed = parse_replacement(entry, "", Strictness::config);
-      if (!parsed) return unexpected(std::move(parsed).error().with_context(folder.path_of(spec.path)));
-      loaded.push_back(*std::move(parsed));
-    }
+    spec.entry.append(" ").append(spec.path);
+    auto file = load_file(spec, folder);
+    if (!file) return unexpected(std::move(file).error().with_context(spec.entry));
+    std::move(file->begin(), file->end(), std::back_inserter(loaded));
   }
   return loaded;
 }
 
 Result<void> replace_fields(ResourceSet& set, const std::vector<ReplacementSpec>& replacements) {
   for (const ReplacementSpec& spec : replacements) {
-    if ((!spec.source && !spec.source_value) || !spec.has_targets) {
-      return invalid("a replacement needs a source and at least one target");
-    }
-    SLUICE_TRY(const Source source, source_value(set, spec));
-    for (const ReplacementTarget& target : spec.targets) SLUICE_CHECK(write_targets(set, target, source));
+    SLUICE_CHECK(take_step());
+    if (auto done = replace_one(set, spec); !done) return unexpected(std::move(done).error().with_context(spec.entry));
     const bool renames = std::any_of(spec.targets.begin(), spec.targets.end(), [](const ReplacementTarget& target) {
       return target.field_paths.empty() ||
              std::any_of(target.field_paths.begin(), target.field_paths.end(), [](const std::string& path) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "kustomize/fields/field_path.hpp"
+#include "kustomize/objects/steps.hpp"
 #include "kustomize/transformers/transformers.hpp"
 
 namespace sluice::kustomize {
@@ -69,6 +70,7 @@ class Replacer {
   }
 
   Result<void> in_field(const Resource& resource, Json& field) {
+    SLUICE_CHECK(take_step());
     settle_untyped(resource, field);
     if (field.is_string()) {
       SLUICE_TRY(field, replace(field.get<std::string>()));
@@ -98,6 +100,7 @@ class Replacer {
 
 Result<Json> value_of(const ResourceSet& set, const VarSpec& var) {
   for (const auto& resource : set.items()) {
+    SLUICE_CHECK(take_step());
     const auto& names = resource->var_names;
     if (std::find(names.begin(), names.end(), var.name) == names.end()) continue;
     auto value = lookup_field(resource->value, var_path(var.field_path));
@@ -116,6 +119,7 @@ Result<Json> value_of(const ResourceSet& set, const VarSpec& var) {
 
 Result<void> attach_vars(ResourceSet& set, const std::vector<VarSpec>& vars) {
   for (const VarSpec& var : vars) {
+    SLUICE_CHECK(take_step());
     const bool exact = !var.object.ns.empty() || var.object.gvk.cluster_scoped();
     const auto found = exact ? set.find_any(var.object) : set.find_any_namespace(var.object);
     if (found.size() > 1) {

@@ -134,3 +134,24 @@ TEST_CASE("without variables nothing is substituted, unless it is asked for; and
   off.replace(off.find("  namespace"), 0, "  annotations:\n    kustomize.toolkit.fluxcd.io/substitute: disabled\n");
   CHECK(value(what, off) == "${value:-none}");
 }
+
+TEST_CASE("what the spec put into an object is not blamed on the file alone") {
+  const Files files{{"app/cfg.yaml", kConfig}};
+  RenderInput what = input();
+  what.kustomization.spec.name_prefix = std::string(60, 'p') + "-";
+  what.kustomization.spec.patches = {{"[{\"op\": \"add\", \"path\": \"/data/n\", \"value\": 3}]", api::Selector{}}};
+  const auto view = base::make_memory_view(files);
+  const auto rendered = render(*view, what);
+  if (!rendered) FAIL(rendered.error().message);
+  CHECK(rendered->manifests->front().origin == "app/cfg.yaml:1, patched by spec.patches[0], named by spec.namePrefix");
+}
+
+TEST_CASE("a render that is told to stop says so") {
+  const auto view = base::make_memory_view({{"app/cfg.yaml", kConfig}});
+  std::stop_source stop;
+  CHECK(render(*view, input(), nullptr, stop.get_token()));
+  stop.request_stop();
+  const auto rendered = render(*view, input(), nullptr, stop.get_token());
+  REQUIRE_FALSE(rendered);
+  CHECK(rendered.error().kind == base::ErrorKind::cancelled);
+}

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <stop_token>
 
 #include "doc/yaml.hpp"
 
@@ -7,7 +8,9 @@ using sluice::doc::Json;
 using sluice::doc::parse_yaml;
 using sluice::doc::parse_yaml_stream;
 using sluice::doc::print_yaml;
+using sluice::doc::place_of;
 using sluice::doc::YamlLimits;
+using sluice::doc::YamlReading;
 
 namespace {
 Json read(std::string_view text) {
@@ -194,4 +197,37 @@ TEST_CASE("read as kustomize reads objects, annotations are text, dates are time
   CHECK(document.lines.at("/spec/when") == 6);
   CHECK(document.lines.at("/spec/l/0") == 8);
   CHECK_FALSE(parse_yaml("a: {1: x}\n", reading));
+}
+
+TEST_CASE("a reading as YAML 1.1 notes keys that are there twice") {
+  YamlReading reading;
+  reading.version_1_1 = true;
+  const auto read = parse_yaml_stream("a: 1\nb:\n- {c: 1, c: 2}\na: 3\n", reading);
+  REQUIRE(read);
+  REQUIRE(read->front().repeated.size() == 2);
+  CHECK(read->front().repeated[0].place == "/b/0/c");
+  CHECK(read->front().repeated[0].line == 3);
+  CHECK(read->front().repeated[1].place == "/a");
+  CHECK(read->front().repeated[1].line == 4);
+  CHECK(read->front().value["a"] == 3);
+}
+
+TEST_CASE("a reading as kustomize notes what is in flow style") {
+  YamlReading reading;
+  reading.as_kustomize = true;
+  const auto read = parse_yaml_stream("a:\n  b: {c: []}\n  d:\n  - e: 1\n", reading);
+  REQUIRE(read);
+  const std::uint64_t b = place_of(place_of(0, "a"), "b");
+  CHECK(read->front().flow == std::vector<std::uint64_t>{b, place_of(b, "c")});
+}
+
+TEST_CASE("reading ends where it is told to stop") {
+  std::stop_source stop;
+  YamlReading reading;
+  reading.stop = stop.get_token();
+  CHECK(parse_yaml("a: 1\n", reading));
+  stop.request_stop();
+  const auto stopped = parse_yaml("a: 1\n", reading);
+  REQUIRE_FALSE(stopped);
+  CHECK(stopped.error().kind == ErrorKind::cancelled);
 }

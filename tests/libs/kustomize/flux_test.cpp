@@ -72,3 +72,55 @@ TEST_CASE("components of the spec must be local, and there unless it says otherw
   CHECK(build_flux(*view, "app", overlay));
   CHECK_FALSE(build_flux(*view, "nowhere", {}));
 }
+
+TEST_CASE("an error about what the spec put in blames the spec") {
+  const auto view = view_of({{"app/kustomization.yaml",
+                              "resources: [a.yaml]\npatches:\n- target: {kind: None}\n  patch: '[{\"op\": \"remove\", "
+                              "\"path\": \"/x\"}]'\nimages: [{name: web, newTag: x}]\n"},
+                             {"app/a.yaml", config_map("a") + "---\n" + config_map("b")},
+                             {"part/kustomization.yaml", "resources: []\n"}});
+  const auto refused = [&](const Overlay& overlay) {
+    const auto result = build_flux(*view, "app", overlay);
+    REQUIRE_FALSE(result);
+    return result.error().message;
+  };
+  Overlay overlay;
+  const Selector maps{"", "", "ConfigMap", "", "", "", ""};
+  overlay.patches = {{"[{\"op\": \"add\", \"path\": \"/data/x\", \"value\": \"y\"}]", maps},
+                     {"[{\"op\": \"remove\", \"path\": \"/x\"}]", maps}};
+  CHECK(refused(overlay) == "spec.patches[1]: ConfigMap/a (app/a.yaml:1): operation 1 (remove /x): \"x\" is not there");
+  overlay.patches = {{"[{op: remove}]", maps}};
+  CHECK_THAT(refused(overlay), Catch::StartsWith("spec.patches[0]: a patch that begins with [ must be strict JSON"));
+  overlay = {};
+  overlay.components = {"../part"};
+  CHECK_THAT(refused(overlay), Catch::StartsWith("spec.components[0] ../part: a Component is expected"));
+  overlay = {};
+  overlay.images = {{"web(", "", "1", ""}, {"web", "", "2", ""}};
+  CHECK_THAT(refused(overlay), Catch::StartsWith("spec.images[0]: "));
+}
+
+TEST_CASE("an object names the entries of the spec that patched it") {
+  const auto view = view_of({{"app/a.yaml", config_map("a")}, {"app/b.yaml", config_map("b")}});
+  Overlay overlay;
+  overlay.patches = {{"data: {n: m}", Selector{"", "", "ConfigMap", "none", "", "", ""}},
+                     {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata: {n: m}\n", std::nullopt}};
+  overlay.patches[0].patch = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {n: m}\n";
+  const auto result = build_flux(*view, "app", overlay);
+  REQUIRE(result);
+  CHECK(result->objects[0].patched_by.empty());
+  CHECK(result->objects[1].patched_by == std::vector<std::string>{"spec.patches[1]"});
+}
+
+TEST_CASE("a file without resources gets what Flux gives it, before `bases` count as resources") {
+  const auto origin_of = [](const std::string& text) {
+    const auto view = view_of({{"app/kustomization.yaml", text},
+                               {"base/kustomization.yaml", "resources: [a.yaml]\n"},
+                               {"base/a.yaml", config_map("a")}});
+    const auto result = build_flux(*view, "app", {});
+    REQUIRE(result);
+    return doc::find(result->objects[0].value, {"metadata", "annotations", "config.kubernetes.io/origin"}) != nullptr;
+  };
+  CHECK(origin_of("bases: [../base]\n"));
+  CHECK_FALSE(origin_of("resources: [../base]\n"));
+  CHECK_FALSE(origin_of("resources: [../base]\nbases: []\n"));
+}
