@@ -134,7 +134,22 @@ class Charts(unittest.TestCase):
                   and any(subject.get("namespace") == SPACE for subject in each.get("subjects") or [])]
         self.assertEqual(admins, [])
 
-    def test_5b_the_daemons_of_a_shared_cluster_and_of_a_shard_start_and_lead(self):
+    def test_5b_kustomize_controller_may_impersonate_accounts_and_nobody_else(self):
+        account = f"system:serviceaccount:{SPACE}:kustomize-controller"
+        self.cluster.kubectl("auth", "can-i", "impersonate", "serviceaccounts", f"--as={account}")
+        for what in ("groups", "users"):
+            with self.subTest(what), self.assertRaises(KubectlError):  # exit status 1 is "no"
+                self.cluster.kubectl("auth", "can-i", "impersonate", what, f"--as={account}")
+
+    def test_5c_the_flux_cli_finds_the_daemons_and_their_kinds(self):
+        wanted = "app.kubernetes.io/part-of=flux"  # what `flux check`, `flux version` and `flux logs` list by
+        for kind in ("deployments", "crds"):
+            found = self.cluster.kubectl("get", kind, "-n", SPACE, "-l", wanted, "-o", "name").split()
+            self.assertGreaterEqual(len(found), 2, kind)
+        labels = self.cluster.get(deployment("source-controller"))["spec"]["template"]["metadata"]["labels"]
+        self.assertEqual(labels["app"], "source-controller")
+
+    def test_5d_the_daemons_of_a_shared_cluster_and_of_a_shard_start_and_lead(self):
         self.run_pod("kustomize-controller")
         for value in ("sharding.fluxcd.io/key=a", "!sharding.fluxcd.io/key"):
             with self.subTest(value):
@@ -142,21 +157,6 @@ class Charts(unittest.TestCase):
                           f"--set=source-controller.watchLabelSelector={value}")
                 self.assertIn(f"--watch-label-selector={value}", self.container("source-controller")["args"])
                 self.run_pod("source-controller")
-
-    def test_5c_kustomize_controller_may_impersonate_accounts_and_nobody_else(self):
-        account = f"system:serviceaccount:{SPACE}:kustomize-controller"
-        self.cluster.kubectl("auth", "can-i", "impersonate", "serviceaccounts", f"--as={account}")
-        for what in ("groups", "users"):
-            with self.subTest(what), self.assertRaises(KubectlError):  # exit status 1 is "no"
-                self.cluster.kubectl("auth", "can-i", "impersonate", what, f"--as={account}")
-
-    def test_5d_the_flux_cli_finds_the_daemons_and_their_kinds(self):
-        wanted = "app.kubernetes.io/part-of=flux"  # what `flux check`, `flux version` and `flux logs` list by
-        for kind in ("deployments", "crds"):
-            found = self.cluster.kubectl("get", kind, "-n", SPACE, "-l", wanted, "-o", "name").split()
-            self.assertGreaterEqual(len(found), 2, kind)
-        labels = self.cluster.get(deployment("source-controller"))["spec"]["template"]["metadata"]["labels"]
-        self.assertEqual(labels["app"], "source-controller")
 
     def test_6_uninstalling_leaves_the_custom_resources_alone(self):
         self.cluster.apply({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
