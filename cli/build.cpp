@@ -18,6 +18,7 @@ struct BuildArguments {
   std::string load_restrictor = "LoadRestrictionsRootOnly";
   std::string reorder = "none";
   bool provenance = false;
+  bool flux = false;
 };
 
 // Paths of the view are seen from the root of the machine; people see them from
@@ -108,12 +109,14 @@ int build_kustomization(const BuildArguments& arguments) {
   if (arguments.load_restrictor == "LoadRestrictionsNone") options.restriction = kustomize::LoadRestriction::none;
   options.legacy_order = arguments.reorder == "legacy";
   options.provenance = arguments.provenance;
-  const auto own = kustomize::has_kustomization(**view, path);
-  if (!own) return fail(own.error());
   // Not taken apart at the end: the process ends with it, and a large one takes a while.
-  static const auto& result =
-      *new auto(*own ? kustomize::build(**view, path, options) : kustomize::build_flux(**view, path, {}, options));
-  if (!result) return fail(result.error());
+  static const auto& result = *new auto(arguments.flux ? kustomize::build_flux(**view, path, {}, options)
+                                                       : kustomize::build(**view, path, options));
+  if (!result) {
+    const auto own = kustomize::has_kustomization(**view, path);
+    if (own && !*own) std::fprintf(stderr, "Hint: with --flux all manifests below the folder are built\n");
+    return fail(result.error());
+  }
   for (const std::string& warning : result->warnings) {
     std::fprintf(stderr, "Warning: %s\n", places.text(warning).c_str());
   }
@@ -126,8 +129,7 @@ void add_build(CLI::App& app, int& exit_code) {
   CLI::App* build = app.add_subcommand("build", "Print the objects that something amounts to");
   build->require_subcommand(1);
   auto arguments = std::make_shared<BuildArguments>();
-  CLI::App* kustomization = build->add_subcommand(
-      "kustomization", "Build a folder as the daemon does: by its kustomization.yaml, or else of all manifests below");
+  CLI::App* kustomization = build->add_subcommand("kustomization", "Build a folder with a kustomization.yaml");
   kustomization->add_option("DIR", arguments->folder, "The folder")->capture_default_str();
   kustomization->add_option("--load-restrictor", arguments->load_restrictor, "Where files may be read from")
       ->check(CLI::IsMember({"LoadRestrictionsRootOnly", "LoadRestrictionsNone"}))
@@ -138,6 +140,9 @@ void add_build(CLI::App& app, int& exit_code) {
                    "`kustomize build` has it without --reorder")
       ->check(CLI::IsMember({"none", "legacy"}))
       ->capture_default_str();
+  kustomization->add_flag(
+      "--flux", arguments->flux,
+      "Build as kustomize-controller does, a folder without kustomization.yaml of all manifests below");
   kustomization->add_flag("--provenance", arguments->provenance,
                           "Print where each field comes from, in place of the objects");
   kustomization->callback([arguments, &exit_code] { exit_code = build_kustomization(*arguments); });

@@ -47,9 +47,12 @@ class Folders(unittest.TestCase):
 
     def test_a_folder_without_kustomization_is_built_as_the_daemon_does(self):
         self.write(b_yaml=CONFIG_MAP.format("b"), deep__a_yaml=CONFIG_MAP.format("a"))
-        done = run("build", "kustomization", str(self.root))
+        done = run("build", "kustomization", "--flux", str(self.root))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(done.stdout, CONFIG_MAP.format("b") + "---\n" + CONFIG_MAP.format("a"))
+        done = run("build", "kustomization", str(self.root))
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("--flux", done.stderr)
 
     def test_a_missing_file_is_named_as_it_is_seen_from_the_folder(self):
         self.write(kustomization_yaml="resources: [sub/none.yaml]\n")
