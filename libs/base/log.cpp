@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
+#include "base/masks.hpp"
 
 namespace sluice::base {
 namespace {
@@ -27,19 +28,23 @@ std::string json_string(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::string to_text(const LogValue& value) {
-  if (const auto* text = std::get_if<std::string>(&value)) return json_string(*text);
+std::string mask_with(const Masks* masks, std::string_view text) {
+  return masks == nullptr ? std::string(text) : masks->apply(std::string(text));
+}
+
+std::string to_text(const LogValue& value, const Masks* masks) {
+  if (const auto* text = std::get_if<std::string>(&value)) return json_string(mask_with(masks, *text));
   if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
   if (const auto* real = std::get_if<double>(&value)) return nlohmann::json(*real).dump();
   return std::get<bool>(value) ? "true" : "false";
 }
 
-void append_fields(std::string& line, const std::vector<LogField>& fields, bool console) {
+void append_fields(std::string& line, const std::vector<LogField>& fields, bool console, const Masks* masks) {
   for (const LogField& field : fields) {
     if (console) {
-      line += fmt::format(" {}={}", field.key, to_text(field.value));
+      line += fmt::format(" {}={}", field.key, to_text(field.value, masks));
     } else {
-      line += fmt::format(",{}:{}", json_string(field.key), to_text(field.value));
+      line += fmt::format(",{}:{}", json_string(field.key), to_text(field.value, masks));
     }
   }
 }
@@ -98,6 +103,12 @@ Logger Logger::with(std::vector<LogField> fields) const {
   return child;
 }
 
+Logger Logger::masked(std::shared_ptr<const Masks> masks) const {
+  Logger child = *this;
+  child.masks_ = std::move(masks);
+  return child;
+}
+
 bool Logger::enabled(LogLevel level) const noexcept { return sink_->fd >= 0 && level >= sink_->level; }
 
 void Logger::trace(std::string_view message, const std::vector<LogField>& fields) const {
@@ -123,14 +134,16 @@ void Logger::write(LogLevel level, std::string_view message, const std::vector<L
   const TimePoint now = system_clock().now();
   std::string stamp = format_micro_time(now);
   stamp.erase(stamp.size() - 4, 3);  // milliseconds are enough for a log
+  const std::string told = mask_with(masks_.get(), message);
   std::string line;
   if (sink_->console) {
-    line = fmt::format("{} {:5} {}", stamp, level_name(level), plain(message));
+    line = fmt::format("{} {:5} {}", stamp, level_name(level), plain(told));
   } else {
-    line = fmt::format(R"({{"level":"{}","ts":"{}","msg":{})", level_name(level), stamp, json_string(message));
+    line = fmt::format(R"({{"level":"{}","ts":"{}","msg":{})", level_name(level), stamp, json_string(told));
   }
-  append_fields(line, *fields_, sink_->console);
-  append_fields(line, fields, sink_->console);
+  // Those of with() name what it is about: kind, namespace, name.
+  append_fields(line, *fields_, sink_->console, nullptr);
+  append_fields(line, fields, sink_->console, masks_.get());
   line += sink_->console ? "\n" : "}\n";
   write_whole(sink_->fd, line);
 }

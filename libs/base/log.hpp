@@ -19,6 +19,8 @@
 
 namespace sluice::base {
 
+class Masks;
+
 enum class LogLevel { trace, debug, info, error };
 Result<LogLevel> parse_log_level(std::string_view name);
 
@@ -44,6 +46,8 @@ class Logger {
   static Logger discard();
 
   Logger with(std::vector<LogField> fields) const;
+  // A child whose messages and fields, but for those of with(), pass through `masks`, which may grow meanwhile.
+  Logger masked(std::shared_ptr<const Masks> masks) const;
 
   void trace(std::string_view message, const std::vector<LogField>& fields = {}) const;
   void debug(std::string_view message, const std::vector<LogField>& fields = {}) const;
@@ -58,6 +62,7 @@ class Logger {
   struct Sink;
   std::shared_ptr<const Sink> sink_;
   std::shared_ptr<const std::vector<LogField>> fields_;
+  std::shared_ptr<const Masks> masks_;  // null: nothing is masked
 };
 
 }  // namespace sluice::base

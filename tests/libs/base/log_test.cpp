@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/masks.hpp"
+
 using namespace sluice::base;
 
 namespace {
@@ -108,6 +110,21 @@ TEST_CASE("a child's fields do not reach its parent") {
   CHECK(lines[0].contains("a"));
   CHECK(lines[0].contains("b"));
   CHECK_FALSE(lines[1].contains("a"));
+}
+
+TEST_CASE("secret values are masked in messages and fields, but not in what names the object") {
+  Pipe pipe;
+  const auto masks = std::make_shared<Masks>();
+  const Logger log = Logger(LogLevel::info, pipe.ends[1]).with({{"name", "production"}}).masked(masks);
+  masks->add("production");  // learnt after the logger was made
+  log.info("at production", {{"output", "of production"}});
+  log.error("failed", unexpected(ErrorKind::invalid, "by production").error, {});
+  const auto lines = lines_of(pipe.drain());
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0]["msg"] == "at *****");
+  CHECK(lines[0]["output"] == "of *****");
+  CHECK(lines[0]["name"] == "production");
+  CHECK(lines[1]["error"] == "by *****");
 }
 
 TEST_CASE("a line is written whole through signals and a full pipe, blocking or not") {
