@@ -93,7 +93,7 @@ Result<std::shared_ptr<const Tree>> TreeCache::add(const std::string& digest, Un
     std::error_code failed;
     if (::mkdtemp(old.data()) == nullptr) return;
     fs::rename(path, old, failed);
-    runtime.post_blocking([old] {
+    runtime.post_blocking("", [old] {
       std::error_code ignored;
       fs::remove_all(old, ignored);
     });

@@ -11,13 +11,17 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <list>
+#include <mutex>
+#include <thread>
+
+#include "rt/fair_pool.hpp"
 
 namespace sluice::rt {
 
@@ -49,6 +53,39 @@ Task<void> check_cancelled() {
   if (state.cancelled() != asio::cancellation_type::none) throw_cancelled();
 }
 
+// Ends the process when its time is up, from a thread of its own: nothing that hangs can keep it.
+class HardExit {
+ public:
+  HardExit() = default;
+  ~HardExit() {
+    if (!thread_.joinable()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      called_off_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  HardExit(const HardExit&) = delete;
+  HardExit& operator=(const HardExit&) = delete;
+
+  void arm(std::chrono::milliseconds limit) {
+    if (thread_.joinable()) return;
+    thread_ = std::thread([this, limit] {
+      std::unique_lock lock(mutex_);
+      if (changed_.wait_for(lock, limit, [this] { return called_off_; })) return;
+      std::fputs("the process did not end within its grace; leaving what hangs behind\n", stderr);
+      std::_Exit(1);
+    });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool called_off_ = false;
+  std::thread thread_;
+};
+
 }  // namespace
 
 struct Runtime::Impl {
@@ -58,7 +95,7 @@ struct Runtime::Impl {
     asio::cancellation_signal cancel;
   };
 
-  explicit Impl(std::size_t threads) : pool(std::max<std::size_t>(threads, 1)) {}
+  explicit Impl(std::size_t threads) : pool(threads) {}
 
   // Ended tasks leave the list in a later turn of the loop, so it is stable meanwhile.
   void cancel_services() {
@@ -82,9 +119,10 @@ struct Runtime::Impl {
     });
   }
 
+  HardExit hard_exit;  // the last to go, as the pool's end may hang
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> guard{context.get_executor()};
-  asio::thread_pool pool;
+  FairPool pool;
   asio::steady_timer grace_timer{context};
   std::list<Running> running;
   std::stop_source stop;
@@ -102,7 +140,6 @@ Runtime::~Runtime() {
     if (impl_->running.empty()) impl_->context.stop();
   });
   impl_->context.run();
-  impl_->pool.join();
 }
 
 asio::io_context& Runtime::context() noexcept { return impl_->context; }
@@ -129,15 +166,18 @@ void Runtime::spawn(std::string name, Task<void> task, AtShutdown at_shutdown) {
   });
 }
 
-void Runtime::post_blocking(std::function<void()> work) { asio::post(impl_->pool, std::move(work)); }
+void Runtime::post_blocking(const std::string& owner, std::function<void()> work) {
+  impl_->pool.post(owner, std::move(work));
+}
 void Runtime::post(std::function<void()> work) { asio::post(impl_->context, std::move(work)); }
 
 void Runtime::run() { impl_->context.run(); }
 
-void Runtime::run_until_signal(std::chrono::milliseconds grace) {
+void Runtime::run_until_signal(std::chrono::milliseconds grace, std::chrono::milliseconds hard_exit) {
   asio::signal_set signals(impl_->context, SIGINT, SIGTERM);
-  signals.async_wait([this, grace, &signals](boost::system::error_code ec, int) {
+  signals.async_wait([this, grace, hard_exit, &signals](boost::system::error_code ec, int) {
     if (ec) return;
+    impl_->hard_exit.arm(grace + hard_exit);
     signals.async_wait([](boost::system::error_code again, int number) {
       if (!again) std::_Exit(128 + number);
     });
@@ -241,6 +281,7 @@ struct TaskGroup::Impl {
   };
   std::list<Running> running;
   std::function<void()> on_empty;
+  Notify emptied;
 };
 
 TaskGroup::TaskGroup() : impl_(std::make_shared<Impl>()) {}
@@ -255,7 +296,9 @@ void TaskGroup::spawn(asio::io_context& context, Task<void> task) {
                    abort_unless_cancelled(failure, "of a group");
                    asio::post(context, [impl, position] {
                      impl->running.erase(position);
-                     if (impl->running.empty() && impl->on_empty) std::exchange(impl->on_empty, nullptr)();
+                     if (!impl->running.empty()) return;
+                     impl->emptied.notify_all();
+                     if (impl->on_empty) std::exchange(impl->on_empty, nullptr)();
                    });
                  }));
   position->suspended_once = true;
@@ -270,6 +313,18 @@ void TaskGroup::cancel() {
 }
 
 std::size_t TaskGroup::running() const noexcept { return impl_->running.size(); }
+
+Task<bool> TaskGroup::join_for(std::chrono::nanoseconds limit) {
+  auto impl = impl_;
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (!impl->running.empty()) {
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (left <= std::chrono::nanoseconds::zero()) co_return false;
+    const bool notified = co_await impl->emptied.wait_for(left);
+    static_cast<void>(notified);
+  }
+  co_return true;
+}
 
 Task<void> TaskGroup::join() {
   auto impl = impl_;

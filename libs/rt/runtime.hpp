@@ -5,9 +5,12 @@
 //   return runtime.run_until_signal(grace);       // SIGINT/SIGTERM stop it
 //
 // Inside a coroutine:
-//   auto built = co_await rt::run_blocking(runtime, [files](std::stop_token stop) { return build(*files, stop); });
+//   auto work = [files](std::stop_token stop) { return build(*files, stop); };
+//   auto building = rt::run_blocking(runtime, "apps", std::move(work));  // for the tenant `apps`
+//   auto built = co_await std::move(building);
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -37,7 +40,8 @@ enum class AtShutdown {
 
 class Runtime {
  public:
-  // `pool_threads` bounds how much blocking work runs at once.
+  // `pool_threads` bounds how much blocking work of one owner runs at once; others always find
+  // a thread beside it (fair_pool.hpp).
   explicit Runtime(std::size_t pool_threads = 2);
   ~Runtime();  // stops, cancels what was spawned, joins the pool
   Runtime(const Runtime&) = delete;
@@ -50,16 +54,19 @@ class Runtime {
   // aborts and names the task. Safe from any thread.
   void spawn(std::string name, Task<void> task, AtShutdown at_shutdown = AtShutdown::finish);
 
-  // Runs `work` on the pool. Safe from any thread.
-  void post_blocking(std::function<void()> work);
+  // Runs `work` on the pool, where owners get equal shares; "" is the daemon itself. Safe from any thread.
+  void post_blocking(const std::string& owner, std::function<void()> work);
   // Runs `work` on the loop. Safe from any thread.
   void post(std::function<void()> work);
 
   // Runs the loop on the calling thread until shutdown() has completed.
   void run();
+  // How long after its grace a process that was told to stop may still be there.
+  static constexpr std::chrono::milliseconds kHardExit = std::chrono::seconds(5);
   // As run(), with SIGINT and SIGTERM calling shutdown(grace). A second signal
-  // ends the process at once.
-  void run_until_signal(std::chrono::milliseconds grace);
+  // ends the process at once. So does kHardExit after the grace, whatever hangs: work on the
+  // pool that heeds no stop token, the loop itself, destructors after this.
+  void run_until_signal(std::chrono::milliseconds grace, std::chrono::milliseconds hard_exit = kHardExit);
 
   // Asks the stop token to stop, so that loops finish what they are at; after
   // `grace` cancels every task that still runs, then lets run() return.
@@ -86,33 +93,50 @@ Task<void> await_completion(std::function<void(std::function<void()>)> start, st
 // Runs `work(std::stop_token)` on the pool and resumes on the loop with what it
 // returned; what the work captured is destroyed by then. Cancelling the coroutine
 // asks the token to stop and waits for the work to return, so captured references
-// stay valid throughout.
+// stay valid throughout; work that has not begun is dropped at once. `owner` is whose
+// share of the pool it takes: the namespace of the object that it is done for.
 template <class Work>
-auto run_blocking(Runtime& runtime, Work work) -> Task<std::invoke_result_t<Work&, std::stop_token>> {
+auto run_blocking(Runtime& runtime, std::string owner, Work work)
+    -> Task<std::invoke_result_t<Work&, std::stop_token>> {
   using R = std::invoke_result_t<Work&, std::stop_token>;
   struct State {
     explicit State(Work w) : work(std::move(w)) {}
     std::optional<Work> work;
     std::stop_source stop;
+    std::atomic<bool> taken = false;  // by a thread, or by the cancellation
+    std::function<void()> done;
     std::optional<R> result;
     std::exception_ptr failure;
   };
   auto state = std::make_shared<State>(std::move(work));
-  auto start = [state, &runtime](std::function<void()> done) {
-    runtime.post_blocking([state, done = std::move(done)] {
+  auto start = [state, &runtime, owner = std::move(owner)](std::function<void()> done) {
+    state->done = std::move(done);
+    runtime.post_blocking(owner, [state] {
+      if (state->taken.exchange(true)) return;
       try {
         state->result.emplace((*state->work)(state->stop.get_token()));
       } catch (...) {
         state->failure = std::current_exception();
       }
       state->work.reset();
-      done();
+      std::exchange(state->done, nullptr)();
     });
   };
-  auto on_cancel = [state] { state->stop.request_stop(); };
+  auto on_cancel = [state] {
+    state->stop.request_stop();
+    if (state->taken.exchange(true)) return;
+    state->work.reset();
+    std::exchange(state->done, nullptr)();
+  };
   co_await detail::await_completion(std::move(start), std::move(on_cancel));
   if (state->failure) std::rethrow_exception(state->failure);
   co_return std::move(*state->result);
+}
+
+// The same for the daemon itself.
+template <class Work>
+auto run_blocking(Runtime& runtime, Work work) -> Task<std::invoke_result_t<Work&, std::stop_token>> {
+  return run_blocking(runtime, std::string(), std::move(work));
 }
 
 // Runs `task`; if it has not finished after `limit` it is cancelled and the
@@ -152,6 +176,9 @@ class TaskGroup {
   std::size_t running() const noexcept;
   // If the waiting coroutine is cancelled, the tasks are cancelled and still waited for.
   Task<void> join();
+  // Waits for the end of all for no longer than `limit`; true if they have ended. Cancels
+  // nothing, and may be called while somebody else joins.
+  Task<bool> join_for(std::chrono::nanoseconds limit);
 
  private:
   struct Impl;

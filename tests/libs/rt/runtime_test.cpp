@@ -1,9 +1,14 @@
 #include "rt/runtime.hpp"
 
 #include <atomic>
+#include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <mutex>
 #include <thread>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 using sluice::base::ErrorKind;
@@ -107,6 +112,46 @@ rt::Task<void> join_self_cancelling(rt::Runtime& runtime, bool sleeps_first, boo
   co_await group.join();
   *joined = true;
   runtime.shutdown(1s);
+}
+
+// Work that heeds nothing until it is let go.
+struct Stuck {
+  std::atomic<int> begun = 0;
+  std::atomic<bool> let_go = false;
+  void operator()() {
+    ++begun;
+    while (!let_go) std::this_thread::sleep_for(1ms);
+  }
+};
+
+rt::Task<void> hold(rt::Runtime& runtime, std::string owner, std::shared_ptr<Stuck> stuck, int* ended) {
+  auto work = [stuck](std::stop_token) {
+    (*stuck)();
+    return 0;
+  };
+  auto holding = rt::run_blocking(runtime, std::move(owner), std::move(work));
+  const int result = co_await std::move(holding);
+  *ended += 1 + result;
+}
+
+rt::Task<void> quick(rt::Runtime& runtime, std::string owner, int* ended) {
+  auto working = rt::run_blocking(runtime, std::move(owner), [](std::stop_token) { return 1; });
+  *ended += co_await std::move(working);
+}
+
+rt::Task<void> cancel_waiting(rt::Runtime& runtime, std::shared_ptr<Stuck> stuck, bool* dropped, bool* joined_early) {
+  rt::TaskGroup group;
+  int ended = 0;
+  while (stuck->begun < 1) co_await rt::sleep_for(1ms);
+  group.spawn(runtime.context(), quick(runtime, "hog", &ended));
+  group.cancel();
+  const bool gone = co_await group.join_for(5s);
+  *dropped = gone && ended == 0;
+  group.spawn(runtime.context(), hold(runtime, "other", stuck, &ended));
+  const bool early = co_await group.join_for(20ms);
+  *joined_early = early;
+  stuck->let_go = true;
+  co_await group.join();
 }
 
 }  // namespace
@@ -232,4 +277,87 @@ TEST_CASE("a task may cancel its own group, before it has ever waited as well") 
     CHECK(joined);
     CHECK_FALSE(returned);
   }
+}
+
+TEST_CASE("whoever fills the pool leaves a thread to the next owner, and another one to the daemon") {
+  rt::Runtime runtime(2);
+  auto stuck = std::make_shared<Stuck>();
+  int held = 0, ended = 0;
+  for (int i = 0; i < 5; ++i) runtime.spawn("hog", hold(runtime, "hog", stuck, &held));
+  const auto turn_until = [&](auto is_so) {
+    runtime.context().restart();
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (!is_so() && std::chrono::steady_clock::now() < deadline) runtime.context().run_one_for(10ms);
+    CHECK(is_so());
+  };
+  turn_until([&] { return stuck->begun == 2; });
+  runtime.spawn("tenant", quick(runtime, "tenant", &ended));
+  turn_until([&] { return ended == 1; });
+  runtime.spawn("second hog", hold(runtime, "second hog", stuck, &held));
+  turn_until([&] { return stuck->begun == 3; });
+  runtime.spawn("daemon", quick(runtime, "", &ended));
+  turn_until([&] { return ended == 2; });
+  CHECK(stuck->begun == 3);  // never more than its share, whoever else is idle
+  stuck->let_go = true;
+  turn_until([&] { return held == 6; });
+}
+
+TEST_CASE("owners that wait are served in turn, whoever came with more") {
+  rt::Runtime runtime(1);
+  auto stuck = std::make_shared<Stuck>();
+  int held = 0;
+  std::mutex mutex;
+  std::string order;
+  runtime.spawn("first", hold(runtime, "b", stuck, &held));
+  runtime.spawn("second", hold(runtime, "c", stuck, &held));  // both threads that owners may have
+  runtime.context().restart();
+  while (stuck->begun < 2) runtime.context().run_one_for(10ms);
+  const auto note = [&](const char* name) {
+    return [&mutex, &order, name] {
+      const std::lock_guard lock(mutex);
+      order += name;
+    };
+  };
+  for (int i = 0; i < 3; ++i) runtime.post_blocking("d", note("d"));
+  runtime.post_blocking("e", note("e"));
+  stuck->let_go = true;
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  const auto size = [&] {
+    const std::lock_guard lock(mutex);
+    return order.size();
+  };
+  while (size() < 4 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(1ms);
+  CHECK(order.find('e') <= 2);  // not behind all of d
+}
+
+TEST_CASE("work that waits for a thread is dropped when it is cancelled, and join_for ends at its limit") {
+  rt::Runtime runtime(1);
+  auto stuck = std::make_shared<Stuck>();
+  int held = 0;
+  bool dropped = false, joined_early = true;
+  runtime.spawn("hog", hold(runtime, "hog", stuck, &held));
+  runtime.spawn("cancel", cancel_waiting(runtime, stuck, &dropped, &joined_early));
+  runtime.post([&runtime] { runtime.shutdown(20s); });
+  runtime.run();
+  CHECK(dropped);
+  CHECK_FALSE(joined_early);
+}
+
+TEST_CASE("a process told to stop is gone soon after its grace, whatever hangs on the pool") {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::alarm(30);  // so that a failure leaves nothing behind
+    rt::Runtime runtime(1);
+    int held = 0;
+    auto stuck = std::make_shared<Stuck>();
+    runtime.spawn("stuck", hold(runtime, "hog", stuck, &held));
+    runtime.post([] { std::raise(SIGTERM); });
+    runtime.run_until_signal(10ms, 100ms);
+    std::_Exit(0);  // not reached: what is cancelled waits for its work
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 1);
 }
