@@ -85,8 +85,11 @@ Result<std::vector<apply::HealthTarget>> health_targets(const Run& run) {
 rt::Task<Result<void>> KustomizationReconciler::repair(Run& run) {
   if (!pacer_.may_correct(run.owner.key(), run.context.clock.steady())) co_return Result<void>();
   pacer_.corrected(run.owner.key(), run.context.clock.steady());
+  auto taking = run.context.take_worker_back();
+  co_await std::move(taking);
   auto applying = apply_set(run, apply_options(run));
   const apply::Outcome outcome = co_await std::move(applying);
+  run.context.release_worker();
   const std::string log = change_log(outcome.changes);
   if (!log.empty()) run.context.event(Severity::info, api::reason::kProgressing, log);
   if (outcome.error) run.context.log.error("cannot correct drift", *outcome.error);
@@ -123,7 +126,7 @@ rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
 
   apply::HealthServices services{services_.runtime, run.client, services_.mapper, services_.live};
   apply::HealthOptions options;
-  options.timeout = timeout;
+  options.timeout = std::min(timeout, context.time_left());  // of the run, which began earlier
   options.fail_fast = !common_.is_enabled("DisableFailFastBehavior", false);
   options.repair = [this, &run] { return repair(run); };
   CancellationNote note(context, services_.runtime.stop_token(), [this, key = run.owner.key()] {

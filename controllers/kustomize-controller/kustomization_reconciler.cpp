@@ -63,6 +63,28 @@ Result<std::unique_ptr<Run>> KustomizationReconciler::begin(controller::RunConte
   return run;
 }
 
+std::optional<base::Duration> KustomizationReconciler::deadline_of(const doc::Json& object) const {
+  const auto parsed = api::parse_kustomization(object);
+  if (!parsed) return StepReconciler::deadline_of(object);
+  return api::effective_timeout(parsed->spec);
+}
+
+controller::StepFailure KustomizationReconciler::deadline_passed(const controller::RunContext& context,
+                                                                 base::Error error) const {
+  const std::string& step = context.step();
+  const bool is_health = step == "await_health";
+  const std::string_view reason = step == "resolve_source" || step == "fetch_artifact" ? api::reason::kArtifactFailed
+                                  : step == "check_dependencies"                ? api::reason::kDependencyNotReady
+                                  : step == "read_variables" || step == "build" ? api::reason::kBuildFailed
+                                  : step == "prune"                             ? api::reason::kPruneFailed
+                                  : is_health                                   ? api::reason::kHealthCheckFailed
+                                                                                : api::reason::kReconciliationFailed;
+  auto failure = controller::retry(reason, std::move(error), is_health ? api::condition::kHealthy : std::string_view());
+  const auto parsed = api::parse_kustomization(*context.object);
+  if (parsed) failure.retry_after = api::effective_retry_interval(parsed->spec);
+  return failure;
+}
+
 std::string Run::occurrence(std::string_view what) const {
   return fmt::format("{} after {}", what, doc::print_json(api::to_json(kustomization.status.history)));
 }
@@ -237,7 +259,7 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
     SLUICE_TRY(Rendered rendered, render(view, *input, layers.get(), stop));
     return Made{std::make_shared<const Rendered>(std::move(rendered)), view.records(), false};
   };
-  auto rendering = rt::run_blocking(services_.runtime, std::move(work));
+  auto rendering = rt::run_blocking(services_.runtime, run.owner.namespace_, std::move(work));
   auto done = co_await std::move(rendering);
   count_layers();
   SLUICE_CO_TRY(Made made, std::move(done));

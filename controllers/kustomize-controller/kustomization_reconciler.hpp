@@ -67,6 +67,8 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   base::Result<std::unique_ptr<Run>> begin(controller::RunContext& context) override;
   controller::Steps<Run> steps() override;
   rt::Task<base::Result<void>> finalize(controller::RunContext& context) override;
+  std::optional<base::Duration> deadline_of(const doc::Json& object) const override;
+  controller::StepFailure deadline_passed(const controller::RunContext& context, base::Error error) const override;
   void forget(const api::ObjectKey& key) override;
 
  private:

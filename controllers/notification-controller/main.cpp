@@ -29,6 +29,8 @@ void add_flags(controller::FlagSet& flags, OwnOptions& own) {
   flags.add("delivery-journal", own.delivery_journal,
             "File that narrows what a kill leaves in doubt; it may be lost. 'none' for none.");
   flags.accept_without_effect("receiverAddr", false, "Receivers are not implemented yet.");
+  // Upstream: the address on which its event server listens.
+  flags.accept_without_effect("events-addr", false, "there is no event server; Kubernetes Events are read.");
   flags.accept_without_effect("export-http-path-metrics", true, "there is no event server.");
 }
 

@@ -110,7 +110,7 @@ rt::Task<StepResult> StoryTeller::look_into_storage(SourceRun& run) {
   if (run.artifact) {
     auto work = [store = store_, owner = run.owner(), artifact = *run.artifact, log = context.log](
                     std::stop_token stop) { return look(*store, owner, artifact, log, std::move(stop)); };
-    auto task = rt::run_blocking(runtime_, std::move(work));
+    auto task = rt::run_blocking(runtime_, context.meta.namespace_, std::move(work));
     auto found = co_await std::move(task);
     if (!found) {
       co_return storage_failed(reason::kStatOperationFailed, std::move(found).error(), "failed to look for artifact");

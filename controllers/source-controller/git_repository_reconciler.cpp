@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -133,6 +134,14 @@ Result<std::unique_ptr<GitRepositoryRun>> GitRepositoryReconciler::begin(control
   return std::make_unique<Run>(context, std::move(repository));
 }
 
+std::optional<base::Duration> GitRepositoryReconciler::deadline_of(const doc::Json& object) const {
+  constexpr base::Duration kLongest = std::chrono::hours(24 * 365);
+  constexpr base::Duration kStorage = std::chrono::minutes(2);
+  const auto parsed = api::parse_git_repository(object);
+  if (!parsed) return ArtifactStory::deadline_of(object);
+  return std::min<base::Duration>(parsed->spec.timeout, kLongest) * 2 + kStorage;
+}
+
 rt::Task<std::optional<StepFailure>> GitRepositoryReconciler::read_credentials(Run& run) {
   const auto& spec = run.repository.spec;
   auto endpoint = git::parse_endpoint(spec.url);
@@ -198,7 +207,7 @@ rt::Task<Observed> GitRepositoryReconciler::observe(Run& run) {
   run.remote = listed->remote;
   // On the pool, as a repository may have a hundred thousand tags.
   auto work = [refs = listed->refs, ref = ref_spec(spec)](std::stop_token) { return git::resolve(ref, *refs); };
-  auto resolve_task = rt::run_blocking(runtime(), std::move(work));
+  auto resolve_task = rt::run_blocking(runtime(), run.context.meta.namespace_, std::move(work));
   auto target = co_await std::move(resolve_task);
   if (!target) co_return fetch_failure(std::move(target).error());
   run.target = *std::move(target);
@@ -225,7 +234,7 @@ rt::Task<Filled> GitRepositoryReconciler::fill(Run& run) {
   auto work = [job = std::move(job)](std::stop_token stop) mutable {
     return fill_from(std::move(job), std::move(stop));
   };
-  auto task = rt::run_blocking(runtime(), std::move(work));
+  auto task = rt::run_blocking(runtime(), run.context.meta.namespace_, std::move(work));
   auto filled = co_await std::move(task);
   co_return filled;
 }

@@ -39,6 +39,9 @@ class GitRepositoryReconciler final : public ArtifactStory<GitRepositoryRun> {
                           git::RepositoryCache cache);
 
   base::Result<std::unique_ptr<GitRepositoryRun>> begin(controller::RunContext& context) override;
+  // spec.timeout bounds each conversation with the Git server, of which there are two at most;
+  // the rest is work on the storage.
+  std::optional<base::Duration> deadline_of(const doc::Json& object) const override;
 
  private:
   using Run = GitRepositoryRun;

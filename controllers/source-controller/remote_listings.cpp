@@ -105,7 +105,7 @@ rt::Task<Result<Listing>> RemoteListings::list(ListingRequest request) {
   note(key, request).flight = flight;
   const Lead lead(*this, key, flight);
   auto work = [request](std::stop_token stop) { return connect(request, std::move(stop)); };
-  auto task = rt::run_blocking(runtime_, std::move(work));
+  auto task = rt::run_blocking(runtime_, request.asker.namespace_, std::move(work));
   auto connected = co_await std::move(task);
   if (!connected) {
     flight->result.emplace(base::unexpected(connected.error()));

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "controller/endpoints.hpp"
+#include "controller/event_poster.hpp"
 #include "kube/server_clock.hpp"
 
 namespace sluice::controller {
@@ -17,6 +18,9 @@ namespace {
 
 // After the grace for reconciliations: for events, the lease and open requests.
 constexpr auto kLastWords = std::chrono::seconds(5);
+constexpr auto kLastPosts = std::chrono::seconds(1);
+// What has been cancelled unwinds in an instant, unless it hangs.
+constexpr auto kUnwinding = std::chrono::seconds(1);
 // Before runs that wait are cut, when the daemon is told to stop.
 constexpr auto kPatience = std::chrono::seconds(5);
 // Events of so many objects are on their way at once.
@@ -32,8 +36,25 @@ std::string unique_identity(const std::string& pod) {
   return fmt::format("{}_{:08x}{:08x}", pod, random(), random());
 }
 
-rt::Task<base::Result<void>> joined(rt::TaskGroup& group) {
-  co_await group.join();
+// Kubernetes Events, and an event server if there is one.
+class Recorders final : public EventRecorder {
+ public:
+  Recorders(EventRecorder& kube, EventRecorder* server) : kube_(kube), server_(server) {}
+  void emit(const doc::Json& object, EventRecord record) override {
+    if (server_ != nullptr) server_->emit(object, record);
+    kube_.emit(object, std::move(record));
+  }
+  rt::Task<void> wait_sent(const doc::Json& object, base::Duration limit) override {
+    return kube_.wait_sent(object, limit);
+  }
+
+ private:
+  EventRecorder& kube_;
+  EventRecorder* server_;
+};
+
+rt::Task<base::Result<void>> posted(EventPoster& poster) {
+  co_await poster.flush();
   co_return base::Result<void>();
 }
 
@@ -66,10 +87,13 @@ struct App::Impl {
         client(std::move(c)),
         mapper(client),
         server_clock(base::system_clock(), client),
-        events(client, server_clock, log, {options.name, options.pod_name, 1024}),
+        kube_events(client, server_clock, log, {options.name, options.pod_name, 1024}),
+        poster(make_poster()),
+        events(kube_events, poster.get()),
         elector(client, base::system_clock(), log, {options.runtime_namespace, options.lease_name()},
                 unique_identity(options.pod_name), options.leader_election) {}
 
+  std::unique_ptr<EventPoster> make_poster();
   base::Result<void> serve(std::weak_ptr<Impl> weak);
   std::string why_not_ready() const;
   void start_cache(WatchCache& cache) { background.spawn(runtime.context(), cache.run()); }
@@ -85,7 +109,10 @@ struct App::Impl {
   std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
   kube::RestMapper mapper;
   kube::ServerClock server_clock;
-  KubeEventRecorder events;
+  KubeEventRecorder kube_events;
+  base::Result<void> poster_made;
+  std::unique_ptr<EventPoster> poster;  // null without --events-addr
+  Recorders events;
   LeaderElector elector;
   std::map<std::string, std::unique_ptr<WatchCache>> caches;
   // After the caches, as controllers unsubscribe from them when they go.
@@ -99,12 +126,24 @@ struct App::Impl {
   bool stopping = false;
   bool leading = false;
   bool lease_lost = false;
+  bool hangs = false;
   rt::Notify changed;
   rt::TaskGroup background;  // caches, events: from start to end
   rt::TaskGroup leadership;  // waiting for the lease and keeping it
   rt::TaskGroup workers;     // controllers
   rt::TaskGroup helpers;     // while_leading()
 };
+
+std::unique_ptr<EventPoster> App::Impl::make_poster() {
+  if (options.events_addr.empty()) return nullptr;
+  EventPosterOptions poster_options;
+  poster_options.controller = options.name;
+  poster_options.instance = options.pod_name;
+  auto made = EventPoster::create(runtime, options.events_addr, server_clock, log, std::move(poster_options));
+  if (made) return *std::move(made);
+  poster_made = base::unexpected(std::move(made).error().with_context("--events-addr"));
+  return nullptr;
+}
 
 base::Result<void> App::Impl::serve(std::weak_ptr<Impl> weak) {
   auto metrics_at = serve_metrics(runtime, options.metrics_addr, metrics);
@@ -173,6 +212,8 @@ rt::Task<void> App::Impl::cut_waits(Impl& self) {
   for (auto& controller : self.controllers) controller->interrupt_all();
 }
 
+// Nothing that was cancelled is waited for without bound: work on the pool that heeds no stop
+// token must not keep the lease, nor the process. It writes nothing to the server any more.
 rt::Task<void> App::Impl::wind_down() {
   // Who leads keeps the lease for as long as runs may write; who does not must
   // not begin to.
@@ -181,23 +222,39 @@ rt::Task<void> App::Impl::wind_down() {
     co_await leadership.join();
   }
   background.spawn(runtime.context(), cut_waits(*this));
-  auto finishing = rt::with_timeout(joined(workers), options.graceful_shutdown, "shutting down");
-  auto finished = co_await std::move(finishing);
-  if (!finished) log.info("reconciliations cancelled at the end of the grace");
+  bool finished = false;
+  if (!lease_lost) {
+    auto finishing = workers.join_for(options.graceful_shutdown);
+    finished = co_await std::move(finishing);
+    if (!finished) log.info("reconciliations cancelled at the end of the grace");
+  }
+  if (!finished) {
+    workers.cancel();
+    auto unwinding = workers.join_for(kUnwinding);
+    finished = co_await std::move(unwinding);
+  }
   helpers.cancel();
-  co_await helpers.join();
+  const bool helped = co_await helpers.join_for(kUnwinding);
+  hangs = !finished || !helped;
+  if (hangs) log.error("what was cancelled does not end; leaving it behind", {{"runs", workers.running()}});
   leadership.cancel();
   co_await leadership.join();
-  auto sending = rt::with_timeout(flushed(events), kLastWords / 2, "sending the last events");
+  auto sending = rt::with_timeout(flushed(kube_events), kLastWords / 2, "sending the last events");
   auto sent = co_await std::move(sending);
   if (!sent) log.info("events dropped at shutdown", {{"error", sent.error().message}});
+  if (poster) {
+    auto posting = rt::with_timeout(posted(*poster), kLastPosts, "posting the last events");
+    auto all = co_await std::move(posting);
+    if (!all) log.info("events not posted at shutdown", {{"error", all.error().message}});
+  }
   if (options.leader_election.enabled && options.leader_election.release_on_cancel && !lease_lost) {
     auto giving_up = rt::with_timeout(released(elector), kLastWords / 2, "releasing the lease");
     auto given_up = co_await std::move(giving_up);
     if (!given_up) log.info("lease not released", {{"error", given_up.error().message}});
   }
   background.cancel();
-  co_await background.join();
+  const bool quiet = co_await background.join_for(kUnwinding);
+  hangs = hangs || !quiet;
   if (metrics_server) metrics_server->stop();
   if (health_server) health_server->stop();
 }
@@ -218,6 +275,7 @@ Metrics& App::metrics() noexcept { return *impl_->metrics; }
 Services App::services() {
   return {impl_->runtime, impl_->client, server_clock(), impl_->log, impl_->events, *impl_->metrics};
 }
+bool App::hangs() const noexcept { return impl_->hangs; }
 int App::metrics_port() const noexcept { return impl_->metrics_server ? impl_->metrics_server->port() : 0; }
 int App::health_port() const noexcept { return impl_->health_server ? impl_->health_server->port() : 0; }
 
@@ -258,9 +316,11 @@ void App::add_readiness_check(std::string name, std::function<std::string()> che
 
 rt::Task<base::Result<void>> App::run() {
   Impl& self = *impl_;
+  SLUICE_CO_CHECK(self.poster_made);
   SLUICE_CO_CHECK(self.serve(impl_));
   self.running = true;
-  for (int i = 0; i < kEventSenders; ++i) self.background.spawn(self.runtime.context(), self.events.run());
+  for (int i = 0; i < kEventSenders; ++i) self.background.spawn(self.runtime.context(), self.kube_events.run());
+  if (self.poster) self.background.spawn(self.runtime.context(), self.poster->run());
   for (auto& [key, cache] : self.caches) self.start_cache(*cache);
   self.leadership.spawn(self.runtime.context(), Impl::lead(self));
   // Called on the loop or, when the runtime is destroyed, after the loop's end.
@@ -332,7 +392,7 @@ int run_app(const Options& options, std::function<rt::Task<base::Result<void>>(A
   runtime.spawn("app", live(app, setup, outcome));
   runtime.run_until_signal(std::chrono::duration_cast<std::chrono::milliseconds>(options.graceful_shutdown) +
                            2 * kLastWords);
-  if (!outcome.ended) {
+  if (!outcome.ended || app.hangs()) {
     // Something would not be cancelled. All state is in the cluster, so leaving
     // at once is safe; unwinding what still runs is not.
     log.error("shutdown did not end within its grace");

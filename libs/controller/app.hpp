@@ -17,7 +17,8 @@
 //
 // Start: client, metrics and health servers, setup, caches, leader election,
 // controllers. SIGTERM: no new runs; those on finish within the grace, or are
-// cancelled; the lease is released. Losing the lease ends the process.
+// cancelled; then the lease is released and the process ends, even if something
+// hangs. Losing the lease ends the process.
 #pragma once
 
 #include <functional>
@@ -68,6 +69,9 @@ class App {
 
   // The life described above; returns when this replica must end.
   rt::Task<base::Result<void>> run();
+  // run() has returned while something that was cancelled has not ended: the process must be
+  // left without unwinding.
+  bool hangs() const noexcept;
   // Where /metrics and the probes are served, once run() has started them.
   int metrics_port() const noexcept;
   int health_port() const noexcept;

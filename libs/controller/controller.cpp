@@ -14,14 +14,6 @@ namespace {
 constexpr std::string_view kTriggers[] = {api::annotation::kReconcileRequestedAt, api::annotation::kForceRequestedAt,
                                           api::annotation::kResetRequestedAt};
 
-// controller-runtime names a controller, and so its metrics, after its kind.
-std::string lower_case(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
 // Status writes, ours among them, change neither; they must not trigger.
 bool asks_for_a_run(const doc::Json& before, const doc::Json& now) {
   if (api::generation_of(before) != api::generation_of(now)) return true;
@@ -44,7 +36,7 @@ struct Controller::Impl {
 
   Impl(Services s, std::shared_ptr<Reconciler> r, WatchCache& c, ControllerOptions o)
       : services(std::move(s)),
-        name(lower_case(r->traits().resource.kind)),
+        name(Metrics::controller_name(r->traits().resource.kind)),
         cache(c),
         options(o),
         queue(services.clock, options.retry, &services.metrics.queue(name)),
@@ -71,9 +63,11 @@ struct Controller::Impl {
   Shell shell;
   std::vector<Subscription> subscriptions;
 
-  std::size_t busy = 0;  // runs that hold a worker
+  std::size_t busy = 0;       // runs that hold a worker
+  std::size_t returning = 0;  // runs that have waited and want one again; before fresh ones
   rt::Notify freed;
 
+  static rt::Task<void> await_worker(Impl& self);
   static rt::Task<void> dispatch(Impl& self, rt::TaskGroup& runs);
   static rt::Task<void> work(Impl& self, api::ObjectKey key);
 };
@@ -118,8 +112,27 @@ class Controller::Impl::Worker {
     --self_.busy;
     self_.freed.notify_all();
   }
+  static rt::Task<void> take_back(Worker& worker) {
+    if (worker.held_) co_return;
+    Impl& self = worker.self_;
+    const Returning returning(self);
+    while (self.busy >= self.options.concurrency) co_await self.freed.wait();
+    ++self.busy;
+    worker.held_ = true;
+  }
 
  private:
+  struct Returning {
+    explicit Returning(Impl& s) : self(s) { ++self.returning; }
+    ~Returning() {
+      --self.returning;
+      self.freed.notify_all();
+    }
+    Returning(const Returning&) = delete;
+    Returning& operator=(const Returning&) = delete;
+    Impl& self;
+  };
+
   Impl& self_;  // whose `busy` counts this one already
   bool held_ = true;
 };
@@ -127,16 +140,26 @@ class Controller::Impl::Worker {
 rt::Task<void> Controller::Impl::work(Impl& self, api::ObjectKey key) {
   Worker worker(self);
   Shift shift(self.queue, key, self.services, self.name);
-  std::function<void()> release = [&worker] { worker.release(); };
-  rt::Task<NextRun> run = self.shell.run(key, std::move(release));
+  WorkerSlot slot;
+  slot.release = [&worker] { worker.release(); };
+  slot.take_back = [&worker] { return Worker::take_back(worker); };
+  rt::Task<NextRun> run = self.shell.run(key, std::move(slot));
   const NextRun next = co_await std::move(run);
   shift.result = next.result;
   self.plan(key, next);
 }
 
+rt::Task<void> Controller::Impl::await_worker(Impl& self) {
+  while ((self.busy >= self.options.concurrency || self.returning > 0) && !self.queue.is_shut_down()) {
+    co_await self.freed.wait();
+  }
+}
+
 rt::Task<void> Controller::Impl::dispatch(Impl& self, rt::TaskGroup& runs) {
   for (;;) {
-    while (self.busy >= self.options.concurrency && !self.queue.is_shut_down()) co_await self.freed.wait();
+    // Before a key is taken, so that what comes first is decided late; and after, as a run that
+    // had let its worker go may have taken it back meanwhile.
+    co_await await_worker(self);
     const auto key = co_await self.queue.take();
     if (!key) co_return;
     // While the server is away a run could write nothing; begun for every object
@@ -144,6 +167,7 @@ rt::Task<void> Controller::Impl::dispatch(Impl& self, rt::TaskGroup& runs) {
     while (!self.cache.is_in_touch() && !self.queue.is_shut_down()) {
       co_await self.cache.wait_in_touch(std::chrono::seconds(1));
     }
+    co_await await_worker(self);
     if (self.queue.is_shut_down()) co_return;
     ++self.busy;
     runs.spawn(self.services.runtime.context(), work(self, *key));

@@ -5,7 +5,8 @@
 // that are not honoured yet (Stalled, UnsupportedField); the steps; outcome to
 // conditions; one status write if anything changed; events; metrics; requeue.
 // A change of spec, a requestedAt, forceAt or resetAt annotation, or a deletion
-// supersedes the run that is on: it is cancelled where it waits and run anew.
+// supersedes the run that is on: it is cancelled where it waits and run anew. A run that
+// lasts longer than its object's deadline is ended and fails.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +31,8 @@ struct ControllerOptions {
   std::size_t concurrency = 4;  // runs that work at once, those not counted that only wait; Flux: --concurrent
   RetryDelay retry;
   unsigned jitter_percent = 5;  // Flux: --interval-jitter-percentage
+  // A run is followed by the next at its interval, or a retry, no sooner than this.
+  base::Duration min_interval = std::chrono::seconds(1);
   // How long a run may go before its progress is published.
   base::Duration progress_delay = std::chrono::milliseconds(300);
 };

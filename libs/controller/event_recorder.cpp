@@ -27,6 +27,11 @@ const kube::Resource& events_resource() {
   return resource;
 }
 
+// Where a namespace is being deleted nothing can be created ever again.
+bool is_of_ending_namespace(const base::Error& error) {
+  return error.kind == base::ErrorKind::forbidden && error.message.find("being terminated") != std::string::npos;
+}
+
 // How often an event that met `error` may be tried in all. One that is refused must
 // not hold up those behind it for long, one that could not be delivered must.
 int attempts_for(const base::Error& error) {
@@ -39,9 +44,7 @@ int attempts_for(const base::Error& error) {
     case base::ErrorKind::unavailable: return error.http_status == 500 ? kBroken : kNoLimit;
     case base::ErrorKind::conflict:
     case base::ErrorKind::unauthorized: return kRefused;
-    case base::ErrorKind::forbidden:
-      // Where a namespace is being deleted nothing can be created ever again.
-      return error.message.find("being terminated") == std::string::npos ? kRefused : 1;
+    case base::ErrorKind::forbidden: return is_of_ending_namespace(error) ? 1 : kRefused;
     default: return 1;
   }
 }
@@ -92,6 +95,7 @@ struct KubeEventRecorder::Impl {
   rt::Task<base::Result<void>> send_once(const EventCorrelator::Decision& decision);
   rt::Task<void> send(EventCorrelator::Decision decision, base::SteadyPoint since);
   void report_overflow();
+  void report_dropped(const doc::Json& event, const base::Error& error) const;
 
   std::shared_ptr<kube::Client> client;
   const base::Clock& clock;
@@ -179,12 +183,20 @@ rt::Task<void> KubeEventRecorder::Impl::send(EventCorrelator::Decision decision,
     if (sent) co_return;
     if (attempt >= attempts_for(sent.error()) || clock.steady() - since > kTooOld) {
       correlator.forget(decision.key);
-      log.error("event dropped", sent.error(), {{"reason", doc::find_string(decision.event, {"reason"})}});
+      report_dropped(decision.event, sent.error());
       co_return;
     }
     co_await rt::sleep_for(pause);
     pause = std::min(pause * 2, kLongestPause);
   }
+}
+
+void KubeEventRecorder::Impl::report_dropped(const doc::Json& event, const base::Error& error) const {
+  const std::vector<base::LogField> fields = {{"reason", doc::find_string(event, {"reason"})},
+                                              {"error", error.message}};
+  // The ordinary course of things, for each object of it.
+  if (is_of_ending_namespace(error)) return log.debug("event dropped", fields);
+  log.error("event dropped", fields);
 }
 
 void KubeEventRecorder::Impl::report_overflow() {

@@ -6,10 +6,13 @@
 
 namespace sluice::controller {
 
+std::string version() { return SLUICE_VERSION; }
+
 struct FlagSet::Impl {
   Impl(std::string program, std::string description) : app(std::move(description), std::move(program)) {
     app.option_defaults()->always_capture_default();
     app.get_formatter()->column_width(48);
+    app.set_version_flag("--version", app.get_name() + " " + version(), "Print the version and exit.");
   }
   // A daemon may give a common flag, or one that is only accepted, a meaning of its own.
   void make_room(const std::string& name) {
@@ -23,6 +26,7 @@ struct FlagSet::Impl {
 
   CLI::App app;
   bool help_asked = false;
+  std::string answer;  // to --version
   bool ignored_switch = false;
   std::string ignored_value;
 };
@@ -80,6 +84,9 @@ base::Result<void> FlagSet::parse(const std::vector<std::string>& arguments) {
     impl_->app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
     impl_->help_asked = true;
+  } catch (const CLI::CallForVersion& asked) {
+    impl_->help_asked = true;
+    impl_->answer = std::string(asked.what()) + '\n';
   } catch (const CLI::ParseError& error) {
     return base::unexpected(base::ErrorKind::invalid, error.what());
   }
@@ -87,7 +94,7 @@ base::Result<void> FlagSet::parse(const std::vector<std::string>& arguments) {
 }
 
 bool FlagSet::help_asked() const noexcept { return impl_->help_asked; }
-std::string FlagSet::help() const { return impl_->app.help(); }
+std::string FlagSet::help() const { return impl_->answer.empty() ? impl_->app.help() : impl_->answer; }
 
 std::optional<int> FlagSet::parse_or_exit_code(int argc, const char* const* argv) {
   const auto parsed = parse({argv + 1, argv + argc});

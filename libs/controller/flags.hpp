@@ -14,6 +14,9 @@
 
 namespace sluice::controller {
 
+// The project's, as "0.1.0".
+std::string version();
+
 class FlagSet {
  public:
   FlagSet(std::string program, std::string description);
@@ -32,9 +35,10 @@ class FlagSet {
   // Accepted so that upstream's manifests work, and says in --help that it does nothing.
   void accept_without_effect(const std::string& name, bool is_switch, const std::string& why);
 
-  // `invalid` naming the flag and the value. --help is not an error but `help_asked()`.
+  // `invalid` naming the flag and the value. --help and --version are no errors but `help_asked()`.
   base::Result<void> parse(const std::vector<std::string>& arguments);
   bool help_asked() const noexcept;
+  // What was asked for: the flags, or "<program> <version>".
   std::string help() const;
   // For main(): prints help (exit 0) or the error (exit 2); nothing means go on.
   std::optional<int> parse_or_exit_code(int argc, const char* const* argv);

@@ -1,5 +1,7 @@
 #include "controller/fold.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "api/names.hpp"
@@ -16,6 +18,16 @@ void remove_negative(api::Conditions& conditions, const FoldInput& input) {
   for (const auto& type : input.negative_conditions) conditions.remove(type);
 }
 
+void mark_failed(api::Conditions& conditions, const FoldInput& input, const FailedCondition& failed,
+                 const api::ConditionStamp& stamp) {
+  const auto& negative = input.negative_conditions;
+  if (std::find(negative.begin(), negative.end(), failed.type) != negative.end()) {
+    conditions.mark_true(failed.type, failed.reason, failed.message, stamp);
+  } else if (!failed.type.empty() && failed.type != api::condition::kReady) {
+    conditions.mark_false(failed.type, failed.reason, failed.message, stamp);
+  }
+}
+
 }  // namespace
 
 void fold_done(api::Conditions& conditions, const FoldInput& input, const api::ConditionStamp& stamp) {
@@ -28,22 +40,33 @@ void fold_done(api::Conditions& conditions, const FoldInput& input, const api::C
 void fold_failure(api::Conditions& conditions, const FoldInput& input, const StepFailure& failure,
                   const api::ConditionStamp& stamp) {
   const std::string& message = failure.error.message;
-  // A run stops at its first failure, so only that one is known to be so now.
-  const auto& negative = input.negative_conditions;
-  for (const auto& type : negative) {
-    if (type != failure.condition) conditions.remove(type);
+  std::vector<FailedCondition> failed = failure.also;
+  failed.push_back({failure.condition, failure.reason, message});
+  // A run stops at its first failure, so only what that names is known to be so now.
+  for (const auto& type : input.negative_conditions) {
+    const auto names = [&type](const FailedCondition& condition) { return condition.type == type; };
+    if (std::none_of(failed.begin(), failed.end(), names)) conditions.remove(type);
   }
-  if (std::find(negative.begin(), negative.end(), failure.condition) != negative.end()) {
-    conditions.mark_true(failure.condition, failure.reason, message, stamp);
-  } else if (!failure.condition.empty() && failure.condition != api::condition::kReady) {
-    conditions.mark_false(failure.condition, failure.reason, message, stamp);
-  }
+  for (const auto& condition : failed) mark_failed(conditions, input, condition, stamp);
   if (failure.disposition == Disposition::stalled) {
     conditions.mark_stalled(failure.reason, message, stamp);
     return;
   }
   conditions.mark_reconciling(api::reason::kProgressingWithRetry, message, stamp);
   conditions.mark_false(api::condition::kReady, failure.reason, message, stamp);
+}
+
+void fold_suspended(api::Conditions& conditions, const api::ConditionStamp& stamp) {
+  if (conditions.reason(api::condition::kReconciling) != api::reason::kProgressing) return;
+  std::string text = "Suspended while in progress: ";
+  text += conditions.message(api::condition::kReconciling);
+  // What a run has found to be wrong, another one has since begun to overcome.
+  if (conditions.is_false(api::condition::kReady)) {
+    text += fmt::format(" (the run before had failed: {})", conditions.message(api::condition::kReady));
+  }
+  conditions.remove(api::condition::kReconciling);
+  if (conditions.is_true(api::condition::kReady)) return;
+  conditions.mark_unknown(api::condition::kReady, api::reason::kSuspended, text, stamp);
 }
 
 doc::Json compose_status(const doc::Json& draft, const api::Conditions& conditions, const StatusStamp& stamp) {

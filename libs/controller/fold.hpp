@@ -23,6 +23,9 @@ void fold_done(api::Conditions& conditions, const FoldInput& input, const api::C
 // ProgressingWithRetry (upstream's reason for "will be tried again").
 void fold_failure(api::Conditions& conditions, const FoldInput& input, const StepFailure& failure,
                   const api::ConditionStamp& stamp);
+// The object was suspended while a run was on, which has been cut: the status says so, and how
+// far it had come, instead of what had failed before it. Nothing where none was on.
+void fold_suspended(api::Conditions& conditions, const api::ConditionStamp& stamp);
 
 // The status as it is written: `draft` with conditions and what the shell keeps.
 // observedGeneration moves only when the run has come to an end with this

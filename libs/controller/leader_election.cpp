@@ -92,14 +92,28 @@ rt::Task<base::Result<bool>> LeaderElector::try_acquire_or_renew() {
   co_return true;
 }
 
+void LeaderElector::report_not_acquired(const base::Error& error) const {
+  if (error.kind != base::ErrorKind::forbidden) {
+    log_.info("lease not acquired", {{"lease", lease_.str()}, {"error", error.message}});
+    return;
+  }
+  // A Role that allows another name is the usual cause: no replica of the shard would ever lead.
+  log_.error(
+      "lease not acquired, and nothing is reconciled before it is: allow get and update of this lease, by "
+      "resourceNames of a Role in its namespace, and create of leases; a shard's lease is named after its "
+      "--watch-label-selector",
+      error, {{"lease", lease_.str()}});
+}
+
 rt::Task<void> LeaderElector::acquire() {
   bool said = false;
   for (;;) {
+    renewed_at_ = clock_.steady();
     auto asking = rt::with_timeout(try_acquire_or_renew(), options_.renew_deadline, "acquiring the lease");
     auto got = co_await std::move(asking);
     if (got && *got) break;
     // Once per outage, not at each try.
-    if (!got && !said) log_.info("lease not acquired", {{"lease", lease_.str()}, {"error", got.error().message}});
+    if (!got && !said) report_not_acquired(got.error());
     said = !got;
     co_await rt::sleep_for(options_.retry_period);
   }
@@ -108,21 +122,21 @@ rt::Task<void> LeaderElector::acquire() {
 }
 
 rt::Task<void> LeaderElector::keep() {
-  base::SteadyPoint renewed = clock_.steady();
   for (;;) {
     co_await rt::sleep_for(options_.retry_period);
-    const base::Duration left = options_.renew_deadline - (clock_.steady() - renewed);
+    const base::SteadyPoint asked_at = clock_.steady();
+    const base::Duration left = options_.renew_deadline - (asked_at - renewed_at_);
     if (left <= base::Duration::zero()) break;
     auto asking = rt::with_timeout(try_acquire_or_renew(), left, "renewing the lease");
     auto got = co_await std::move(asking);
     if (got && *got) {
-      renewed = clock_.steady();
+      renewed_at_ = asked_at;
       continue;
     }
     // A lost race over the same record is no loss of the lease; another holder is.
     if (got && doc::find_string(observed_spec_, {"holderIdentity"}) != identity_) break;
     if (!got) log_.info("lease not renewed", {{"lease", lease_.str()}, {"error", got.error().message}});
-    if (clock_.steady() - renewed >= options_.renew_deadline) break;
+    if (clock_.steady() - renewed_at_ >= options_.renew_deadline) break;
   }
   leading_ = false;
   log_.error("lease lost", {{"lease", lease_.str()}});

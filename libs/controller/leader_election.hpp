@@ -42,6 +42,7 @@ class LeaderElector {
  private:
   rt::Task<base::Result<bool>> try_acquire_or_renew();
   rt::Task<base::Result<bool>> create_lease();
+  void report_not_acquired(const base::Error& error) const;
   doc::Json with_spec(doc::Json lease, bool is_transition) const;
 
   std::shared_ptr<kube::Client> client_;
@@ -51,6 +52,8 @@ class LeaderElector {
   std::string identity_;
   LeaderElectionOptions options_;
   bool leading_ = false;
+  // When the request was sent that last made the lease ours: others count from no later than that.
+  base::SteadyPoint renewed_at_{};
   // Expiry counts from when we saw the record change, so that clocks of
   // replicas need not agree.
   doc::Json observed_spec_;

@@ -8,10 +8,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -73,13 +76,36 @@ std::string method_of(const std::string& verb) {
 
 class QueueMetrics final : public QueueObserver {
  public:
-  QueueMetrics(Gauge& depth, Counter& adds, Counter& retries, Histogram& wait, Histogram& work)
-      : depth_(depth), adds_(adds), retries_(retries), wait_(wait), work_(work) {}
+  QueueMetrics(Gauge& depth, Counter& adds, Counter& retries, Histogram& wait, Histogram& work, Gauge& unfinished,
+               Gauge& longest)
+      : depth_(depth),
+        adds_(adds),
+        retries_(retries),
+        wait_(wait),
+        work_(work),
+        unfinished_(unfinished),
+        longest_(longest) {}
   void added() override { adds_.Increment(); }
   void depth(std::size_t keys) override { depth_.Set(static_cast<double>(keys)); }
   void waited(base::Duration in_queue) override { wait_.Observe(seconds(in_queue)); }
-  void worked(base::Duration on_it) override { work_.Observe(seconds(on_it)); }
+  void started(base::SteadyPoint when) override {
+    const std::lock_guard lock(mutex_);
+    under_way_.insert(when);
+  }
+  void worked(base::SteadyPoint since, base::SteadyPoint until) override {
+    work_.Observe(seconds(until - since));
+    const std::lock_guard lock(mutex_);
+    if (const auto it = under_way_.find(since); it != under_way_.end()) under_way_.erase(it);
+  }
   void retried() override { retries_.Increment(); }
+  // What is still being worked on: client-go's sum, and the oldest.
+  void measure(base::SteadyPoint now) {
+    const std::lock_guard lock(mutex_);
+    double sum = 0;
+    for (const auto& since : under_way_) sum += seconds(now - since);
+    unfinished_.Set(sum);
+    longest_.Set(under_way_.empty() ? 0 : seconds(now - *under_way_.begin()));
+  }
 
  private:
   Gauge& depth_;
@@ -87,7 +113,23 @@ class QueueMetrics final : public QueueObserver {
   Counter& retries_;
   Histogram& wait_;
   Histogram& work_;
+  Gauge& unfinished_;
+  Gauge& longest_;
+  std::mutex mutex_;
+  std::multiset<base::SteadyPoint> under_way_;
 };
+
+// How many entries /proc/self/fd has.
+long open_files() {
+  std::error_code ec;
+  long count = 0;
+  for (std::filesystem::directory_iterator it("/proc/self/fd", ec), end; !ec && it != end; it.increment(ec)) ++count;
+  return std::max(0L, count - 1);  // that of the look itself
+}
+
+void write_gauge(std::ostream& out, const char* name, const char* help, long long value) {
+  out << "# HELP " << name << ' ' << help << "\n# TYPE " << name << " gauge\n" << name << ' ' << value << '\n';
+}
 
 // The process_* numbers that Prometheus' client libraries have (Linux /proc).
 void write_process_metrics(std::ostream& out, std::int64_t started) {
@@ -104,9 +146,15 @@ void write_process_metrics(std::ostream& out, std::int64_t started) {
   long pages = 0;
   long resident = 0;
   if (statm >> pages >> resident) {
-    out << "# HELP process_resident_memory_bytes Resident memory size in bytes.\n"
-        << "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes "
-        << static_cast<long long>(resident) * sysconf(_SC_PAGESIZE) << '\n';
+    const long long page = sysconf(_SC_PAGESIZE);
+    write_gauge(out, "process_resident_memory_bytes", "Resident memory size in bytes.", resident * page);
+    write_gauge(out, "process_virtual_memory_bytes", "Virtual memory size in bytes.", pages * page);
+  }
+  write_gauge(out, "process_open_fds", "Number of open file descriptors.", open_files());
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    write_gauge(out, "process_max_fds", "Maximum number of open file descriptors.",
+                static_cast<long long>(files.rlim_cur));
   }
 }
 
@@ -138,6 +186,12 @@ struct Metrics::Impl {
       counters("controller_runtime_reconcile_total", "Total number of reconciliations per controller")};
   Family<Counter>& reconcile_errors{
       counters("controller_runtime_reconcile_errors_total", "Total number of reconciliation errors per controller")};
+  Family<Counter>& reconcile_terminal{counters("controller_runtime_terminal_reconcile_errors_total",
+                                               "Total number of terminal reconciliation errors per controller")};
+  Family<Counter>& reconcile_panics{
+      counters("controller_runtime_reconcile_panics_total", "Total number of reconciliation panics per controller")};
+  Family<Counter>& reconcile_timeouts{counters("controller_runtime_reconcile_timeouts_total",
+                                               "Total number of reconciliation timeouts per controller")};
   Family<Histogram>& reconcile_time{
       histograms("controller_runtime_reconcile_time_seconds", "Length of time per reconciliation per controller")};
   Family<Gauge>& workers_max{
@@ -153,6 +207,10 @@ struct Metrics::Impl {
                                            "How long in seconds an item stays in workqueue before being requested")};
   Family<Histogram>& queue_work{
       histograms("workqueue_work_duration_seconds", "How long in seconds processing an item from workqueue takes.")};
+  Family<Gauge>& queue_unfinished{gauges("workqueue_unfinished_work_seconds",
+                                         "How many seconds of work is in progress and has not been observed yet")};
+  Family<Gauge>& queue_longest{gauges("workqueue_longest_running_processor_seconds",
+                                      "How many seconds the longest running processor has been running")};
   Family<Counter>& requests{
       counters("rest_client_requests_total", "Number of HTTP requests, partitioned by status code, method, and host.")};
   Family<Gauge>& leaders{
@@ -176,7 +234,26 @@ void Metrics::max_workers(const std::string& controller, std::size_t workers) {
                             ReconcileResult::error}) {
     impl_->reconciles.Add({{"controller", controller}, {"result", to_label(result)}}).Increment(0);
   }
-  impl_->reconcile_errors.Add({{"controller", controller}}).Increment(0);
+  // A panic ends the process here, so that its series is always at 0: dashboards sum it.
+  for (auto* family :
+       {&impl_->reconcile_errors, &impl_->reconcile_terminal, &impl_->reconcile_panics, &impl_->reconcile_timeouts}) {
+    family->Add({{"controller", controller}}).Increment(0);
+  }
+}
+
+std::string Metrics::controller_name(std::string kind) {
+  for (char& c : kind) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return kind;
+}
+
+void Metrics::timed_out(const std::string& controller) {
+  impl_->reconcile_timeouts.Add({{"controller", controller}}).Increment();
+}
+
+void Metrics::stalled(const std::string& controller) {
+  impl_->reconcile_terminal.Add({{"controller", controller}}).Increment();
 }
 
 void Metrics::worker_started(const std::string& controller) {
@@ -215,7 +292,8 @@ QueueObserver& Metrics::queue(const std::string& name) {
     const PlainLabels labels = {{"name", name}, {"controller", name}};
     observer = std::make_unique<QueueMetrics>(
         impl_->queue_depth.Add(labels), impl_->queue_adds.Add(labels), impl_->queue_retries.Add(labels),
-        impl_->queue_wait.Add(labels, queue_buckets()), impl_->queue_work.Add(labels, queue_buckets()));
+        impl_->queue_wait.Add(labels, queue_buckets()), impl_->queue_work.Add(labels, queue_buckets()),
+        impl_->queue_unfinished.Add(labels), impl_->queue_longest.Add(labels));
   }
   return *observer;
 }
@@ -246,6 +324,10 @@ void Metrics::observe(const std::string& name, const std::string& help, const La
 }
 
 std::string Metrics::text() const {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    for (auto& [name, queue] : impl_->queues) queue->measure(base::system_clock().steady());
+  }
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, impl_->registry.Collect());
   write_process_metrics(out, impl_->started);

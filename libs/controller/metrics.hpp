@@ -26,10 +26,16 @@ class Metrics {
 
   using Labels = api::StringMap;
 
+  // controller-runtime names a controller, and so its metrics, after its kind in lower case.
+  static std::string controller_name(std::string kind);
   // controller_runtime_*{controller}
   void max_workers(const std::string& controller, std::size_t workers);
   void worker_started(const std::string& controller);
   void worker_finished(const std::string& controller, ReconcileResult result, base::Duration took);
+  // controller_runtime_reconcile_timeouts_total: a run that its deadline ended
+  void timed_out(const std::string& controller);
+  // controller_runtime_terminal_reconcile_errors_total: one that no retry can mend
+  void stalled(const std::string& controller);
   // gotk_reconcile_duration_seconds{kind,name,namespace}
   void reconciled(const std::string& kind, const api::ObjectKey& key, base::Duration took);
   // The object is gone, and with it its series.

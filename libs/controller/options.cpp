@@ -37,8 +37,6 @@ void add_watch_flags(FlagSet& flags, Options& options) {
 }
 
 void add_flags_without_effect(FlagSet& flags) {
-  flags.accept_without_effect("events-addr", false,
-                              "events are written to Kubernetes Events, from where they are delivered.");
   flags.accept_without_effect("kube-api-qps", false, "requests are limited by the server and by connections.");
   flags.accept_without_effect("kube-api-burst", false, "requests are limited by the server and by connections.");
   flags.accept_without_effect("token-cache-max-size", false, "no tokens of cloud providers are cached yet.");
@@ -63,6 +61,9 @@ Options default_options(std::string name) {
 void add_common_flags(FlagSet& flags, Options& options) {
   flags.add("metrics-addr", options.metrics_addr, "Address of the metrics endpoint; 0 disables it.");
   flags.add("health-addr", options.health_addr, "Address of the health endpoint; 0 disables it.");
+  flags.add(
+      "events-addr", options.events_addr,
+      "URL of an event server, as upstream's notification-controller has, that gets all events beside Kubernetes.");
   flags.add("concurrent", options.concurrent, "How many objects of a kind are reconciled at once.");
   flags.add("worker-threads", options.worker_threads,
             "Threads for blocking and CPU-bound work; 0 takes one per CPU, at least 2.");

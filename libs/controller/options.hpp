@@ -21,6 +21,7 @@ struct Options {
 
   std::string metrics_addr = ":8080";
   std::string health_addr = ":9440";
+  std::string events_addr;  // URL of an event server; empty: none
   std::string log_level = "info";
   std::string log_encoding = "json";
   std::string kubeconfig;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
@@ -24,7 +25,7 @@ inline constexpr Continue kContinue{};
 
 // All that had to be done is done: Ready=True. Later steps are skipped.
 struct Done {
-  // Nothing: only a change brings the object back.
+  // Nothing: only a change brings the object back. Kept between one second and ten years by the shell.
   std::optional<base::Duration> requeue_after;
   bool jitter = true;  // spread by --interval-jitter-percentage
 };
@@ -33,6 +34,13 @@ enum class Disposition {
   stalled,  // nobody but a person can mend it: Stalled=True, not tried again
   retry,    // failed: Reconciling=True with ProgressingWithRetry, tried again with backoff
   wait,     // not our fault and not an error: tried again after `retry_after`, or when woken
+};
+
+// A condition that a run found to be bad, beside the one that its failure has.
+struct FailedCondition {
+  std::string type;  // True for the kind's negative conditions, False for others
+  std::string reason;
+  std::string message;
 };
 
 struct StepFailure {
@@ -46,23 +54,25 @@ struct StepFailure {
   std::optional<base::Duration> retry_after;
   // False: logged and said by the conditions, but by no Event. For `wait`.
   bool is_news = true;
+  // Where more than one thing failed (two includes, several dependencies).
+  std::vector<FailedCondition> also = {};
 };
 
 using StepResult = std::variant<Continue, Done, StepFailure>;
 
 inline StepFailure retry(std::string_view reason, base::Error error, std::string_view condition = {}) {
-  return {Disposition::retry, std::string(condition), std::string(reason), std::move(error), std::nullopt, true};
+  return {Disposition::retry, std::string(condition), std::string(reason), std::move(error), std::nullopt, true, {}};
 }
 inline StepFailure stall(std::string_view reason, base::Error error, std::string_view condition = {}) {
-  return {Disposition::stalled, std::string(condition), std::string(reason), std::move(error), std::nullopt, true};
+  return {Disposition::stalled, std::string(condition), std::string(reason), std::move(error), std::nullopt, true, {}};
 }
 inline StepFailure wait_for(std::string_view reason, base::Error error, base::Duration retry_after,
                             std::string_view condition = {}) {
-  return {Disposition::wait, std::string(condition), std::string(reason), std::move(error), retry_after, true};
+  return {Disposition::wait, std::string(condition), std::string(reason), std::move(error), retry_after, true, {}};
 }
 // For what passes by itself in the ordinary course of things, as an artifact that is being made.
 inline StepFailure wait_quietly_for(std::string_view reason, base::Error error, base::Duration retry_after) {
-  return {Disposition::wait, {}, std::string(reason), std::move(error), retry_after, false};
+  return {Disposition::wait, {}, std::string(reason), std::move(error), retry_after, false, {}};
 }
 
 }  // namespace sluice::controller

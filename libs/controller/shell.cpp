@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "api/kind.hpp"
@@ -22,6 +23,7 @@ bool is_suspended(const doc::Json& object) {
 }
 
 NextRun after_backoff() { return {NextRun::When::backoff, {}, ReconcileResult::error}; }
+NextRun abandoned() { return {NextRun::When::backoff, {}, ReconcileResult::requeue}; }
 NextRun on_change() { return {}; }
 
 std::string sentence_for(const StepFailure& failure) {
@@ -70,6 +72,12 @@ void Shell::interrupt(const api::ObjectKey& key) {
   const auto it = active_.find(key);
   if (it == active_.end()) return;
   RunContext& context = it->second.context;
+  // To suspend is to say "no more", not "nothing of this": what may not be cancelled goes on to a
+  // state that can be told.
+  if (!context.interruptible_ && is_suspended_now(context)) {
+    context.suspending_ = true;
+    return;
+  }
   context.superseded_ = true;
   if (!context.interruptible_) return;
   context.cut_short_ = true;
@@ -82,7 +90,13 @@ void Shell::interrupt_all() {
   for (const auto& key : keys) interrupt(key);
 }
 
-rt::Task<NextRun> Shell::run(api::ObjectKey key, std::function<void()> release_worker) {
+// Of the very object that the run is about, and not on its way out.
+bool Shell::is_suspended_now(const RunContext& context) const {
+  const Object now = cache_.find(context.key());
+  return now && api::uid_of(*now) == context.meta.uid && !api::is_being_deleted(*now) && is_suspended(*now);
+}
+
+rt::Task<NextRun> Shell::run(api::ObjectKey key, WorkerSlot worker) {
   const Object object = cache_.find(key);
   if (!object) {
     reconciler_->forget(key);
@@ -91,14 +105,14 @@ rt::Task<NextRun> Shell::run(api::ObjectKey key, std::function<void()> release_w
   }
   const base::SteadyPoint started = services_.clock.steady();
   const bool deleted = api::is_being_deleted(*object);
-  rt::Task<NextRun> task = deleted ? run_deletion(object, std::move(release_worker)) : run_live(object, std::move(release_worker));
+  rt::Task<NextRun> task = deleted ? run_deletion(object, std::move(worker)) : run_live(object, std::move(worker));
   const NextRun next = co_await std::move(task);
   // A deleted object's series went with it.
   if (!deleted) services_.metrics.reconciled(traits_.resource.kind, key, services_.clock.steady() - started);
   co_return next;
 }
 
-std::shared_ptr<RunContext> Shell::make_context(Object object, std::function<void()> release_worker) {
+std::shared_ptr<RunContext> Shell::make_context(Object object, WorkerSlot worker) {
   const api::ObjectKey key = api::key_of(*object);
   auto log = services_.log.with({{"controllerKind", traits_.resource.kind},
                                  {"name", key.name},
@@ -106,17 +120,24 @@ std::shared_ptr<RunContext> Shell::make_context(Object object, std::function<voi
                                  {"reconcileID", new_reconcile_id()}});
   std::shared_ptr<StatusWriter> writer;
   if (traits_.has_status) {
-    auto on_written = [&cache = cache_](doc::Json written) { cache.observe_write(std::move(written)); };
+    auto on_read = [&cache = cache_](doc::Json read) { cache.observe_write(std::move(read)); };
     writer = std::make_shared<StatusWriter>(services_.client, traits_.resource, traits_.status_manager, *object,
-                                            std::move(on_written));
+                                            std::move(on_read));
+    writer->on_stale([this, key] { interrupt(key); });
   }
   auto context = std::make_shared<RunContext>(std::move(object), services_.client, services_.clock, std::move(log),
                                               services_.events, std::move(writer));
-  context->release_worker_ = std::move(release_worker);
+  context->worker_ = std::move(worker);
+  context->limit_ = reconciler_->deadline_of(*context->object);
+  if (context->limit_) {
+    const auto limit = std::clamp<base::Duration>(*context->limit_, base::Duration::zero(), kLongestDelay);
+    context->limit_ = limit;
+    context->deadline_ = RunContext::Steady::now() + limit;
+  }
   return context;
 }
 
-rt::Task<NextRun> Shell::run_live(Object object, std::function<void()> release_worker) {
+rt::Task<NextRun> Shell::run_live(Object object, WorkerSlot worker) {
   if (!traits_.finalizer.empty() && !api::read_meta(*object).has_finalizer(traits_.finalizer)) {
     auto adding = change_finalizer(services_.client, traits_.resource, *object, traits_.finalizer,
                                            FinalizerChange::add, traits_.status_manager);
@@ -129,7 +150,7 @@ rt::Task<NextRun> Shell::run_live(Object object, std::function<void()> release_w
     cache_.observe_write(*added);
     object = std::make_shared<const doc::Json>(*std::move(added));
   }
-  auto context = make_context(object, std::move(release_worker));
+  auto context = make_context(object, std::move(worker));
   if (is_suspended(*object)) {
     context->log.info("reconciliation is suspended");
     auto settling = settle_suspended(context);
@@ -142,7 +163,8 @@ rt::Task<NextRun> Shell::run_live(Object object, std::function<void()> release_w
     if (context->observed_generation_ != context->meta.generation || context->is_requested()) {
       context->progress("Reconciliation in progress");
     }
-    result = co_await run_steps(context);
+    auto running = run_steps(context, Job::reconcile);
+    result = co_await std::move(running);
   } else {
     base::Error error;
     error.kind = base::ErrorKind::unsupported;
@@ -157,37 +179,54 @@ rt::Task<NextRun> Shell::run_live(Object object, std::function<void()> release_w
 // Suspending an object cuts its run short; what that run has said of its progress
 // must not stand for as long as the object is suspended.
 rt::Task<NextRun> Shell::settle_suspended(std::shared_ptr<RunContext> context) {
-  api::Conditions& conditions = context->conditions;
-  if (conditions.reason(api::condition::kReconciling) != api::reason::kProgressing) co_return on_change();
-  conditions.remove(api::condition::kReconciling);
-  if (conditions.is_unknown(api::condition::kReady)) {
-    conditions.mark_unknown(api::condition::kReady, api::reason::kSuspended, "Suspended while in progress",
-                            context->stamp());
-  }
+  if (context->conditions.reason(api::condition::kReconciling) != api::reason::kProgressing) co_return on_change();
+  fold_suspended(context->conditions, context->stamp());
   auto writing = write_status(*context, false);
   auto written = co_await std::move(writing);
   if (written || written.error().kind == base::ErrorKind::not_found) co_return on_change();
+  if (context->writer_->is_stale()) co_return abandoned();
   context->log.error("cannot write the status", written.error());
   co_return after_backoff();
 }
 
 // Nothing: the run was cut short by something newer.
-rt::Task<std::optional<StepResult>> Shell::run_steps(std::shared_ptr<RunContext> context) {
+rt::Task<std::optional<StepResult>> Shell::run_steps(std::shared_ptr<RunContext> context, Job job) {
   std::optional<StepResult> result;
   rt::TaskGroup tasks;
   const Registration registration(*this, *context, tasks);
   tasks.spawn(services_.runtime.context(), publisher_task(context, options_.progress_delay));
-  tasks.spawn(services_.runtime.context(), steps_task(*reconciler_, context, result));
+  tasks.spawn(services_.runtime.context(), watch_task(context, tasks));
+  tasks.spawn(services_.runtime.context(), steps_task(*reconciler_, context, job, result));
   co_await tasks.join();
   if (context->cut_short_) co_return std::nullopt;
+  if (!result && context->expired_) {
+    services_.metrics.timed_out(Metrics::controller_name(traits_.resource.kind));
+    result = out_of_time(*context);
+  }
   co_return std::move(result);
 }
 
-rt::Task<void> Shell::steps_task(Reconciler& reconciler, std::shared_ptr<RunContext> context,
+StepFailure Shell::out_of_time(const RunContext& context) const {
+  const std::string& what = context.waits_for_.empty() ? context.last_progress_ : context.waits_for_;
+  base::Error error;
+  error.kind = base::ErrorKind::timeout;
+  error.message = fmt::format("not done within the timeout of {}: step '{}' did not end",
+                              base::format_duration(*context.limit_), context.step_);
+  if (!what.empty()) error.message += " (" + what + ")";
+  return reconciler_->deadline_passed(context, std::move(error));
+}
+
+rt::Task<void> Shell::steps_task(Reconciler& reconciler, std::shared_ptr<RunContext> context, Job job,
                                  std::optional<StepResult>& result) {
   const AtEnd end([context] { context->finish(); });
-  StepResult found = co_await reconciler.reconcile(*context);
+  rt::Task<StepResult> task = job == Job::reconcile ? reconciler.reconcile(*context) : reconciler.clean_up(*context);
+  StepResult found = co_await std::move(task);
   result = std::move(found);
+}
+
+rt::Task<void> Shell::watch_task(std::shared_ptr<RunContext> context, rt::TaskGroup& tasks) {
+  auto watching = context->watch_time([&tasks] { tasks.cancel(); });
+  co_await std::move(watching);
 }
 
 rt::Task<void> Shell::publisher_task(std::shared_ptr<RunContext> context, base::Duration delay) {
@@ -202,23 +241,17 @@ rt::Task<base::Result<void>> Shell::write_status(RunContext& context, bool settl
 }
 
 rt::Task<NextRun> Shell::conclude(std::shared_ptr<RunContext> context, std::optional<StepResult> result) {
-  const FoldInput input{traits_.negative_conditions, context->ready_reason, context->ready_message};
   NextRun next = {NextRun::When::after, {}, ReconcileResult::requeue};
   bool settled = false;
-  if (!result) {
-    context->log.info("superseded by a newer change", {{"step", context->step_}});
+  if (context->writer_ && context->writer_->is_stale()) result.reset();
+  if (result) {
+    next = settle(*context, *result, settled);
   } else {
-    context->pending_.reset();
-    if (const auto handled = context->meta.annotation(api::annotation::kReconcileRequestedAt)) {
-      context->last_handled_ = *handled;
-    }
-    if (const auto* failure = std::get_if<StepFailure>(&*result)) {
-      next = settle(*context, *failure, input);
-      settled = failure->disposition == Disposition::stalled;
-    } else {
-      const auto* done = std::get_if<Done>(&*result);
-      next = settle(*context, done != nullptr ? *done : Done{}, input);
-      settled = true;
+    context->log.info("superseded by a newer change", {{"step", context->step_}});
+    if (is_suspended_now(*context)) {
+      // No run follows that would say how things are.
+      context->apply_progress();
+      fold_suspended(context->conditions, context->stamp());
     }
   }
   if (context->told_) {
@@ -230,19 +263,37 @@ rt::Task<NextRun> Shell::conclude(std::shared_ptr<RunContext> context, std::opti
   auto written = co_await std::move(writing);
   if (written) co_return next;
   if (written.error().kind == base::ErrorKind::not_found) co_return on_change();
+  if (context->writer_->is_stale()) {
+    context->log.info("run abandoned: somebody else has written the status meanwhile", {{"step", context->step_}});
+    co_return abandoned();
+  }
   context->log.error("cannot write the status", written.error());
   co_return after_backoff();
+}
+
+NextRun Shell::settle(RunContext& context, const StepResult& result, bool& settled) {
+  const FoldInput input{traits_.negative_conditions, context.ready_reason, context.ready_message};
+  context.pending_.reset();
+  if (const auto handled = context.meta.annotation(api::annotation::kReconcileRequestedAt)) {
+    context.last_handled_ = *handled;
+  }
+  if (const auto* failure = std::get_if<StepFailure>(&result)) {
+    settled = failure->disposition == Disposition::stalled;
+    return settle(context, *failure, input);
+  }
+  settled = true;
+  const auto* done = std::get_if<Done>(&result);
+  return settle(context, done != nullptr ? *done : Done{}, input);
 }
 
 NextRun Shell::settle(RunContext& context, const Done& done, const FoldInput& input) {
   fold_done(context.conditions, input, context.stamp());
   if (!done.requeue_after) return on_change();
-  const base::Duration delay = done.jitter ? jittered(*done.requeue_after) : *done.requeue_after;
-  return {NextRun::When::after, delay, ReconcileResult::requeue_after};
+  return {NextRun::When::after, planned(*done.requeue_after, done.jitter), ReconcileResult::requeue_after};
 }
 
 NextRun Shell::settle(RunContext& context, const StepFailure& failure, const FoldInput& input) {
-  const std::string text = sentence_for(failure);
+  const std::string text = context.masks->apply(sentence_for(failure));
   const auto* ready = context.conditions.find(api::condition::kReady);
   const bool said_before = ready != nullptr && ready->status == api::ConditionStatus::is_false &&
                            ready->reason == failure.reason && ready->message == text;
@@ -252,23 +303,33 @@ NextRun Shell::settle(RunContext& context, const StepFailure& failure, const Fol
     if (!said_before && failure.is_news) context.event(Severity::info, failure.reason, text);
     context.log.info("waiting", {{"step", context.step_}, {"reason", failure.reason}, {"message", text}});
     const base::Duration delay = failure.retry_after.value_or(std::chrono::seconds(30));
-    return {NextRun::When::after, delay, ReconcileResult::requeue_after};
+    return {NextRun::When::after, planned(delay, false), ReconcileResult::requeue_after};
   }
   context.event(Severity::error, failure.reason, text);
   context.log.error("reconciliation failed", failure.error, {{"step", context.step_}, {"reason", failure.reason}});
-  if (failure.disposition == Disposition::stalled) return {NextRun::When::on_change, {}, ReconcileResult::error};
-  if (failure.retry_after) return {NextRun::When::after, jittered(*failure.retry_after), ReconcileResult::error};
+  if (failure.disposition == Disposition::stalled) {
+    services_.metrics.stalled(Metrics::controller_name(traits_.resource.kind));
+    return {NextRun::When::on_change, {}, ReconcileResult::error};
+  }
+  if (failure.retry_after) return {NextRun::When::after, planned(*failure.retry_after, true), ReconcileResult::error};
   return after_backoff();
 }
 
-rt::Task<NextRun> Shell::run_deletion(Object object, std::function<void()> release_worker) {
+rt::Task<NextRun> Shell::run_deletion(Object object, WorkerSlot worker) {
   const auto meta = api::read_meta(*object);
   if (traits_.finalizer.empty() || !meta.has_finalizer(traits_.finalizer)) co_return on_change();
-  auto context = make_context(object, std::move(release_worker));
-  auto finalized = co_await reconciler_->finalize(*context);
-  if (!finalized) {
-    auto failure = retry(api::reason::kFailed, std::move(finalized).error().with_context("cleaning up"));
-    auto concluding = conclude(context, StepResult(std::move(failure)));
+  auto context = make_context(object, std::move(worker));
+  auto running = run_steps(context, Job::finalize);
+  auto result = co_await std::move(running);
+  auto* failure = result ? std::get_if<StepFailure>(&*result) : nullptr;
+  if (!result || failure != nullptr) {
+    if (failure != nullptr) {
+      base::Error told = std::move(failure->error).with_context("cleaning up");
+      failure->error = std::move(told);
+      // It has been marked for deletion; there is nothing left that a person would edit.
+      if (failure->disposition == Disposition::stalled) failure->disposition = Disposition::retry;
+    }
+    auto concluding = conclude(context, std::move(result));
     const NextRun next = co_await std::move(concluding);
     co_return next;
   }
@@ -280,12 +341,16 @@ rt::Task<NextRun> Shell::run_deletion(Object object, std::function<void()> relea
   co_return after_backoff();
 }
 
+// Never so soon that it becomes a loop, and never so late that sums overflow.
 // Flux: +/- the percentage, so that objects of one interval drift apart.
-base::Duration Shell::jittered(base::Duration interval) {
-  if (options_.jitter_percent == 0) return interval;
-  const double share = static_cast<double>(options_.jitter_percent) / 100.0;
-  std::uniform_real_distribution<double> factor(1.0 - share, 1.0 + share);
-  return std::chrono::duration_cast<base::Duration>(interval * factor(random_));
+base::Duration Shell::planned(base::Duration interval, bool jitter) {
+  interval = std::clamp<base::Duration>(interval, base::Duration::zero(), kLongestDelay);
+  if (jitter && options_.jitter_percent != 0) {
+    const double share = static_cast<double>(options_.jitter_percent) / 100.0;
+    std::uniform_real_distribution<double> factor(1.0 - share, 1.0 + share);
+    interval = std::chrono::duration_cast<base::Duration>(interval * factor(random_));
+  }
+  return std::max(interval, options_.min_interval);
 }
 
 std::string Shell::new_reconcile_id() {

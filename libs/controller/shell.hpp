@@ -24,9 +24,8 @@ class Shell {
  public:
   Shell(Services services, std::shared_ptr<Reconciler> reconciler, WatchCache& cache, ControllerOptions options);
 
-  // `release_worker` is what RunContext::release_worker() calls; may be called more than once.
-  rt::Task<NextRun> run(api::ObjectKey key, std::function<void()> release_worker = {});
-  // Cancels what the key's run waits for; no effect where none is on.
+  rt::Task<NextRun> run(api::ObjectKey key, WorkerSlot worker = {});
+  // Something newer than the key's run has come: cancels what it waits for. No effect where none is on.
   void interrupt(const api::ObjectKey& key);
   void interrupt_all();
 
@@ -37,19 +36,25 @@ class Shell {
   };
   class Registration;
 
-  std::shared_ptr<RunContext> make_context(Object object, std::function<void()> release_worker);
-  rt::Task<NextRun> run_live(Object object, std::function<void()> release_worker);
+  enum class Job { reconcile, finalize };
+
+  std::shared_ptr<RunContext> make_context(Object object, WorkerSlot worker);
+  rt::Task<NextRun> run_live(Object object, WorkerSlot worker);
   rt::Task<NextRun> settle_suspended(std::shared_ptr<RunContext> context);
-  rt::Task<NextRun> run_deletion(Object object, std::function<void()> release_worker);
-  rt::Task<std::optional<StepResult>> run_steps(std::shared_ptr<RunContext> context);
-  static rt::Task<void> steps_task(Reconciler& reconciler, std::shared_ptr<RunContext> context,
+  rt::Task<NextRun> run_deletion(Object object, WorkerSlot worker);
+  rt::Task<std::optional<StepResult>> run_steps(std::shared_ptr<RunContext> context, Job job);
+  StepFailure out_of_time(const RunContext& context) const;
+  bool is_suspended_now(const RunContext& context) const;
+  static rt::Task<void> steps_task(Reconciler& reconciler, std::shared_ptr<RunContext> context, Job job,
                                    std::optional<StepResult>& result);
   static rt::Task<void> publisher_task(std::shared_ptr<RunContext> context, base::Duration delay);
+  static rt::Task<void> watch_task(std::shared_ptr<RunContext> context, rt::TaskGroup& tasks);
   rt::Task<base::Result<void>> write_status(RunContext& context, bool settled);
   rt::Task<NextRun> conclude(std::shared_ptr<RunContext> context, std::optional<StepResult> result);
+  NextRun settle(RunContext& context, const StepResult& result, bool& settled);
   NextRun settle(RunContext& context, const Done& done, const FoldInput& input);
   NextRun settle(RunContext& context, const StepFailure& failure, const FoldInput& input);
-  base::Duration jittered(base::Duration interval);
+  base::Duration planned(base::Duration interval, bool jitter);
   std::string new_reconcile_id();
 
   Services services_;

@@ -4,12 +4,17 @@
 //
 // As upstream's patch helper (fluxcd/pkg runtime/patch), a write is a merge
 // patch on the status subresource under the controller's field manager, with
-// the resourceVersion as lock: a 409 reads the object anew and tries again.
+// the resourceVersion as lock: a 409 reads the object anew. If only its spec or metadata have
+// moved, the write is tried again. If its status has, somebody else has come to another
+// result (a replica that had the lease, a person): this one is stale, and forcing it would
+// lose what the other says, objects of its inventory above all. Then nothing is written any
+// more but the inventory, as the union of both, and the run is to be abandoned.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/conditions.hpp"
 #include "api/object_meta.hpp"
@@ -26,20 +31,28 @@ doc::Json merge_patch_between(const doc::Json& before, const doc::Json& after);
 
 class StatusWriter {
  public:
-  // `on_written` gets the object as the server answered.
+  // `on_read` gets the object as the server answered.
   StatusWriter(std::shared_ptr<kube::Client> client, kube::Resource resource, std::string field_manager,
-               const doc::Json& object, std::function<void(doc::Json)> on_written);
+               const doc::Json& object, std::function<void(doc::Json)> on_read);
 
   // Makes the object's status equal `status`. `not_found` when the object is
   // gone or has been replaced by another of that name; `conflict` after several
-  // lost races. A server that does not answer is asked again for two seconds.
+  // lost races, and for good once is_stale(). A server that does not answer is asked
+  // again for two seconds.
   rt::Task<base::Result<void>> write(doc::Json status);
+  // Somebody else has written the status since this writer last knew it.
+  bool is_stale() const noexcept { return stale_; }
+  // Called when that is found.
+  void on_stale(std::function<void()> callback) { on_stale_ = std::move(callback); }
   // As the server last answered.
   const doc::Json& known() const noexcept { return known_; }
 
  private:
   rt::Task<base::Result<void>> write_alone(doc::Json status);
+  rt::Task<base::Result<doc::Json>> send(doc::Json change);
   rt::Task<base::Result<void>> refresh();
+  rt::Task<void> keep_inventory(doc::Json status);
+  bool may_be_ours(const doc::Json& status) const;
   void take_in(doc::Json object);
 
   std::shared_ptr<kube::Client> client_;
@@ -49,7 +62,10 @@ class StatusWriter {
   std::string uid_;
   std::string resource_version_;
   doc::Json known_;  // status
-  std::function<void(doc::Json)> on_written_;
+  std::vector<doc::Json> in_doubt_;  // sent, but no answer came
+  std::function<void(doc::Json)> on_read_;
+  std::function<void()> on_stale_;
+  bool stale_ = false;
   bool busy_ = false;
   rt::Notify idle_;
 };

@@ -8,8 +8,6 @@ namespace {
 // While a delayed key waits, take() looks at the clock at least this often, so
 // that a wall of suspended time (a paused VM) delays nothing for long.
 constexpr base::Duration kLongestNap = std::chrono::minutes(1);
-// Intervals of centuries parse; the sum with the time of day must not overflow.
-constexpr base::Duration kLongestDelay = std::chrono::hours(24 * 365 * 10);
 }  // namespace
 
 WorkQueue::WorkQueue(const base::Clock& clock, RetryDelay delay, QueueObserver* observer)
@@ -128,7 +126,10 @@ std::optional<api::ObjectKey> WorkQueue::try_take() {
   const base::SteadyPoint now = clock_.steady();
   const auto since = ready_since_.extract(key);
   working_.emplace(key, Working{now, *chosen, std::nullopt});
-  if (observer_ != nullptr) observer_->waited(now - since.mapped().since);
+  if (observer_ != nullptr) {
+    observer_->waited(now - since.mapped().since);
+    observer_->started(now);
+  }
   report_depth();
   return key;
 }
@@ -152,7 +153,7 @@ void WorkQueue::done(const api::ObjectKey& key) {
     --leisure_working_;
     if (!lane(Lane::leisure).empty()) changed_.notify_all();
   }
-  if (observer_ != nullptr) observer_->worked(clock_.steady() - finished.mapped().since);
+  if (observer_ != nullptr) observer_->worked(finished.mapped().since, clock_.steady());
   if (finished.mapped().again && !shut_down_) {
     // What was planned for later happens now.
     if (const auto planned = delayed_.find(key); planned != delayed_.end()) {

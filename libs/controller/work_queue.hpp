@@ -38,9 +38,13 @@ class QueueObserver {
   virtual void added() = 0;
   virtual void depth(std::size_t keys) = 0;
   virtual void waited(base::Duration in_queue) = 0;
-  virtual void worked(base::Duration on_it) = 0;
+  virtual void started(base::SteadyPoint when) = 0;
+  virtual void worked(base::SteadyPoint since, base::SteadyPoint until) = 0;
   virtual void retried() = 0;
 };
+
+// Intervals of centuries parse; the sum with the time of day must not overflow.
+inline constexpr base::Duration kLongestDelay = std::chrono::hours(24 * 365 * 10);
 
 struct RetryDelay {
   base::Duration min = std::chrono::milliseconds(750);  // Flux: --min-retry-delay

@@ -41,7 +41,8 @@ class ApiServer {
     REQUIRE(pid_ > 0);
   }
   ~ApiServer() {
-    if (!is_up_) start();
+    thaw();
+    start_if_stopped();
     // The last test of the program may be this one: what it has started ends with it.
   }
   ApiServer(const ApiServer&) = delete;
@@ -55,6 +56,16 @@ class ApiServer {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     is_up_ = false;
+  }
+
+  void start_if_stopped() {
+    if (!is_up_) start();
+  }
+
+  // It takes connections and answers nothing, as a machine does that swaps.
+  void freeze() { ::kill(pid_, SIGSTOP); }
+  void thaw() {
+    if (is_up_) ::kill(pid_, SIGCONT);
   }
 
   void start() {

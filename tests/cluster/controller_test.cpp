@@ -41,24 +41,52 @@ class EchoReconciler final : public controller::StepReconciler<EchoRun> {
         EchoRun{context, std::string(sluice::doc::find_string(*context.object, {"spec", "text"}))});
   }
   controller::Steps<EchoRun> steps() override {
-    return {{"check", check}, {"wait", [this](EchoRun& run) { return wait(run); }}, {"say", say}};
+    using enum controller::Interrupt;
+    return {{"check", check},
+            {"announce", [this](EchoRun& run) { return announce(run); }, between_steps},
+            {"wait", [this](EchoRun& run) { return wait(run); }},
+            {"say", say}};
   }
-  rt::Task<base::Result<void>> finalize(controller::RunContext&) override {
-    ++finalized;
-    co_return base::Result<void>();
+  std::optional<base::Duration> deadline_of(const Json& object) const override {
+    auto timeout = base::parse_duration(sluice::doc::find_string(object, {"spec", "timeout"}));
+    if (!timeout) return std::nullopt;
+    return *timeout;
+  }
+  controller::Steps<EchoRun> finalizers() override {
+    return {{"count", [this](EchoRun&) { return count(); }}};
   }
 
   int runs = 0;
+  int announced = 0;
   int waiting = 0;
   int finalized = 0;
 
  private:
+  rt::Task<controller::StepResult> count() {
+    ++finalized;
+    co_return controller::kContinue;
+  }
   static rt::Task<controller::StepResult> check(EchoRun& run) {
     if (!run.text.empty()) co_return controller::kContinue;
     base::Error error;
     error.kind = base::ErrorKind::invalid;
     error.message = "spec.text: is empty";
     co_return controller::stall("InvalidText", std::move(error));
+  }
+  // Names an object in the inventory, does something for a while, and names another one.
+  rt::Task<controller::StepResult> announce(EchoRun& run) {
+    const std::string first(sluice::doc::find_string(*run.context.object, {"spec", "announce"}));
+    if (first.empty()) co_return controller::kContinue;
+    run.context.progress("Announcing");
+    for (const std::string& name : {first, first + "-too"}) {
+      run.context.status["inventory"]["entries"].push_back({{"id", name}, {"v", "v1"}});
+      auto saving = run.context.save();
+      auto saved = co_await std::move(saving);
+      if (!saved) co_return controller::retry("ReconciliationFailed", std::move(saved).error());
+      ++announced;
+      co_await rt::sleep_for(700ms);
+    }
+    co_return controller::kContinue;
   }
   rt::Task<controller::StepResult> wait(EchoRun& run) {
     if (sluice::doc::find(*run.context.object, {"spec", "wait"}) == nullptr) co_return controller::kContinue;
@@ -265,6 +293,84 @@ TEST_CASE("on a real server: one of two replicas leads, and the other takes over
   stand.until([&] { return stand.is_ready("a"); });
   CHECK(first.reconciler->runs == 1);
   CHECK(stand.echo("a")["status"]["echo"] == "two");
+}
+
+TEST_CASE("on a real server: a replica that cannot renew its lease ends before another one may take it") {
+  Stand stand;
+  ApiServer server;
+  stand.options.leader_election.enabled = true;
+  auto& daemon = stand.start();
+  stand.create("a", {{"text", "one"}});
+  stand.until([&] { return stand.is_ready("a"); });
+  SECTION("as the server is gone") { server.stop(); }
+  SECTION("as the server hangs") { server.freeze(); }
+  const auto away = std::chrono::steady_clock::now();
+  stand.until([&] { return daemon.ended.has_value(); });
+  // Whatever is still to end in that time has been cancelled.
+  CHECK(std::chrono::steady_clock::now() - away < stand.options.leader_election.lease_duration + 4s);
+  REQUIRE_FALSE(daemon.ended->has_value());
+  CHECK(daemon.ended->error().message == "leadership was lost");
+  CHECK(daemon.reconciler->runs == 1);
+  server.thaw();
+  server.start_if_stopped();
+  stand.until([&] { return stand.run(stand.client->get(kEchoes, stand.key("a"))).has_value(); }, 60s);
+}
+
+TEST_CASE("on a real server: a status that another replica has written is not overwritten, and no object is lost") {
+  Stand stand;
+  auto& daemon = stand.start();
+  stand.create("a", {{"text", "one"}, {"announce", "ours"}});
+  stand.until([&] { return daemon.reconciler->announced == 1; });
+  // What the other replica has found: its inventory, and a newer result.
+  kube::PatchOptions of_status;
+  of_status.subresource = "status";
+  auto written = stand.run(stand.client->patch(
+      kEchoes, stand.key("a"), kube::PatchType::merge,
+      {{"status", {{"echo", "theirs"}, {"inventory", {{"entries", {{{"id", "theirs"}, {"v", "v1"}}}}}}}}}, of_status));
+  REQUIRE(written);
+  stand.until([&] { return stand.is_ready("a"); });
+  stand.check_sane("a");
+  std::vector<std::string> ids;
+  const Json found = stand.echo("a");
+  for (const auto& entry : found["status"]["inventory"]["entries"]) ids.push_back(entry["id"].get<std::string>());
+  for (const char* id : {"ours", "ours-too", "theirs"}) CHECK(std::count(ids.begin(), ids.end(), id) >= 1);
+  CHECK(daemon.reconciler->runs == 2);
+  CHECK(stand.events("ReconciliationFailed").empty());
+}
+
+TEST_CASE("on a real server: a run that is not done in time fails, frees its worker and is tried again") {
+  Stand stand;
+  stand.options.concurrent = 1;
+  auto& daemon = stand.start();
+  stand.create("a", {{"text", "one"}, {"wait", true}, {"timeout", "1s"}});
+  stand.until([&] { return daemon.reconciler->waiting == 1; });
+  stand.create("b", {{"text", "one"}});
+  stand.until([&] { return stand.is_ready("b"); });
+  stand.until([&] { return api::conditions_of(stand.echo("a")).is_false("Ready"); });
+  CHECK(api::conditions_of(stand.echo("a")).message("Ready") ==
+        "not done within the timeout of 1s: step 'wait' did not end (Waiting as told)");
+  stand.check_sane("a");
+  stand.until([&] { return daemon.reconciler->waiting >= 2; });
+}
+
+TEST_CASE("on a real server: suspended in the middle of writing, an object says what was done") {
+  Stand stand;
+  auto& daemon = stand.start();
+  stand.create("a", {{"text", "one"}, {"announce", "ours"}});
+  stand.until([&] { return daemon.reconciler->announced == 1; });
+  stand.patch("a", {{"spec", {{"suspend", true}}}});
+  stand.until([&] { return api::conditions_of(stand.echo("a")).is_true("Ready"); });
+  CHECK(stand.echo("a")["status"]["echo"] == "one");
+  CHECK_FALSE(api::conditions_of(stand.echo("a")).has("Reconciling"));
+  stand.create("b", {{"text", "one"}, {"announce", "ours"}, {"wait", true}});
+  stand.until([&] { return daemon.reconciler->announced == 3; });
+  stand.patch("b", {{"spec", {{"suspend", true}}}});
+  stand.until([&] { return api::conditions_of(stand.echo("b")).reason("Ready") == "Suspended"; });
+  CHECK(api::conditions_of(stand.echo("b")).message("Ready") == "Suspended while in progress: Waiting as told");
+  CHECK(stand.echo("b")["status"]["inventory"]["entries"].size() == 2);
+  const int runs = daemon.reconciler->runs;
+  stand.turn(1s);
+  CHECK(daemon.reconciler->runs == runs);
 }
 
 TEST_CASE("on a real server: told to stop, what waits is cut, what is known is written, and the lease is free") {

@@ -1,5 +1,8 @@
 #include "controller/app.hpp"
 
+#include <atomic>
+#include <thread>
+
 #include "harness.hpp"
 #include "http/client.hpp"
 #include "support/run_task.hpp"
@@ -144,6 +147,51 @@ TEST_CASE("told to stop, runs that wait are cut long before the grace is over, w
   CHECK(h.result->has_value());
   CHECK(std::chrono::steady_clock::now() - started >= 50ms);
   CHECK(h.kube->all(leases).at(0)["spec"]["holderIdentity"] == "");
+}
+
+namespace {
+// Has work on the pool that heeds no stop token.
+class Hang final : public controller::Reconciler {
+ public:
+  explicit Hang(rt::Runtime& r) : runtime(r) {}
+  const controller::KindTraits& traits() const override { return kind; }
+  rt::Task<controller::StepResult> reconcile(controller::RunContext&) override {
+    auto work = [state = state](std::stop_token) {
+      state->begun = true;
+      while (!state->let_go) std::this_thread::sleep_for(1ms);
+      return 0;
+    };
+    auto working = rt::run_blocking(runtime, "apps", std::move(work));
+    const int result = co_await std::move(working);
+    static_cast<void>(result);
+    co_return controller::Done{};
+  }
+  struct State {
+    std::atomic<bool> begun = false;
+    std::atomic<bool> let_go = false;
+  };
+  rt::Runtime& runtime;
+  controller::KindTraits kind{kFoos, "", "foo-controller", {}, true};
+  std::shared_ptr<State> state = std::make_shared<State>();
+};
+}  // namespace
+
+TEST_CASE("told to stop, an app ends after its grace and gives the lease up, whatever hangs on the pool") {
+  AppHarness h;
+  const sluice::kube::Resource leases{"coordination.k8s.io", "v1", "Lease", "leases", true};
+  h.options.leader_election.enabled = true;
+  h.kube->put(kFoos, make_foo("a"));
+  auto hang = std::make_shared<Hang>(*h.runtime);
+  h.app = std::make_unique<controller::App>(*h.runtime, h.options, base::Logger::discard(), h.kube);
+  h.app->add(hang);
+  h.runtime->spawn("app", run_until_end(*h.app, h.result));
+  until(*h.runtime, [&] { return hang->state->begun.load(); });
+  h.runtime->shutdown(1min);
+  until(
+      *h.runtime, [&] { return h.result.has_value(); }, 20s);
+  CHECK(h.app->hangs());
+  CHECK(h.kube->all(leases).at(0)["spec"]["holderIdentity"] == "");
+  hang->state->let_go = true;
 }
 
 TEST_CASE("a daemon limited to its namespace lists and watches only that") {

@@ -1,116 +1,13 @@
 #include "controller/controller.hpp"
 
 #include "api/names.hpp"
-#include "harness.hpp"
+#include "foo_controller.hpp"
 
-using namespace std::chrono_literals;
 using namespace sluice::test;
-using sluice::base::ErrorKind;
-using sluice::doc::Json;
 namespace api = sluice::api;
 namespace base = sluice::base;
 namespace controller = sluice::controller;
 namespace rt = sluice::rt;
-
-namespace {
-
-struct FooRun {
-  controller::RunContext& context;
-  int size = 0;
-};
-
-// A reconciler whose steps do what the test says.
-class FooReconciler final : public controller::StepReconciler<FooRun> {
- public:
-  using StepFunction = std::function<rt::Task<controller::StepResult>(FooRun&)>;
-
-  const controller::KindTraits& traits() const override { return kind; }
-  base::Result<std::unique_ptr<FooRun>> begin(controller::RunContext& context) override {
-    const auto* size = sluice::doc::find(*context.object, {"spec", "size"});
-    if (size == nullptr) return base::unexpected(ErrorKind::invalid, "spec.size: is required");
-    return std::make_unique<FooRun>(FooRun{context, size->get<int>()});
-  }
-  controller::Steps<FooRun> steps() override {
-    return {{"first", first, interrupt}, {"second", [this](FooRun& run) { return finish(run); }}};
-  }
-  rt::Task<base::Result<void>> finalize(controller::RunContext& context) override {
-    finalized.push_back(context.meta.name);
-    if (finalize_error) co_return base::unexpected(*finalize_error);
-    co_return base::Result<void>();
-  }
-  void forget(const api::ObjectKey& key) override { forgotten.push_back(key.name); }
-
-  rt::Task<controller::StepResult> finish(FooRun& run) {
-    ++finished;
-    run.context.status["size"] = run.size;
-    run.context.ready_message = "Size is " + std::to_string(run.size);
-    co_return done;
-  }
-  static rt::Task<controller::StepResult> go_on(FooRun&) { co_return controller::kContinue; }
-
-  controller::KindTraits kind{kFoos, "finalizers.fluxcd.io", "foo-controller", {"FetchFailed", "BuildFailed"}, true};
-  StepFunction first = go_on;
-  controller::Interrupt interrupt = controller::Interrupt::at_once;
-  controller::Done done;
-  std::optional<base::Error> finalize_error;
-  int finished = 0;
-  std::vector<std::string> finalized;
-  std::vector<std::string> forgotten;
-};
-
-rt::Task<controller::StepResult> answer(controller::StepResult result) { co_return result; }
-
-rt::Task<controller::StepResult> wait_long(FooRun& run, bool& waiting, base::Duration time) {
-  run.context.progress("Waiting for something");
-  waiting = true;
-  co_await rt::sleep_for(time);
-  co_return controller::kContinue;
-}
-
-struct ControllerHarness : Harness {
-  ControllerHarness() {
-    options.concurrency = 2;
-    options.jitter_percent = 0;
-    options.retry.min = 20ms;
-    options.progress_delay = 10ms;
-  }
-  ~ControllerHarness() { runtime.reset(); }
-  void start() {
-    cache =
-        std::make_unique<controller::WatchCache>(kube, base::system_clock(), base::Logger::discard(), cache_options());
-    subject = std::make_unique<controller::Controller>(
-        controller::Services{*runtime, kube, base::system_clock(), base::Logger::discard(), events, metrics},
-        reconciler, *cache, options);
-    runtime->spawn("cache", cache->run());
-    runtime->spawn("controller", subject->run());
-  }
-  Json foo(const std::string& name = "a") const { return kube->object(kFoos, foo_key(name)); }
-  api::Conditions conditions(const std::string& name = "a") const { return api::conditions_of(foo(name)); }
-  bool is_ready(const std::string& name = "a") const { return conditions(name).is_true("Ready"); }
-  // kstatus-sane, and observedGeneration right, whatever the test is about.
-  void check_sane(bool settled = true, const std::string& name = "a") const {
-    const Json object = foo(name);
-    const auto* observed = sluice::doc::find(object, {"status", "observedGeneration"});
-    const auto faults = api::check_conditions(conditions(name), api::generation_of(object),
-                                              observed == nullptr ? 0 : observed->get<std::int64_t>(), settled);
-    CAPTURE(object.dump(), faults);
-    CHECK(faults.empty());
-  }
-  void edit(const std::string& name, const std::function<void(Json&)>& change) {
-    Json object = foo(name);
-    change(object);
-    kube->put(kFoos, object);
-  }
-
-  std::shared_ptr<FooReconciler> reconciler = std::make_shared<FooReconciler>();
-  controller::ControllerOptions options;
-  std::unique_ptr<controller::WatchCache> cache;
-  std::unique_ptr<controller::Controller> subject;
-};
-
-base::Error failure(const std::string& message) { return make_error(ErrorKind::unavailable, message); }
-
-}  // namespace
 
 TEST_CASE("a new object gets the finalizer, runs its steps and is Ready with one status write") {
   ControllerHarness h;
@@ -314,36 +211,6 @@ TEST_CASE("a suspended object is left alone until it is resumed") {
   until(*h.runtime, [&] { return h.is_ready(); });
 }
 
-TEST_CASE("deletion finalizes, even when suspended, and takes only our finalizer off") {
-  ControllerHarness h;
-  auto foo = make_foo("a");
-  foo["spec"]["suspend"] = true;
-  foo["metadata"]["finalizers"] = {"somebody.else/keeps", "finalizers.fluxcd.io"};
-  h.kube->put(kFoos, foo);
-  h.start();
-  settle(*h.runtime);
-  h.kube->erase(kFoos, foo_key("a"));
-  until(*h.runtime, [&] { return h.foo()["metadata"]["finalizers"].size() == 1; });
-  CHECK(h.foo()["metadata"]["finalizers"] == Json{"somebody.else/keeps"});
-  CHECK(h.reconciler->finalized == std::vector<std::string>{"a"});
-}
-
-TEST_CASE("a finalizer that fails is tried again, and the object is forgotten when it has gone") {
-  ControllerHarness h;
-  h.reconciler->finalize_error = failure("storage is away");
-  h.kube->put(kFoos, make_foo("a"));
-  h.start();
-  until(*h.runtime, [&] { return h.is_ready(); });
-  h.kube->erase(kFoos, foo_key("a"));
-  until(*h.runtime, [&] { return h.reconciler->finalized.size() >= 2; });
-  CHECK(h.conditions().is_false("Ready"));
-  CHECK(h.conditions().message("Ready") == "cleaning up: storage is away");
-  h.reconciler->finalize_error.reset();
-  until(*h.runtime, [&] { return !h.reconciler->forgotten.empty(); });
-  CHECK(h.foo().is_null());
-  CHECK(h.metrics.text().find("name=\"a\"") == std::string::npos);
-}
-
 TEST_CASE("a status that cannot be written is tried again with backoff") {
   ControllerHarness h;
   h.kube->put(kFoos, make_foo("a"));
@@ -382,19 +249,6 @@ TEST_CASE("no run begins while the server does not answer, and all that fell due
   CHECK(h.reconciler->finished == 0);
   h.kube->clear_faults();
   until(*h.runtime, [&] { return h.is_ready(); });
-}
-
-TEST_CASE("suspending an object during its run leaves no progress standing on it") {
-  ControllerHarness h;
-  bool waiting = false;
-  h.reconciler->first = [&](FooRun& run) { return wait_long(run, waiting, 1h); };
-  h.kube->put(kFoos, make_foo("a"));
-  h.start();
-  until(*h.runtime, [&] { return h.conditions().is_true("Reconciling"); });
-  h.edit("a", [](Json& foo) { foo["spec"]["suspend"] = true; });
-  until(*h.runtime, [&] { return !h.conditions().has("Reconciling"); });
-  CHECK(h.conditions().is_unknown("Ready"));
-  CHECK(h.conditions().reason("Ready") == "Suspended");
 }
 
 TEST_CASE("an object that vanishes during its run ends quietly") {

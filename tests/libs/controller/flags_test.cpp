@@ -27,6 +27,7 @@ TEST_CASE("the arguments of upstream's manifests are understood") {
             "--concurrent=20", "--kube-api-qps=500", "--kube-api-burst=1000", "--requeue-dependency=5s",
             "--feature-gates=A=true,B=false", "--min-retry-delay", "1s500ms"});
   REQUIRE(p.result);
+  CHECK(p.options.events_addr == "http://notification-controller.flux-system.svc.cluster.local./");
   CHECK_FALSE(p.options.watch_all_namespaces);
   CHECK(p.options.watched_namespace() == p.options.runtime_namespace);
   CHECK(p.options.log_level == "debug");
@@ -92,6 +93,14 @@ TEST_CASE("help names each flag, its default, and what has no effect") {
   const auto qps = help.find("--kube-api-qps");
   REQUIRE(qps != std::string::npos);
   CHECK(help.find("No effect", qps) < help.find("--kube-api-burst"));
+}
+
+TEST_CASE("every program says its version") {
+  Parsed p({"--version"});
+  REQUIRE(p.result);
+  CHECK(p.flags.help_asked());
+  CHECK(p.flags.help() == "foo-controller " + sluice::controller::version() + "\n");
+  CHECK(sluice::controller::version().find('.') != std::string::npos);
 }
 
 TEST_CASE("a daemon may give a flag that is only accepted a meaning of its own") {

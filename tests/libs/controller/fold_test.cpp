@@ -40,6 +40,25 @@ TEST_CASE("each disposition leaves conditions that kstatus can read") {
   CHECK(conditions.items().size() == 1);
 }
 
+TEST_CASE("several conditions may fail in one run, and those that did not are taken away") {
+  api::Conditions conditions;
+  conditions.mark_true("Healthy", "Succeeded", "was", kStamp);
+  auto failure = controller::retry("FetchFailed", error("no answer"), "FetchFailed");
+  failure.also = {{"Healthy", "HealthCheckFailed", "x is not ready"}};
+  controller::fold_failure(conditions, kInput, failure, kStamp);
+  CHECK(conditions.is_true("FetchFailed"));
+  CHECK(conditions.is_false("Healthy"));
+  CHECK(conditions.message("Healthy") == "x is not ready");
+  CHECK(conditions.message("Ready") == "no answer");
+  const std::string other = kInput.negative_conditions.back();
+  failure.also = {{other, "Bad", "worse"}};
+  controller::fold_failure(conditions, kInput, failure, kStamp);
+  CHECK(conditions.is_true(other));
+  controller::fold_failure(conditions, kInput, controller::retry("Failed", error("else")), kStamp);
+  CHECK_FALSE(conditions.has(other));
+  CHECK_FALSE(conditions.has("FetchFailed"));
+}
+
 TEST_CASE("a failing condition that is good news by nature turns False") {
   api::Conditions conditions;
   conditions.mark_true("Healthy", "Succeeded", "was", kStamp);

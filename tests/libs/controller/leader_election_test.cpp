@@ -96,6 +96,46 @@ TEST_CASE("a leader that cannot renew within the deadline steps down") {
   CHECK_FALSE(a->is_leader());
 }
 
+TEST_CASE("a leader steps down at its renew deadline, before anybody may take the lease, if the server hangs") {
+  ElectionHarness h;
+  h.options.lease_duration = 600ms;
+  h.options.renew_deadline = 200ms;
+  h.options.retry_period = 20ms;
+  auto a = std::make_unique<LeaderElector>(h.kube, sluice::base::system_clock(), sluice::base::Logger::discard(),
+                                           kLease, "a", h.options);
+  bool acquired = false;
+  bool lost = false;
+  h.runtime->spawn("a", lead(*a, acquired, lost));
+  until(*h.runtime, [&] { return acquired; });
+  h.kube->latency = 1h;
+  const auto hung = std::chrono::steady_clock::now();
+  until(*h.runtime, [&] { return lost; });
+  CHECK(std::chrono::steady_clock::now() - hung < h.options.lease_duration);
+  CHECK_FALSE(a->is_leader());
+  h.runtime.reset();
+}
+
+TEST_CASE("the time of a renewal counts from before the request, as the others see it") {
+  ElectionHarness h;
+  auto a = h.elector("a");
+  bool acquired = false;
+  bool lost = false;
+  h.runtime->spawn("a", lead(*a, acquired, lost));
+  until(*h.runtime, [&] { return acquired; });
+  // The answer of a renewal takes nine seconds of the ten; what follows it fails.
+  bool slow = true;
+  h.kube->before = [&](const FakeKube::Request& request) {
+    if (request.verb != "update" || !std::exchange(slow, false)) return;
+    h.clock.advance(9s);
+    h.kube->fail_next("get", make_error(ErrorKind::unavailable, "no route"), 100000);
+  };
+  until(*h.runtime, [&] { return !slow; });
+  settle(*h.runtime);
+  CHECK_FALSE(lost);
+  h.clock.advance(2s);
+  until(*h.runtime, [&] { return lost; });
+}
+
 TEST_CASE("a leader whose lease somebody else took steps down at once") {
   ElectionHarness h;
   auto a = h.elector("a");

@@ -33,7 +33,37 @@ TEST_CASE("metrics have the names and labels that dashboards read") {
   CHECK(has(text, "rest_client_requests_total{code=\"200\",host=\"https://10.0.0.1\",method=\"PATCH\"} 1"));
   CHECK(has(text, "rest_client_requests_total{code=\"<error>\",host=\"https://10.0.0.1\",method=\"GET\"} 1"));
   CHECK(has(text, "leader_election_master_status{name=\"foo-leader-election\"} 1"));
-  CHECK(text.find("process_resident_memory_bytes ") != std::string::npos);
+  for (const char* name : {"process_resident_memory_bytes ", "process_virtual_memory_bytes ", "process_open_fds ",
+                           "process_max_fds ", "process_cpu_seconds_total ", "process_start_time_seconds "}) {
+    CHECK(text.find(std::string("\n") + name) != std::string::npos);
+  }
+  for (const char* name : {"reconcile_panics", "terminal_reconcile_errors", "reconcile_timeouts"}) {
+    CHECK(has(text, std::string("controller_runtime_") + name + "_total{controller=\"Foo\"} 0"));
+  }
+  metrics.timed_out("Foo");
+  metrics.stalled("Foo");
+  CHECK(has(metrics.text(), "controller_runtime_reconcile_timeouts_total{controller=\"Foo\"} 1"));
+  CHECK(has(metrics.text(), "controller_runtime_terminal_reconcile_errors_total{controller=\"Foo\"} 1"));
+}
+
+TEST_CASE("what is being worked on is measured when it is asked for") {
+  Metrics metrics;
+  auto& queue = metrics.queue("foo");
+  const auto value = [&](const std::string& name) {
+    const std::string text = metrics.text();
+    const std::string line = "workqueue_" + name + "_seconds{controller=\"foo\",name=\"foo\"} ";
+    return std::stod(text.substr(text.find(line) + line.size()));
+  };
+  CHECK(value("unfinished_work") == 0);
+  const auto now = std::chrono::steady_clock::now();
+  queue.started(now - 10s);
+  queue.started(now - 3s);
+  CHECK(value("longest_running_processor") == Approx(10).margin(2));
+  CHECK(value("unfinished_work") == Approx(13).margin(4));
+  queue.worked(now - 10s, now);
+  CHECK(value("longest_running_processor") == Approx(3).margin(2));
+  queue.worked(now - 3s, now);
+  CHECK(value("unfinished_work") == 0);
 }
 
 TEST_CASE("the series of an object that has gone go with it") {

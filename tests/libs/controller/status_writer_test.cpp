@@ -58,6 +58,63 @@ TEST_CASE("a write that meets a newer object is made again on top of it") {
   CHECK(h.kube->object(kFoos, foo_key("a"))["spec"]["size"] == 2);
 }
 
+TEST_CASE("a status that somebody else has written is not overwritten, and both inventories are kept") {
+  WriterHarness h;
+  REQUIRE(h.write({{"phase", "up"}, {"inventory", {{"entries", {{{"id", "a"}, {"v", "v1"}}}}}}}));
+  int stale = 0;
+  h.writer->on_stale([&] { ++stale; });
+  Json foo = h.kube->object(kFoos, foo_key("a"));
+  foo["status"] = {{"phase", "other"}, {"inventory", {{"entries", {{{"id", "x"}, {"v", "v1"}}}}}}};
+  h.kube->put(kFoos, foo);
+  const Json ours = {{"phase", "down"},
+                     {"inventory", {{"entries", {{{"id", "a"}, {"v", "v1"}}, {{"id", "x"}, {"v", "v2"}}}}}}};
+  const auto written = h.write(ours);
+  REQUIRE_FALSE(written);
+  CHECK(written.error().kind == ErrorKind::conflict);
+  CHECK(h.writer->is_stale());
+  CHECK(stale == 1);
+  CHECK(h.stored() == Json::parse(R"({"phase": "other",
+    "inventory": {"entries": [{"id": "x", "v": "v1"}, {"id": "a", "v": "v1"}]}})"));
+  // And that is all that it says from now on.
+  const auto patches = h.kube->count("patch");
+  CHECK_FALSE(h.write({{"phase", "again"}}));
+  CHECK(h.kube->count("patch") == patches);
+  CHECK(h.stored()["phase"] == "other");
+}
+
+TEST_CASE("the union of inventories is written through another race") {
+  WriterHarness h;
+  Json foo = make_foo("a");
+  foo["status"] = {{"inventory", {{"entries", {{{"id", "x"}, {"v", "v1"}}}}}}};
+  h.kube->put(kFoos, foo);
+  int races = 0;
+  h.kube->before = [&](const FakeKube::Request& request) {
+    if (request.verb != "patch" || ++races != 2) return;
+    Json newer = foo;
+    newer["status"]["inventory"]["entries"].push_back({{"id", "y"}, {"v", "v1"}});
+    h.kube->put(kFoos, newer);
+  };
+  CHECK_FALSE(h.write({{"inventory", {{"entries", {{{"id", "a"}, {"v", "v1"}}}}}}}));
+  CHECK(h.stored()["inventory"]["entries"].size() == 3);
+}
+
+TEST_CASE("a write that was cancelled or got no answer, but was done, makes nothing stale") {
+  WriterHarness h;
+  h.kube->before = [&](const FakeKube::Request& request) {
+    if (request.verb != "patch") return;
+    h.kube->before = nullptr;
+    auto foo = make_foo("a");
+    foo["status"] = request.body["status"];
+    h.kube->put(kFoos, foo);
+    h.kube->fail_next("patch", make_error(ErrorKind::unavailable, "connection reset"), 10);
+  };
+  REQUIRE_FALSE(h.write({{"phase", "up"}}));  // all tries are lost
+  h.kube->clear_faults();
+  REQUIRE(h.write({{"phase", "down"}}));
+  CHECK(h.stored() == Json{{"phase", "down"}});
+  CHECK_FALSE(h.writer->is_stale());
+}
+
 TEST_CASE("a storm of conflicts ends as a conflict, not in a loop") {
   WriterHarness h;
   int size = 1;
