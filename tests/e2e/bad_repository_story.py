@@ -188,7 +188,8 @@ class RepositoryTrouble(Story):
     def test_what_is_left_out_is_said(self):
         source, app = self.synced(f"{self.server().url}/repo.git")
         link = git("hash-object", "-w", "--stdin", folder=self.repo.path, input=b"a.yaml")
-        tree = git("ls-tree", "main", folder=self.repo.path) + f"\n120000 blob {link}\tlinked.yaml\n"
+        self.repo.commit({"b.yaml": config_map("b")}, branch="other")  # an archive with other bytes, as the link is in none
+        tree = git("ls-tree", "other", folder=self.repo.path) + f"\n120000 blob {link}\tlinked.yaml\n"
         tree = git("mktree", folder=self.repo.path, input=tree.encode())
         commit = git("commit-tree", "-m", "Link", "-p", "main", tree, folder=self.repo.path)
         git("update-ref", "refs/heads/main", commit, folder=self.repo.path)
