@@ -158,6 +158,28 @@ class Charts(unittest.TestCase):
                 self.assertIn(f"--watch-label-selector={value}", self.container("source-controller")["args"])
                 self.run_pod("source-controller")
 
+    def binding(self, plural):
+        return self.cluster.get(Ref("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", "",
+                                    f"sluice-notification-controller-{plural}"))
+
+    def test_5e_what_is_not_served_is_refused_where_the_daemon_watches_and_only_there(self):
+        settings = ["upgrade", "sluice", "charts/sluice", f"--set={GLOBAL}"]
+        shard = "--set=notification-controller.extraArgs={--watch-label-selector=sharding.fluxcd.io/key=a}"
+        self.helm(*settings)
+        for plural in ("providers", "alerts"):
+            self.assertEqual(self.binding(plural)["spec"]["validationActions"], ["Deny"])
+            self.assertFalse(self.binding(plural)["spec"].get("matchResources", {}).get("objectSelector"))
+        self.assertIn("admission.objectSelector", self.helm(*settings, shard, fails=True))
+        self.helm(*settings, shard, "--set=notification-controller.watchAllNamespaces=false",
+                  "--set=notification-controller.admission.actions={Warn,Audit}",
+                  "--set=notification-controller.admission.objectSelector.matchLabels.sharding\\.fluxcd\\.io/key=a")
+        spec = self.binding("providers")["spec"]
+        self.assertEqual(spec["validationActions"], ["Warn", "Audit"])
+        self.assertEqual(spec["matchResources"]["objectSelector"]["matchLabels"], {"sharding.fluxcd.io/key": "a"})
+        self.assertEqual(spec["matchResources"]["namespaceSelector"]["matchLabels"], {"kubernetes.io/metadata.name": SPACE})
+        self.helm(*settings, shard, "--set=notification-controller.admission.enabled=false")
+        self.assertIsNone(self.binding("alerts"))
+
     def test_6_uninstalling_leaves_the_custom_resources_alone(self):
         self.cluster.apply({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
                             "metadata": {"name": "kept", "namespace": SPACE},
