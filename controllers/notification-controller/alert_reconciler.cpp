@@ -5,7 +5,7 @@
 
 #include "api/names.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 AlertReconciler::AlertReconciler(const controller::WatchCache& alerts, const controller::WatchCache& providers,
                                  const base::Clock& clock, bool no_cross_namespace_refs)
@@ -24,24 +24,43 @@ base::Result<std::unique_ptr<AlertRun>> AlertReconciler::begin(controller::RunCo
     context.conditions.remove(kListeningCondition);
     return base::unexpected(std::move(alert).error());
   }
-  return std::make_unique<AlertRun>(AlertRun{context, *std::move(alert), AlertRule{}});
+  AlertRule rule = AlertRule::compile(*alert, no_cross_namespace_refs_);
+  return std::make_unique<AlertRun>(AlertRun{context, *std::move(alert), std::move(rule)});
+}
+
+void AlertReconciler::attach(controller::Controller& controller, controller::WatchCache& providers) {
+  controller.watch(providers, [this](const controller::Object& before, const controller::Object& now) {
+    std::vector<api::ObjectKey> concerned;
+    if (before && now) return concerned;
+    const api::ObjectKey provider = api::key_of(now ? *now : *before);
+    for (const auto& alert : alerts_.list()) {
+      const api::ObjectKey named{std::string(api::namespace_of(*alert)),
+                                 std::string(doc::find_string(*alert, {"spec", "providerRef", "name"}))};
+      if (named == provider) concerned.push_back(api::key_of(*alert));
+    }
+    return concerned;
+  });
 }
 
 controller::Steps<AlertRun> AlertReconciler::steps() {
-  return {{"check_spec", [this](AlertRun& run) { return check_spec(run); }},
-          {"listen", [this](AlertRun& run) { return listen(run); }},
+  return {{"listen", [this](AlertRun& run) { return listen(run); }},
+          {"check_spec", [](AlertRun& run) { return check_spec(run); }},
           {"check_access", [this](AlertRun& run) { return check_access(run); }},
           {"check_provider", [this](AlertRun& run) { return check_provider(run); }}};
 }
 
 rt::Task<controller::StepResult> AlertReconciler::check_spec(AlertRun& run) {
-  auto rule = AlertRule::compile(run.alert, no_cross_namespace_refs_);
-  if (rule) {
-    run.rule = *std::move(rule);
-    co_return controller::kContinue;
-  }
-  run.context.conditions.remove(kListeningCondition);
-  co_return controller::stall(api::reason::kInvalidSpec, std::move(rule).error());
+  base::Error error;
+  error.kind = base::ErrorKind::invalid;
+  error.message = run.rule.wrong_expression.empty() ? run.rule.hopeless_source() : run.rule.wrong_expression;
+  if (error.message.empty()) co_return controller::kContinue;
+  co_return controller::stall(api::reason::kInvalidSpec, std::move(error));
+}
+
+// True if it was seen before.
+bool AlertReconciler::note_seen(const AlertRun& run) {
+  std::string& uid = seen_[run.context.key()];
+  return std::exchange(uid, run.alert.metadata.uid) == run.alert.metadata.uid;
 }
 
 base::TimePoint AlertReconciler::since(const AlertRun& run) {
@@ -51,7 +70,7 @@ base::TimePoint AlertReconciler::since(const AlertRun& run) {
       return api::conditions_of(*alert).has(kListeningCondition);
     });
   }
-  const bool seen = !seen_.insert(run.alert.metadata.uid).second;
+  const bool seen = note_seen(run);
   if (seen) return run.context.clock.now();
   const auto* before = run.context.conditions.find(kListeningCondition);
   if (before != nullptr) return before->last_transition_time;
@@ -63,7 +82,7 @@ rt::Task<controller::StepResult> AlertReconciler::listen(AlertRun& run) {
   auto& conditions = run.context.conditions;
   const auto* before = conditions.find(kListeningCondition);
   if (before != nullptr && before->observed_generation == run.context.meta.generation) {
-    seen_.insert(run.alert.metadata.uid);
+    note_seen(run);
     co_return controller::kContinue;
   }
   const api::ConditionStamp stamp{run.context.meta.generation, since(run)};
@@ -97,4 +116,4 @@ rt::Task<controller::StepResult> AlertReconciler::check_provider(AlertRun& run) 
   co_return controller::Done{};
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

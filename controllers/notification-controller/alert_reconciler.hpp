@@ -1,10 +1,13 @@
 // Alert (notification.toolkit.fluxcd.io/v1beta3): is its spec in order, and since
 // when is it in force? The sending is the dispatcher's.
 //
-// 1. check_spec    expressions compile                      Stalled InvalidSpec
-// 2. listen        Listening=True from now on (see below)
+// 1. listen        Listening=True from now on (see below)
+// 2. check_spec    expressions parse, sources can match     Stalled InvalidSpec
 // 3. check_access  no source that is forbidden              Stalled AccessDenied
 // 4. check_provider  the Provider exists                    waits, DependencyNotReady
+//
+// What is wrong in one entry of a list does not silence the others: the rest is in force, as
+// upstream has it, and Ready says that not all of it is.
 //
 // Listening says since when the spec is in force, in lastTransitionTime; what
 // happened before is not sent. It starts
@@ -16,15 +19,16 @@
 // Nothing is deleted on deletion, so there is no finalizer.
 #pragma once
 
+#include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 
 #include "alert_rule.hpp"
 #include "controller/app.hpp"
 #include "controller/reconciler.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 struct AlertRun {
   controller::RunContext& context;
@@ -41,12 +45,16 @@ class AlertReconciler final : public controller::StepReconciler<AlertRun> {
   const controller::KindTraits& traits() const override { return traits_; }
   base::Result<std::unique_ptr<AlertRun>> begin(controller::RunContext& context) override;
   controller::Steps<AlertRun> steps() override;
+  void forget(const api::ObjectKey& key) override { seen_.erase(key); }
+  // An Alert's condition says whether its Provider is there. `controller` is that of this kind.
+  void attach(controller::Controller& controller, controller::WatchCache& providers);
 
  private:
-  rt::Task<controller::StepResult> check_spec(AlertRun& run);
+  static rt::Task<controller::StepResult> check_spec(AlertRun& run);
   rt::Task<controller::StepResult> listen(AlertRun& run);
   rt::Task<controller::StepResult> check_access(AlertRun& run);
   rt::Task<controller::StepResult> check_provider(AlertRun& run);
+  bool note_seen(const AlertRun& run);
   base::TimePoint since(const AlertRun& run);
 
   const controller::WatchCache& alerts_;
@@ -54,8 +62,8 @@ class AlertReconciler final : public controller::StepReconciler<AlertRun> {
   const base::TimePoint started_;
   bool no_cross_namespace_refs_;
   std::optional<bool> was_here_before_;  // some Alert carries our mark
-  std::set<std::string> seen_;           // uids of Alerts that this process has seen in force or suspended
+  std::map<api::ObjectKey, std::string> seen_;  // uids of Alerts that this process has seen in force
   controller::KindTraits traits_;
 };
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

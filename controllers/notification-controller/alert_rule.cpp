@@ -2,22 +2,21 @@
 
 #include <algorithm>
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
-base::Result<std::vector<text::Regexp>> compile_list(const std::vector<std::string>& expressions,
-                                                     std::string_view field) {
+std::vector<text::Regexp> compile_list(const std::vector<std::string>& expressions, std::string_view field,
+                                       std::string& wrong) {
   std::vector<text::Regexp> compiled;
   for (std::size_t i = 0; i < expressions.size(); ++i) {
     auto expression = text::Regexp::compile(expressions[i]);
-    if (!expression) {
-      base::Error error = std::move(expression).error();
-      error.kind = base::ErrorKind::invalid;
-      return base::unexpected(
-          std::move(error).with_context("spec." + std::string(field) + "[" + std::to_string(i) + "]"));
+    if (expression) {
+      compiled.push_back(*std::move(expression));
+    } else if (wrong.empty()) {
+      const std::string where = "spec." + std::string(field) + "[" + std::to_string(i) + "]";
+      wrong = std::move(expression).error().with_context(where).message;
     }
-    compiled.push_back(*std::move(expression));
   }
   return compiled;
 }
@@ -34,22 +33,70 @@ bool has_labels(const api::StringMap& labels, const api::StringMap& wanted) {
   });
 }
 
-std::string group_of(std::string_view api_version) {
-  const auto slash = api_version.find('/');
-  return slash == std::string_view::npos ? std::string() : std::string(api_version.substr(0, slash));
+bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+
+// Of label keys and values: letters and digits at both ends, "-_." between.
+bool is_label_part(std::string_view text) {
+  constexpr std::size_t kLongest = 63;
+  return !text.empty() && text.size() <= kLongest && is_letter_or_digit(text.front()) &&
+         is_letter_or_digit(text.back()) && std::all_of(text.begin(), text.end(), [](char c) {
+           return is_letter_or_digit(c) || c == '-' || c == '_' || c == '.';
+         });
+}
+
+bool is_label(const std::string& key, const std::string& value) {
+  const auto slash = key.find('/');
+  const std::string_view name =
+      slash == std::string::npos ? std::string_view(key) : std::string_view(key).substr(slash + 1);
+  return is_label_part(name) && (value.empty() || is_label_part(value));
+}
+
+// RFC 1123, as Kubernetes has it of names (subdomains) and namespaces (labels, without dots).
+bool is_dns_name(std::string_view text, bool dots) {
+  const auto is_inner = [dots](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || (dots && c == '.');
+  };
+  const auto is_end = [&](char c) { return is_inner(c) && c != '-' && c != '.'; };
+  const std::size_t longest = dots ? 253 : 63;
+  return !text.empty() && text.size() <= longest && is_end(text.front()) && is_end(text.back()) &&
+         std::all_of(text.begin(), text.end(), is_inner);
+}
+
+// What of the source no object can have; "" if there may be one.
+std::string hopeless_part(const api::CrossNamespaceObjectReference& source) {
+  if (source.name != "*" && !is_dns_name(source.name, true)) {
+    return "name: no object can be named '" + source.name +
+           "'; only '*' alone stands for all, and matchLabels for some";
+  }
+  if (!source.namespace_.empty() && !is_dns_name(source.namespace_, false)) {
+    return "namespace: no namespace can be named '" + source.namespace_ + "', and there are no wildcards for it";
+  }
+  for (const auto& [key, value] : source.match_labels) {
+    if (!is_label(key, value)) return "matchLabels: no object can have the label '" + key + ": " + value + "'";
+  }
+  return {};
 }
 
 }  // namespace
 
-base::Result<AlertRule> AlertRule::compile(const api::Alert& alert, bool own_namespace_only) {
+AlertRule AlertRule::compile(const api::Alert& alert, bool own_namespace_only) {
   AlertRule rule;
   rule.key = alert.metadata.key();
   rule.uid = alert.metadata.uid;
   rule.spec = alert.spec;
   rule.own_namespace_only = own_namespace_only;
-  SLUICE_TRY(rule.inclusion, compile_list(alert.spec.inclusion_list, "inclusionList"));
-  SLUICE_TRY(rule.exclusion, compile_list(alert.spec.exclusion_list, "exclusionList"));
+  rule.inclusion = compile_list(alert.spec.inclusion_list, "inclusionList", rule.wrong_expression);
+  rule.exclusion = compile_list(alert.spec.exclusion_list, "exclusionList", rule.wrong_expression);
   return rule;
+}
+
+std::string AlertRule::hopeless_source() const {
+  if (spec.event_sources.empty()) return "spec.eventSources: names nothing, so nothing is ever sent";
+  for (std::size_t i = 0; i < spec.event_sources.size(); ++i) {
+    const std::string part = hopeless_part(spec.event_sources[i]);
+    if (!part.empty()) return "spec.eventSources[" + std::to_string(i) + "]." + part;
+  }
+  return {};
 }
 
 bool AlertRule::wants_from(const api::CrossNamespaceObjectReference& source, const Occurrence& what,
@@ -57,7 +104,7 @@ bool AlertRule::wants_from(const api::CrossNamespaceObjectReference& source, con
   const std::string& space = source.namespace_.empty() ? key.namespace_ : source.namespace_;
   if (own_namespace_only && space != key.namespace_) return false;
   if (what.involved.namespace_ != space || what.involved.kind != source.kind) return false;
-  if (!source.api_version.empty() && group_of(source.api_version) != what.involved.group()) return false;
+  // Flux: apiVersion is read by nobody. The kinds that can be named are of one group each.
   if (source.name != "*" && source.name != what.involved.name) return false;
   if (source.match_labels.empty()) return true;
   // Flux: what cannot be looked up has no labels.
@@ -72,13 +119,17 @@ bool AlertRule::wants(const Occurrence& what, const LabelLookup& labels) const {
   const bool listens = std::any_of(sources.begin(), sources.end(),
                                    [&](const auto& source) { return wants_from(source, what, labels); });
   if (!listens) return false;
-  if (!inclusion.empty() && !any_matches(inclusion, what.message)) return false;
+  if (!spec.inclusion_list.empty() && !any_matches(inclusion, what.message)) return false;
   return !any_matches(exclusion, what.message);
 }
 
-bool AlertRule::names_kind(std::string_view kind) const {
+bool AlertRule::may_want(const doc::Json& event) const {
+  const std::string_view kind = doc::find_string(event, {"involvedObject", "kind"});
+  const std::string_view space = doc::find_string(event, {"involvedObject", "namespace"});
   const auto& sources = spec.event_sources;
-  return std::any_of(sources.begin(), sources.end(), [kind](const auto& source) { return source.kind == kind; });
+  return std::any_of(sources.begin(), sources.end(), [&](const auto& source) {
+    return source.kind == kind && (source.namespace_.empty() ? key.namespace_ : source.namespace_) == space;
+  });
 }
 
 std::string AlertRule::forbidden_source() const {
@@ -92,4 +143,4 @@ std::string AlertRule::forbidden_source() const {
   return {};
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -11,7 +11,7 @@
 #include "occurrence.hpp"
 #include "text/regexp.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 // The labels of a live object; null where there is none of that name.
 using LabelLookup = std::function<std::shared_ptr<const api::StringMap>(const InvolvedObject&)>;
@@ -31,12 +31,19 @@ struct AlertRule {
   base::TimePoint since{};
   bool own_namespace_only = false;  // --no-cross-namespace-refs
 
-  // `invalid` naming the field whose expression does not parse.
-  static base::Result<AlertRule> compile(const api::Alert& alert, bool own_namespace_only);
+  // Of the expressions that parse: Flux leaves the others out, and so does one that takes none
+  // in of a list of them alone.
+  static AlertRule compile(const api::Alert& alert, bool own_namespace_only);
 
   // Severity, sources, inclusion and exclusion; not whether it was sent before.
   bool wants(const Occurrence& what, const LabelLookup& labels) const;
-  bool names_kind(std::string_view kind) const;
+  // Kind and namespace of what an Event is about are among the sources': what is cheap to know
+  // before the Event is read. False for what it can never want.
+  bool may_want(const doc::Json& event) const;
+  // What people must mend, though the rest of the rule is in force: the first expression that does
+  // not parse, or source that no object can ever match; each names its field. "" if all is well.
+  std::string wrong_expression;
+  std::string hopeless_source() const;
   // The first source that --no-cross-namespace-refs forbids; "" if all may be listened to.
   std::string forbidden_source() const;
 
@@ -45,4 +52,4 @@ struct AlertRule {
                   const LabelLookup& labels) const;
 };
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

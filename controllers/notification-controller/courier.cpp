@@ -4,7 +4,7 @@
 
 #include "message.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
@@ -42,8 +42,8 @@ rt::Task<base::Result<Endpoint>> read_endpoint(std::shared_ptr<kube::Client> cli
   co_return resolve_endpoint(provider, secrets);
 }
 
-HttpCourier::HttpCourier(rt::Runtime& runtime, std::shared_ptr<kube::Client> client)
-    : runtime_(runtime), client_(std::move(client)) {}
+HttpCourier::HttpCourier(rt::Runtime& runtime, std::shared_ptr<kube::Client> client, base::Logger log)
+    : runtime_(runtime), client_(std::move(client)), log_(std::move(log)) {}
 
 base::Result<std::shared_ptr<http::Client>> HttpCourier::connection_for(const api::ObjectKey& provider,
                                                                         const Endpoint& endpoint) {
@@ -90,6 +90,10 @@ rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notifi
   base::Result<void> outcome;
   if (answer) {
     outcome = judge_answer(endpoint, *answer);
+    if (!outcome && log_.enabled(base::LogLevel::debug)) {
+      log_.debug("a receiver refused a notification",
+                 {{"provider", key.str()}, {"status", answer->status}, {"answer", answer_for_log(endpoint, *answer)}});
+    }
   } else {
     outcome = base::unexpected(std::move(answer).error());
   }
@@ -99,4 +103,4 @@ rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notifi
   co_return base::unexpected(std::move(error));
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

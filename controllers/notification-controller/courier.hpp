@@ -7,6 +7,7 @@
 #include <string>
 
 #include "api/provider.hpp"
+#include "base/log.hpp"
 #include "base/result.hpp"
 #include "endpoint.hpp"
 #include "http/client.hpp"
@@ -14,7 +15,7 @@
 #include "notification.hpp"
 #include "rt/runtime.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 class Courier {
  public:
@@ -30,7 +31,7 @@ rt::Task<base::Result<Endpoint>> read_endpoint(std::shared_ptr<kube::Client> cli
 
 class HttpCourier final : public Courier {
  public:
-  HttpCourier(rt::Runtime& runtime, std::shared_ptr<kube::Client> client);
+  HttpCourier(rt::Runtime& runtime, std::shared_ptr<kube::Client> client, base::Logger log);
   rt::Task<base::Result<void>> deliver(api::Provider provider, Notification notification, std::string id) override;
   // Closes the connections kept for a Provider that is gone.
   void forget(const api::ObjectKey& provider);
@@ -44,7 +45,8 @@ class HttpCourier final : public Courier {
 
   rt::Runtime& runtime_;
   std::shared_ptr<kube::Client> client_;
+  base::Logger log_;
   std::map<api::ObjectKey, Connection> connections_;
 };
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

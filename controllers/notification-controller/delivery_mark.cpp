@@ -6,7 +6,7 @@
 #include "api/object_meta.hpp"
 #include "base/digest.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
@@ -94,4 +94,4 @@ std::string taken_key(const Occurrence& what, std::string_view alert_uid) {
   return what.event_uid + "/" + std::string(alert_uid) + "/" + std::to_string(what.count) + "/" + what.digest;
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

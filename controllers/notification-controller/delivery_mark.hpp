@@ -14,7 +14,7 @@
 #include "doc/json.hpp"
 #include "occurrence.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 enum class DeliveryState {
   none,      // nothing dealt with yet
@@ -72,4 +72,4 @@ std::string delivery_id(const Occurrence& what, std::string_view alert_uid, cons
 // Tells apart what is on its way: Event, Alert, count and digest.
 std::string taken_key(const Occurrence& what, std::string_view alert_uid);
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -6,11 +6,12 @@
 #include "api/kind.hpp"
 #include "api/names.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
 constexpr std::size_t kMaxRemembered = 65'536;
+constexpr base::Duration kSweepEvery = std::chrono::minutes(1);
 
 std::string alike_key(std::string_view alert_uid, std::string_view digest) {
   return std::string(alert_uid) + "/" + std::string(digest);
@@ -27,19 +28,19 @@ std::optional<base::TimePoint> in_force_since(const api::Alert& alert) {
 
 }  // namespace
 
-Dispatcher::Dispatcher(controller::Services services, controller::WatchCache& alerts,
-                       controller::WatchCache& providers, Sources& sources, Courier& courier, Journal& journal,
-                       DispatcherOptions options)
+Dispatcher::Dispatcher(controller::Services services, DispatcherParts parts, DispatcherOptions options)
     : services_(std::move(services)),
-      alerts_(alerts),
-      providers_(providers),
-      sources_(sources),
-      courier_(courier),
-      journal_(journal),
+      alerts_(parts.alerts),
+      providers_(parts.providers),
+      sources_(std::move(parts.sources)),
+      courier_(std::move(parts.courier)),
+      journal_(std::move(parts.journal)),
       options_(std::move(options)),
-      labels_([&sources](const InvolvedObject& object) { return sources.labels_of(object); }),
+      labels_([sources = sources_](const InvolvedObject& object) { return sources->labels_of(object); }),
       states_(services_.clock, options_.event_grace,
-              [this](const std::string& kind, const api::ObjectKey& key) { return look_at(kind, key); }) {}
+              [this](const std::string& kind, const api::ObjectKey& key) { return look_at(kind, key); }),
+      backlog_(services_.clock, {[this](const doc::Json& event, const auto& alert) { take_in(event, alert); },
+                                 [this](const doc::Json& event, const auto& alert) { judge_event(event, alert); }}) {}
 
 std::optional<std::string> Dispatcher::trouble(const api::ObjectKey& provider) const {
   const auto it = trouble_.find(provider);
@@ -55,22 +56,21 @@ std::size_t Dispatcher::waiting() const noexcept {
 // --- what happens in the cluster ---
 
 rt::Task<void> Dispatcher::run() {
-  tasks_.spawn(services_.runtime.context(), sources_.run());
+  tasks_.spawn(services_.runtime.context(), sources_->run());
   tasks_.spawn(services_.runtime.context(), states_.run());
+  tasks_.spawn(services_.runtime.context(), backlog_.run());
   subscribe();
   co_await tasks_.join();
 }
 
 void Dispatcher::subscribe() {
   Sources::Handlers sources;
-  sources.event = [this](const doc::Json& event) { event_changed(event); };
-  sources.appeared = [this](const InvolvedObject& object) { object_appeared(object); };
+  sources.event = [this](controller::Object event) { backlog_.add(std::move(event)); };
+  sources.appeared = [this](const InvolvedObject& object) { backlog_.add(sources_->events_about(object)); };
   sources.state = [this](const doc::Json& object) { states_.changed(object); };
   sources.gone = [this](const doc::Json& object) { states_.gone(object); };
-  sources.ready = [this](std::string_view kind) {
-    for (const auto& [key, known] : rules_) scan(known.rule, kind);
-  };
-  sources_.handle(std::move(sources));
+  sources.ready = [this](std::string_view kind) { backlog_.add(sources_->events(kind)); };
+  sources_->handle(std::move(sources));
   controller::CacheHandlers alerts;
   alerts.added = [this](const controller::Object& now) { alert_changed(*now); };
   alerts.updated = [this](const controller::Object&, const controller::Object& now) { alert_changed(*now); };
@@ -99,19 +99,14 @@ void Dispatcher::alert_changed(const doc::Json& object) {
       known->second.rule.since == *since && known->second.rule.uid == alert->metadata.uid) {
     return;
   }
-  auto rule = AlertRule::compile(*alert, options_.no_cross_namespace_refs);
-  if (!rule) {
-    alert_gone(object);
-    return;
-  }
-  rule->since = *since;
   Rule& kept = rules_[key];
-  kept = {*std::move(rule), alert->metadata.generation};
+  kept = {AlertRule::compile(*alert, options_.no_cross_namespace_refs), alert->metadata.generation};
+  kept.rule.since = *since;
   std::set<std::string> kinds;
   for (const auto& source : kept.rule.spec.event_sources) kinds.insert(source.kind);
   for (const auto& kind : kinds) {
-    sources_.want(kind);
-    if (sources_.is_ready(kind)) scan(kept.rule, kind);
+    sources_->want(kind);
+    if (sources_->is_ready(kind)) backlog_.add(sources_->events(kind), key);
   }
 }
 
@@ -121,40 +116,30 @@ void Dispatcher::provider_changed(const doc::Json& before, const doc::Json& now)
   if (outbox != outboxes_.end()) outbox->second->hurry();
 }
 
-// All Events of a kind, oldest first; marks before anything is judged by them.
-void Dispatcher::scan(const AlertRule& rule, std::string_view kind) {
-  if (!rule.names_kind(kind)) return;
-  std::vector<std::pair<controller::Object, Occurrence>> found;
-  for (auto& event : sources_.events(kind)) {
-    take_in_mark(rule, *event);
-    auto what = read_occurrence(*event);
-    if (what && what->involved.kind == kind) found.emplace_back(std::move(event), *std::move(what));
-  }
-  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
-    if (a.second.last != b.second.last) return a.second.last < b.second.last;
-    // Within a second only the server knows; its versions grow.
-    return controller::is_older_version(api::resource_version_of(*a.first), api::resource_version_of(*b.first));
-  });
-  for (const auto& [event, what] : found) consider(rule, *event, what);
-}
-
-void Dispatcher::event_changed(const doc::Json& event) {
-  const auto what = read_occurrence(event);
-  if (!what) return;
+// Marks count before anything is judged by them.
+void Dispatcher::take_in(const doc::Json& event, const std::optional<api::ObjectKey>& alert) {
   for (const auto& [key, known] : rules_) {
-    take_in_mark(known.rule, event);
-    consider(known.rule, event, *what);
+    if ((!alert || *alert == key) && known.rule.may_want(event)) take_in_mark(known.rule, event);
   }
 }
 
-void Dispatcher::object_appeared(const InvolvedObject& object) {
-  for (const auto& event : sources_.events_about(object)) event_changed(*event);
+void Dispatcher::judge_event(const doc::Json& event, const std::optional<api::ObjectKey>& alert) {
+  std::shared_ptr<const Occurrence> what;
+  for (const auto& [key, known] : rules_) {
+    if ((alert && *alert != key) || !known.rule.may_want(event)) continue;
+    if (!what) {
+      auto read = read_occurrence(event);
+      if (!read) return;
+      what = std::make_shared<const Occurrence>(*std::move(read));
+    }
+    consider(known.rule, event, what);
+  }
 }
 
 // What the Event says, or what this process or the last one knows beyond that.
 std::optional<DeliveryMark> Dispatcher::mark_of(const doc::Json& event, std::string_view alert_uid) const {
   auto written = read_mark(event, alert_uid);
-  const DeliveryMark* noted = journal_.find(api::uid_of(event), alert_uid);
+  const DeliveryMark* noted = journal_->find(api::uid_of(event), alert_uid);
   if (noted == nullptr) return written;
   const bool is_newer = !written || written->state == DeliveryState::none || noted->last > written->last ||
                         (noted->last == written->last && noted->count > written->count);
@@ -163,16 +148,16 @@ std::optional<DeliveryMark> Dispatcher::mark_of(const doc::Json& event, std::str
 
 // The last process was killed before it could write to the Event.
 void Dispatcher::make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what) {
-  const DeliveryMark* noted = journal_.find(what.event_uid, rule.uid);
+  const DeliveryMark* noted = journal_->find(what.event_uid, rule.uid);
   if (noted == nullptr || taken_.contains(taken_key(what, rule.uid))) return;
   const DeliveryMark mark = *noted;
   const bool is_missing = mark_of(event, rule.uid) == mark && read_mark(event, rule.uid) != mark;
-  journal_.forget(what.event_uid, rule.uid);  // it is in the file until the next start
+  journal_->forget(what.event_uid, rule.uid);  // it is in the file until the next start
   if (!is_missing) return;
   Delivery delivery;
   delivery.alert = rule.key;
   delivery.alert_uid = rule.uid;
-  delivery.occurrence = what;
+  delivery.occurrence = std::make_shared<const Occurrence>(what);
   taken_.insert(taken_key(what, rule.uid));
   tasks_.spawn(services_.runtime.context(), write_late_mark(std::move(delivery), mark));
 }
@@ -185,40 +170,46 @@ void Dispatcher::take_in_mark(const AlertRule& rule, const doc::Json& event) {
 }
 
 // Flux: chats get no events that are meant for commit statuses.
-bool Dispatcher::is_for_others(const AlertRule& rule, const Occurrence& what) const {
-  if (!is_commit_status_update(what)) return false;
+bool Dispatcher::gets_commit_statuses(const AlertRule& rule) const {
   const auto provider = providers_.find(api::resolve(rule.spec.provider_ref, rule.key.namespace_));
-  return provider && doc::find_string(*provider, {"spec", "type"}) == api::provider_type::kSlack;
+  return !provider || doc::find_string(*provider, {"spec", "type"}) != api::provider_type::kSlack;
 }
 
-void Dispatcher::consider(const AlertRule& rule, const doc::Json& event, const Occurrence& what) {
-  if (taken_.contains(taken_key(what, rule.uid))) return;
+bool Dispatcher::is_for_others(const AlertRule& rule, const Occurrence& what) const {
+  return is_commit_status_update(what) && !gets_commit_statuses(rule);
+}
+
+void Dispatcher::consider(const AlertRule& rule, const doc::Json& event,
+                          const std::shared_ptr<const Occurrence>& what) {
+  if (taken_.contains(taken_key(*what, rule.uid))) return;
   JudgeInput input;
   input.mark = mark_of(event, rule.uid);
   input.since = rule.since;
   input.now = services_.clock.now();
   input.window = options_.rate_limit_interval;
-  const auto alike = last_alike_.find(alike_key(rule.uid, what.digest));
+  const auto alike = last_alike_.find(alike_key(rule.uid, what->digest));
   if (alike != last_alike_.end()) input.last_alike = alike->second;
-  const Verdict verdict = judge(what, input);
-  if (verdict == Verdict::covered) make_up_for_mark(rule, event, what);
+  const Verdict verdict = judge(*what, input);
+  if (verdict == Verdict::covered) make_up_for_mark(rule, event, *what);
   if (verdict != Verdict::due) return;
-  if (!rule.wants(what, labels_) || is_for_others(rule, what)) return;
+  if (!rule.wants(*what, labels_) || is_for_others(rule, *what)) return;
   const bool was_tried = input.mark && input.mark->pending;
-  if (!was_tried && is_told_elsewhere(rule, event, what)) return;
+  if (!was_tried && is_told_elsewhere(rule, event, *what)) return;
   Delivery delivery;
   delivery.alert = rule.key;
   delivery.alert_uid = rule.uid;
   delivery.occurrence = what;
-  delivery.id = delivery_id(what, rule.uid, input.mark);
+  delivery.id = delivery_id(*what, rule.uid, input.mark);
   delivery.marked_pending = was_tried;
   enqueue(rule, std::move(delivery));
 }
 
 void Dispatcher::enqueue(const AlertRule& rule, Delivery delivery) {
-  const Occurrence& what = delivery.occurrence;
+  const Occurrence& what = *delivery.occurrence;
   taken_.insert(taken_key(what, rule.uid));
-  if (last_alike_.size() > kMaxRemembered) {
+  const base::SteadyPoint now = services_.clock.steady();
+  if (last_alike_.size() > kMaxRemembered && now - swept_at_ > kSweepEvery) {
+    swept_at_ = now;
     const base::TimePoint old = services_.clock.now() - options_.rate_limit_interval - std::chrono::hours(1);
     std::erase_if(last_alike_, [old](const auto& item) { return item.second < old; });
   }
@@ -232,9 +223,25 @@ Outbox& Dispatcher::outbox_of(const api::ObjectKey& provider) {
   if (!outbox) {
     auto deliver = [this, provider](Delivery delivery) { return attempt(provider, std::move(delivery)); };
     outbox = std::make_unique<Outbox>(services_.runtime, services_.clock, std::move(deliver));
-    tasks_.spawn(services_.runtime.context(), outbox->run());
+    tasks_.spawn(services_.runtime.context(), run_outbox(provider));
   }
   return *outbox;
 }
 
-}  // namespace sluice::notification
+rt::Task<void> Dispatcher::run_outbox(api::ObjectKey provider) {
+  for (;;) {
+    Outbox& outbox = *outboxes_.at(provider);
+    co_await outbox.run();
+    if (outbox.waiting() > 0) continue;
+    outboxes_.erase(provider);
+    co_return;
+  }
+}
+
+void Dispatcher::forget(const api::ObjectKey& provider) {
+  trouble_.erase(provider);
+  const auto outbox = outboxes_.find(provider);
+  if (outbox != outboxes_.end()) outbox->second->close();
+}
+
+}  // namespace sluice::notification_controller

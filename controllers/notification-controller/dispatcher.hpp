@@ -2,7 +2,7 @@
 // sent before, and the sending. Runs on the loop, while this replica leads.
 //
 //   states ─▶ StateWatch ─▶ look_at(): untold() ─▶ an Event of our own, the late word
-//   Events ─▶ consider(): AlertRule::wants, judge() ─▶ Outbox of the Provider
+//   Events ─▶ Backlog ─▶ consider(): AlertRule::wants, judge() ─▶ Outbox of the Provider
 //   Outbox ─▶ attempt(): look again, Courier::deliver ─▶ remember(): mark the Event
 //
 // All that is kept here can be made anew from the cluster: from the Events with
@@ -18,6 +18,7 @@
 
 #include "alert_rule.hpp"
 #include "api/provider.hpp"
+#include "backlog.hpp"
 #include "controller/app.hpp"
 #include "courier.hpp"
 #include "delivery_mark.hpp"
@@ -26,7 +27,7 @@
 #include "sources.hpp"
 #include "state_watch.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 struct DispatcherOptions {
   base::Duration rate_limit_interval = std::chrono::minutes(5);
@@ -37,11 +38,18 @@ struct DispatcherOptions {
   std::string field_manager = "notification-controller";
 };
 
+// What a dispatcher works with. The caches outlive it.
+struct DispatcherParts {
+  controller::WatchCache& alerts;
+  controller::WatchCache& providers;
+  std::shared_ptr<Sources> sources;
+  std::shared_ptr<Courier> courier;
+  std::shared_ptr<Journal> journal;
+};
+
 class Dispatcher {
  public:
-  // All outlive this.
-  Dispatcher(controller::Services services, controller::WatchCache& alerts, controller::WatchCache& providers,
-             Sources& sources, Courier& courier, Journal& journal, DispatcherOptions options);
+  Dispatcher(controller::Services services, DispatcherParts parts, DispatcherOptions options);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
@@ -53,6 +61,11 @@ class Dispatcher {
   // Called when that changes.
   void on_trouble(std::function<void(const api::ObjectKey& provider)> listener) { on_trouble_ = std::move(listener); }
   std::size_t waiting() const noexcept;
+  std::size_t outboxes() const noexcept { return outboxes_.size(); }
+  // Occurrences that wait, or are being sent and noted.
+  std::size_t taken() const noexcept { return taken_.size(); }
+  // The Provider is gone: what waits for it waits on, and all else about it is forgotten.
+  void forget(const api::ObjectKey& provider);
 
  private:
   enum class Fate { send, drop, wait, skip };
@@ -71,20 +84,25 @@ class Dispatcher {
   void alert_changed(const doc::Json& alert);
   void alert_gone(const doc::Json& alert);
   void provider_changed(const doc::Json& before, const doc::Json& now);
-  void scan(const AlertRule& rule, std::string_view kind);
-  void event_changed(const doc::Json& event);
-  void object_appeared(const InvolvedObject& object);
+  void take_in(const doc::Json& event, const std::optional<api::ObjectKey>& alert);
+  void judge_event(const doc::Json& event, const std::optional<api::ObjectKey>& alert);
   bool look_at(const std::string& kind, const api::ObjectKey& key);
-  bool would_be_sent(const doc::Json& object, const State& state, const News& news) const;
+  std::optional<News> news_for(const AlertRule& rule, const InvolvedObject& object, const State& state) const;
+  std::vector<Heard> heard_by(const AlertRule& rule, const InvolvedObject& object) const;
+  std::optional<base::TimePoint> told_at(const AlertRule& rule, const InvolvedObject& object,
+                                         const Chronicle::Entry& failure) const;
   bool is_told_elsewhere(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const;
+  bool is_sent_before(const AlertRule& rule, const Occurrence& word, const Chronicle::Entry& other) const;
   std::optional<DeliveryMark> mark_of(const doc::Json& event, std::string_view alert_uid) const;
   void take_in_mark(const AlertRule& rule, const doc::Json& event);
   void make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
   rt::Task<void> write_late_mark(Delivery delivery, DeliveryMark mark);
-  void consider(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
+  void consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what);
+  bool gets_commit_statuses(const AlertRule& rule) const;
   bool is_for_others(const AlertRule& rule, const Occurrence& what) const;
   void enqueue(const AlertRule& rule, Delivery delivery);
   Outbox& outbox_of(const api::ObjectKey& provider);
+  rt::Task<void> run_outbox(api::ObjectKey provider);
 
   Plan plan(const Delivery& delivery) const;
   Fate fate_without_rule(const Delivery& delivery) const;
@@ -100,17 +118,19 @@ class Dispatcher {
   controller::Services services_;
   controller::WatchCache& alerts_;
   controller::WatchCache& providers_;
-  Sources& sources_;
-  Courier& courier_;
-  Journal& journal_;
+  const std::shared_ptr<Sources> sources_;
+  const std::shared_ptr<Courier> courier_;
+  const std::shared_ptr<Journal> journal_;
   DispatcherOptions options_;
   LabelLookup labels_;
   StateWatch states_;
+  Backlog backlog_;
   std::map<api::ObjectKey, Rule> rules_;
   std::map<api::ObjectKey, std::unique_ptr<Outbox>> outboxes_;
   std::set<std::string> taken_;  // in an outbox: by Event, Alert, count and digest
   // When news of a digest was last dealt with or taken, by Alert and digest.
   std::map<std::string, base::TimePoint> last_alike_;
+  base::SteadyPoint swept_at_{};  // last_alike_ was rid of what is old
   std::map<api::ObjectKey, std::string> trouble_;
   std::function<void(const api::ObjectKey&)> on_trouble_;
   controller::WatchCache::HandlerId alert_handler_ = 0;
@@ -118,4 +138,4 @@ class Dispatcher {
   rt::TaskGroup tasks_;
 };
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -5,7 +5,7 @@
 #include "api/names.hpp"
 #include "dispatcher.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
@@ -40,12 +40,12 @@ Dispatcher::Plan Dispatcher::plan(const Delivery& delivery) const {
     return plan;
   }
   const AlertRule& rule = known->second.rule;
-  const Occurrence& what = delivery.occurrence;
+  const Occurrence& what = *delivery.occurrence;
   if (!rule.wants(what, labels_) || is_for_others(rule, what)) {
     plan.why = "the Alert no longer wants it";
     return plan;
   }
-  if (!sources_.event(what)) {
+  if (!sources_->event(what)) {
     plan.why = "its Event has expired";
     return plan;
   }
@@ -80,9 +80,9 @@ rt::Task<Attempt> Dispatcher::attempt(api::ObjectKey outbox, Delivery delivery) 
   }
   if (next.fate == Fate::wait) co_return Attempt{Outcome::failed, std::nullopt, false};
   if (next.fate == Fate::drop) {
-    services_.log.info("notification dropped", {{"alert", delivery.alert.str()},
-                                                {"object", delivery.occurrence.involved.str()},
-                                                {"why", next.why}});
+    services_.log.info(
+        "notification dropped",
+        {{"alert", delivery.alert.str()}, {"object", delivery.occurrence->involved.str()}, {"why", next.why}});
     release(delivery);
     co_return Attempt{};
   }
@@ -95,7 +95,7 @@ rt::Task<Attempt> Dispatcher::attempt(api::ObjectKey outbox, Delivery delivery) 
   Notification notification = next.notification;
   const base::SteadyPoint started = services_.clock.steady();
   rt::Task<base::Result<void>> delivering =
-      courier_.deliver(std::move(provider), std::move(notification), delivery.id);
+      courier_->deliver(std::move(provider), std::move(notification), delivery.id);
   auto sent = co_await std::move(delivering);
   const std::chrono::duration<double> took = services_.clock.steady() - started;
   services_.metrics.observe("gotk_notification_delivery_duration_seconds", "Time that receivers took to answer.",
@@ -114,8 +114,8 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
     co_await std::move(remembering);
     services_.log.info("notification delivered", {{"alert", delivery.alert.str()},
                                                   {"provider", provider.str()},
-                                                  {"object", delivery.occurrence.involved.str()},
-                                                  {"reason", delivery.occurrence.reason},
+                                                  {"object", delivery.occurrence->involved.str()},
+                                                  {"reason", delivery.occurrence->reason},
                                                   {"id", delivery.id}});
     note_trouble(provider, std::string());
     co_return Attempt{Outcome::delivered, std::nullopt, false};
@@ -134,7 +134,7 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
   Attempt attempt{Outcome::failed, std::nullopt, false};
   if (error.retry_after) attempt.retry_after = *error.retry_after;
   if (!delivery.marked_pending) {
-    const auto event = sources_.event(delivery.occurrence);
+    const auto event = sources_->event(*delivery.occurrence);
     DeliveryMark mark;
     if (event) mark = read_mark(*event, delivery.alert_uid).value_or(DeliveryMark{});
     mark.pending = true;
@@ -149,13 +149,13 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
 rt::Task<void> Dispatcher::remember(Delivery delivery, DeliveryState state) {
   DeliveryMark mark;
   mark.state = state;
-  mark.count = delivery.occurrence.count;
-  mark.last = delivery.occurrence.last;
-  mark.digest = delivery.occurrence.digest;
-  journal_.note(delivery.occurrence.event_uid, delivery.alert_uid, mark);
+  mark.count = delivery.occurrence->count;
+  mark.last = delivery.occurrence->last;
+  mark.digest = delivery.occurrence->digest;
+  journal_->note(delivery.occurrence->event_uid, delivery.alert_uid, mark);
   rt::Task<void> writing = write_until_written(delivery, std::move(mark));
   co_await std::move(writing);
-  journal_.forget(delivery.occurrence.event_uid, delivery.alert_uid);
+  journal_->forget(delivery.occurrence->event_uid, delivery.alert_uid);
   release(delivery);
 }
 
@@ -186,20 +186,20 @@ rt::Task<bool> Dispatcher::write_mark(Delivery delivery, DeliveryMark mark) {
   kube::PatchOptions options;
   options.field_manager = options_.field_manager;
   rt::Task<base::Result<doc::Json>> patching = services_.client->patch(
-      events_resource(), delivery.occurrence.event, kube::PatchType::merge, std::move(patch), std::move(options));
+      events_resource(), delivery.occurrence->event, kube::PatchType::merge, std::move(patch), std::move(options));
   auto patched = co_await std::move(patching);
   if (patched) {
-    sources_.observe_write(delivery.occurrence.involved.kind, *std::move(patched));
+    sources_->observe_write(delivery.occurrence->involved.kind, *std::move(patched));
     co_return true;
   }
   const base::Error& error = patched.error();
   if (error.kind == base::ErrorKind::not_found) co_return true;  // expired, and its news with it
-  services_.log.error("cannot note a delivery on its Event", error, {{"event", delivery.occurrence.event.str()}});
+  services_.log.error("cannot note a delivery on its Event", error, {{"event", delivery.occurrence->event.str()}});
   co_return !may_be_written_later(error.kind);
 }
 
 void Dispatcher::release(const Delivery& delivery) {
-  taken_.erase(taken_key(delivery.occurrence, delivery.alert_uid));
+  taken_.erase(taken_key(*delivery.occurrence, delivery.alert_uid));
 }
 
 void Dispatcher::note_trouble(const api::ObjectKey& provider, std::string message) {
@@ -219,8 +219,8 @@ void Dispatcher::report(const Delivery& delivery, const std::string& message) {
   controller::EventRecord record;
   record.severity = controller::Severity::error;
   record.reason = kDispatchFailed;
-  record.message = "failed to send notification for " + delivery.occurrence.involved.str() + ": " + message;
+  record.message = "failed to send notification for " + delivery.occurrence->involved.str() + ": " + message;
   services_.events.emit(*alert, std::move(record));
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

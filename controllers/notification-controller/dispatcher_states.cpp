@@ -4,62 +4,112 @@
 
 #include "dispatcher.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
-std::vector<Telling> read_tellings(const std::vector<controller::Object>& events) {
-  std::vector<Telling> tellings;
-  for (const auto& event : events) tellings.push_back(read_telling(*event));
-  return tellings;
-}
+// Of one second's Events so many are asked whether they were sent; more are there by design only.
+constexpr int kMaxAsked = 256;
 
 }  // namespace
 
 // Its Event had time to come. From here on the late word is an Event like any other. It
 // may be refused or lost on its way, so that it is looked for again: its name is its own.
 bool Dispatcher::look_at(const std::string& kind, const api::ObjectKey& key) {
-  if (!sources_.is_in_touch(kind)) return false;
-  const controller::Object object = sources_.object(kind, key);
+  // What is still to be judged may be about to be sent.
+  if (!sources_->is_in_touch(kind) || !backlog_.empty()) return false;
+  const controller::Object object = sources_->object(kind, key);
   if (!object) return true;
   const auto state = read_state(*object);
   if (!state) return false;  // busy just now
-  const auto news = untold(*state, read_tellings(sources_.events_about(Sources::identity_of(*object))));
-  if (!news || !would_be_sent(*object, *state, *news)) return true;
-  services_.log.info("no Event told of an object's state; it is told now",
-                     {{"object", Sources::identity_of(*object).str()}, {"reason", state->reason}});
-  services_.events.emit(*object, late_word(*object, *state, *news));
-  return false;
+  const InvolvedObject identity = Sources::identity_of(*object);
+  for (const auto& [name, known] : rules_) {
+    const auto news = news_for(known.rule, identity, *state);
+    if (!news) continue;
+    services_.log.info("no Event told of an object's state; it is told now",
+                       {{"object", identity.str()}, {"reason", state->reason}});
+    services_.events.emit(*object, late_word(*object, *state, *news));
+    return false;
+  }
+  return true;
 }
 
-// Nothing is written that nobody wants to hear.
-bool Dispatcher::would_be_sent(const doc::Json& object, const State& state, const News& news) const {
-  const base::TimePoint now = services_.clock.now();
-  if (news.happened + kLateWordMaxAge < now || news.happened > now + kLateWordMaxAge) return false;
+// Nothing is written that this Alert does not want to hear.
+std::optional<News> Dispatcher::news_for(const AlertRule& rule, const InvolvedObject& object,
+                                         const State& state) const {
   Occurrence what;
-  what.involved = Sources::identity_of(object);
-  what.severity = news.severity;
+  what.involved = object;
+  what.severity = state.ok ? Severity::info : Severity::error;
   what.message = cut_text(state.message, kMaxMessage);
-  return std::any_of(rules_.begin(), rules_.end(), [&](const auto& known) {
-    return news.happened >= known.second.rule.since && known.second.rule.wants(what, labels_);
-  });
+  if (!rule.wants(what, labels_)) return std::nullopt;
+  auto news = untold(state, heard_by(rule, object));
+  if (!news || news->happened < rule.since) return std::nullopt;
+  const base::TimePoint now = services_.clock.now();
+  if (news->happened + kLateWordMaxAge < now || news->happened > now + kLateWordMaxAge) return std::nullopt;
+  return news;
+}
+
+std::vector<Heard> Dispatcher::heard_by(const AlertRule& rule, const InvolvedObject& object) const {
+  const Chronicle::Entries entries = sources_->chronicle(object.kind).about(object);
+  const bool gets_statuses = gets_commit_statuses(rule);
+  std::vector<Heard> tellings;
+  tellings.reserve(entries.size());
+  for (const auto* entry : entries) {
+    Heard telling{entry->telling, false, entry->telling.last};
+    if (entry->telling.severity == Severity::error) {
+      const auto told = told_at(rule, object, *entry);
+      telling.heard = told.has_value();
+      if (told) telling.told = *told;
+    } else {
+      telling.heard = !entry->telling.for_record && (gets_statuses || !entry->telling.for_commits);
+    }
+    tellings.push_back(telling);
+  }
+  return tellings;
+}
+
+// When that of the failure's occurrences happened that was sent last, or waits to be.
+std::optional<base::TimePoint> Dispatcher::told_at(const AlertRule& rule, const InvolvedObject& object,
+                                                   const Chronicle::Entry& failure) const {
+  const controller::Object event = sources_->event(object.kind, failure.event);
+  if (!event) return std::nullopt;
+  const auto mark = mark_of(*event, rule.uid);
+  const bool was_sent = mark && mark->state == DeliveryState::sent;
+  if (was_sent && !failure.telling.ready_since) return mark->last;
+  if (was_sent || (mark && mark->pending)) return failure.telling.last;
+  const auto what = read_occurrence(*event);
+  if (!what || !taken_.contains(taken_key(*what, rule.uid))) return std::nullopt;
+  return failure.telling.last;
 }
 
 // Of a late word and an emitter's Event about one state, one is sent: that which the
 // server had first. In the second that both came in it is the late word, unless the
-// Event is on its way already.
+// Event is on its way already. What a chat is not sent anyway tells it nothing.
 bool Dispatcher::is_told_elsewhere(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const {
   const Telling own = read_telling(event);
-  std::vector<controller::Object> others = sources_.events_about(what.involved);
-  std::erase_if(others, [&what](const controller::Object& other) { return api::uid_of(*other) == what.event_uid; });
-  if (!own.ready_since) return is_outrun(own, read_tellings(others));
-  return std::any_of(others.begin(), others.end(), [&](const controller::Object& other) {
-    const Telling telling = read_telling(*other);
-    if (!is_forestalled(own, telling)) return false;
+  const Chronicle& chronicle = sources_->chronicle(what.involved.kind);
+  if (!own.ready_since) {
+    const auto words = chronicle.late_words_about(what.involved);
+    return std::any_of(words.begin(), words.end(),
+                       [&own](const Chronicle::Entry* word) { return is_outrun(own, word->telling); });
+  }
+  const bool gets_statuses = gets_commit_statuses(rule);
+  int asked = 0;
+  for (const auto* other : chronicle.emitters_words_about(what.involved)) {
+    const Telling& telling = other->telling;
+    if (!is_forestalled(own, telling) || telling.for_record || (telling.for_commits && !gets_statuses)) continue;
     if (telling.created < own.created) return true;
-    const auto read = read_occurrence(*other);
-    return read && (mark_of(*other, rule.uid) || taken_.contains(taken_key(*read, rule.uid)));
-  });
+    if (++asked <= kMaxAsked && is_sent_before(rule, what, *other)) return true;
+  }
+  return false;
 }
 
-}  // namespace sluice::notification
+bool Dispatcher::is_sent_before(const AlertRule& rule, const Occurrence& word, const Chronicle::Entry& other) const {
+  const controller::Object event = sources_->event(word.involved.kind, other.event);
+  if (!event) return false;
+  if (mark_of(*event, rule.uid)) return true;
+  const auto what = read_occurrence(*event);
+  return what && taken_.contains(taken_key(*what, rule.uid));
+}
+
+}  // namespace sluice::notification_controller

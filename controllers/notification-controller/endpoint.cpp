@@ -6,7 +6,7 @@
 #include "base/digest.hpp"
 #include "doc/yaml.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
@@ -176,4 +176,4 @@ base::Result<Endpoint> resolve_endpoint(const api::Provider& provider, const End
   return endpoint;
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

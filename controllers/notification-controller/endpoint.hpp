@@ -10,7 +10,7 @@
 #include "doc/json.hpp"
 #include "http/client.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 struct Endpoint {
   std::string type;
@@ -40,4 +40,4 @@ struct EndpointSecrets {
 // `invalid`, naming the field, or the Secret and key; never a value of a Secret.
 base::Result<Endpoint> resolve_endpoint(const api::Provider& provider, const EndpointSecrets& secrets);
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 base::Duration Lanes::grown(int failures, base::Duration limit) {
   base::Duration delay = kFirstDelay;
@@ -11,24 +11,47 @@ base::Duration Lanes::grown(int failures, base::Duration limit) {
   return std::min(delay, limit);
 }
 
-void Lanes::push(Delivery delivery) {
-  Lane& lane = lanes_[delivery.occurrence.involved.str()];
-  if (lane.waiting.empty()) lane.arrival = ++arrivals_;
-  lane.waiting.push_back(std::move(delivery));
-  ++size_;
+// Behind the others.
+void Lanes::line_up(const std::string& name, Lane& lane) {
+  lane.arrival = ++arrivals_;
+  if (lane.not_before == base::SteadyPoint{}) {
+    ready_.emplace(lane.arrival, name);
+  } else {
+    stepped_back_.emplace(lane.not_before, name);
+  }
 }
 
-Lanes::Turn Lanes::next(base::SteadyPoint now) const {
+void Lanes::step_out(const std::string& name, const Lane& lane) {
+  ready_.erase({lane.arrival, name});
+  stepped_back_.erase({lane.not_before, name});
+}
+
+void Lanes::push(Delivery delivery) {
+  const std::string name = delivery.occurrence->involved.str();
+  Lane& lane = lanes_[name];
+  const bool was_empty = lane.waiting.empty();
+  lane.waiting.push_back(std::move(delivery));
+  ++size_;
+  if (was_empty) line_up(name, lane);
+}
+
+Lanes::Turn Lanes::next(base::SteadyPoint now) {
+  // Who has waited for long enough goes where its arrival puts it.
+  while (!stepped_back_.empty() && stepped_back_.begin()->first <= now) {
+    const std::string name = stepped_back_.begin()->second;
+    stepped_back_.erase(stepped_back_.begin());
+    Lane& lane = lanes_.at(name);
+    lane.not_before = {};
+    ready_.emplace(lane.arrival, name);
+  }
   Turn turn;
-  std::uint64_t first = 0;
-  for (const auto& [name, lane] : lanes_) {
-    const base::SteadyPoint due = std::max(lane.not_before, rest_until_);
-    if (due > now) {
-      turn.wait = turn.wait ? std::min<base::Duration>(*turn.wait, due - now) : due - now;
-    } else if (!turn.lane || lane.arrival < first) {
-      turn.lane = name;
-      first = lane.arrival;
-    }
+  const bool rests = rest_until_ > now;
+  if (!ready_.empty() && !rests) {
+    turn.lane = ready_.begin()->second;
+  } else if (!ready_.empty()) {
+    turn.wait = rest_until_ - now;
+  } else if (!stepped_back_.empty()) {
+    turn.wait = std::max(stepped_back_.begin()->first, rest_until_) - now;
   }
   return turn;
 }
@@ -37,12 +60,16 @@ Delivery& Lanes::head(const std::string& lane) { return lanes_.at(lane).waiting.
 
 void Lanes::settle(const std::string& name, bool answered) {
   Lane& lane = lanes_.at(name);
+  step_out(name, lane);
   lane.waiting.pop_front();
   lane.failures = 0;
   lane.not_before = {};
-  lane.arrival = ++arrivals_;  // behind the others
   --size_;
-  if (lane.waiting.empty()) lanes_.erase(name);
+  if (lane.waiting.empty()) {
+    lanes_.erase(name);
+  } else {
+    line_up(name, lane);
+  }
   if (!answered) return;
   failures_in_a_row_ = 0;
   rest_until_ = {};
@@ -50,22 +77,25 @@ void Lanes::settle(const std::string& name, bool answered) {
 
 void Lanes::fail(const std::string& name, base::SteadyPoint now, std::optional<base::Duration> wanted) {
   Lane& lane = lanes_.at(name);
+  step_out(name, lane);
   lane.failures += 1;
-  lane.arrival = ++arrivals_;
+  lane.not_before = now + grown(lane.failures, kLongestDelay);
+  line_up(name, lane);
   failures_in_a_row_ += 1;
   base::Duration rest = grown(failures_in_a_row_, kLongestRest);
   if (wanted) rest = std::max(rest, std::min(*wanted, kLongestDelay));
   rest_until_ = now + rest;
-  lane.not_before = now + grown(lane.failures, kLongestDelay);
 }
 
 void Lanes::hurry() {
   rest_until_ = {};
   failures_in_a_row_ = 0;
+  stepped_back_.clear();
   for (auto& [name, lane] : lanes_) {
     lane.not_before = {};
     lane.failures = 0;
+    ready_.emplace(lane.arrival, name);
   }
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

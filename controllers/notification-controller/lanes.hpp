@@ -10,20 +10,23 @@
 #include <cstddef>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "api/object_meta.hpp"
 #include "base/clock.hpp"
 #include "occurrence.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 // One occurrence on its way to one Alert's Provider.
 struct Delivery {
   api::ObjectKey alert;
   std::string alert_uid;
-  Occurrence occurrence;
+  std::shared_ptr<const Occurrence> occurrence;  // shared by all that are sent it; never null
   std::string id;  // see delivery_id
   bool marked_pending = false;  // its Event says that it was tried in vain
 };
@@ -36,12 +39,13 @@ class Lanes {
 
   void push(Delivery delivery);
 
-  // The lane whose head is next, or how long to wait for one; neither when empty.
+  // The lane whose head is next, or how long to wait for one; neither when empty. Costs as
+  // good as nothing, however many lanes there are.
   struct Turn {
     std::optional<std::string> lane;
     std::optional<base::Duration> wait;
   };
-  Turn next(base::SteadyPoint now) const;
+  Turn next(base::SteadyPoint now);
   Delivery& head(const std::string& lane);
 
   // The head is dealt with. `answered`: because the receiver took it, so it is well.
@@ -61,12 +65,16 @@ class Lanes {
     std::uint64_t arrival = 0;  // smaller goes first
   };
   static base::Duration grown(int failures, base::Duration limit);
+  void line_up(const std::string& name, Lane& lane);
+  void step_out(const std::string& name, const Lane& lane);
 
   std::map<std::string, Lane> lanes_;
+  std::set<std::pair<std::uint64_t, std::string>> ready_;             // by arrival
+  std::set<std::pair<base::SteadyPoint, std::string>> stepped_back_;  // by not_before
   std::size_t size_ = 0;
   std::uint64_t arrivals_ = 0;
   int failures_in_a_row_ = 0;
   base::SteadyPoint rest_until_{};
 };
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -18,7 +18,7 @@ using namespace sluice;
 
 struct OwnOptions {
   base::Duration rate_limit_interval = std::chrono::minutes(5);
-  base::Duration event_grace = notification::DispatcherOptions().event_grace;
+  base::Duration event_grace = notification_controller::DispatcherOptions().event_grace;
   std::string delivery_journal = "/tmp/notification-controller.journal";
 };
 
@@ -34,78 +34,49 @@ void add_flags(controller::FlagSet& flags, OwnOptions& own) {
   flags.accept_without_effect("export-http-path-metrics", true, "there is no event server.");
 }
 
-// What lives as long as the app, which owns it.
-struct Daemon : std::enable_shared_from_this<Daemon> {
-  Daemon(controller::App& app, const OwnOptions& own);
-  void start(controller::App& app);
-
-  static controller::WatchCache& cache_of(controller::App& app, std::string_view kind, const char* plural);
-  static notification::DispatcherOptions dispatcher_options(controller::App& app, const OwnOptions& own);
-
-  controller::WatchCache& alerts;
-  controller::WatchCache& providers;
-  notification::HttpCourier courier;
-  notification::Journal journal;
-  notification::Sources sources;
-  notification::Dispatcher dispatcher;
-};
-
 // The cache that app.add() makes for the kind.
-controller::WatchCache& Daemon::cache_of(controller::App& app, std::string_view kind, const char* plural) {
+controller::WatchCache& cache_of(controller::App& app, std::string_view kind, const char* plural) {
   controller::WatchCacheOptions options;
   options.resource = {std::string(api::group::kNotification), "v1beta3", std::string(kind), plural, true};
   options.label_selector = app.options().watch_label_selector;
   return app.cache(std::move(options));
 }
 
-notification::DispatcherOptions Daemon::dispatcher_options(controller::App& app, const OwnOptions& own) {
-  notification::DispatcherOptions options;
-  options.rate_limit_interval = own.rate_limit_interval;
-  options.event_grace = own.event_grace;
-  options.no_cross_namespace_refs = app.options().no_cross_namespace_refs;
-  return options;
-}
-
-Daemon::Daemon(controller::App& app, const OwnOptions& own)
-    : alerts(cache_of(app, api::kind::kAlert, "alerts")),
-      providers(cache_of(app, api::kind::kProvider, "providers")),
-      courier(app.runtime(), app.client()),
-      journal(own.delivery_journal == "none" ? std::string() : own.delivery_journal, app.log()),
-      sources(
-          app.runtime(), app.log(),
-          [&app](controller::WatchCacheOptions options) -> controller::WatchCache& {
-            return app.cache(std::move(options));
-          },
-          [&app](std::string group, std::string kind) {
-            return app.mapper().resource_for_group_kind(std::move(group), std::move(kind));
-          }),
-      dispatcher(app.services(), alerts, providers, sources, courier, journal, dispatcher_options(app, own)) {}
-
-void Daemon::start(controller::App& app) {
-  const bool own_namespace_only = app.options().no_cross_namespace_refs;
-  auto& alert_controller = app.add(
-      std::make_shared<notification::AlertReconciler>(alerts, providers, app.server_clock(), own_namespace_only));
-  // An Alert's condition says whether its Provider is there.
-  alert_controller.watch(providers, [this](const controller::Object& before, const controller::Object& now) {
-    std::vector<api::ObjectKey> concerned;
-    if (before && now) return concerned;
-    const api::ObjectKey provider = api::key_of(now ? *now : *before);
-    for (const auto& alert : alerts.list()) {
-      const api::ObjectKey named{std::string(api::namespace_of(*alert)),
-                                 std::string(doc::find_string(*alert, {"spec", "providerRef", "name"}))};
-      if (named == provider) concerned.push_back(api::key_of(*alert));
-    }
-    return concerned;
-  });
-  auto& provider_controller = app.add(std::make_shared<notification::ProviderReconciler>(
-      app.runtime(), [this](const api::ObjectKey& key) { return dispatcher.trouble(key); },
-      [this](const api::ObjectKey& key) { courier.forget(key); }));
-  dispatcher.on_trouble([&provider_controller](const api::ObjectKey& key) { provider_controller.enqueue(key); });
-  app.while_leading("dispatcher", [self = shared_from_this()] { return self->dispatcher.run(); });
+std::shared_ptr<notification_controller::Sources> make_sources(controller::App& app) {
+  return std::make_shared<notification_controller::Sources>(
+      app.runtime(), app.log(),
+      [&app](controller::WatchCacheOptions options) -> controller::WatchCache& {
+        return app.cache(std::move(options));
+      },
+      [&app](std::string group, std::string kind) {
+        return app.mapper().resource_for_group_kind(std::move(group), std::move(kind));
+      });
 }
 
 rt::Task<base::Result<void>> setup(controller::App& app, const OwnOptions& own) {
-  std::make_shared<Daemon>(app, own)->start(app);
+  using namespace notification_controller;
+  const std::string journal = own.delivery_journal == "none" ? std::string() : own.delivery_journal;
+  const auto courier = std::make_shared<HttpCourier>(app.runtime(), app.client(), app.log());
+  const DispatcherParts parts{cache_of(app, api::kind::kAlert, "alerts"),
+                              cache_of(app, api::kind::kProvider, "providers"), make_sources(app), courier,
+                              std::make_shared<Journal>(journal, app.log())};
+  DispatcherOptions options;
+  options.rate_limit_interval = own.rate_limit_interval;
+  options.event_grace = own.event_grace;
+  options.no_cross_namespace_refs = app.options().no_cross_namespace_refs;
+  const auto dispatcher = std::make_shared<Dispatcher>(app.services(), parts, options);
+
+  const auto alerts = std::make_shared<AlertReconciler>(parts.alerts, parts.providers, app.server_clock(),
+                                                        options.no_cross_namespace_refs);
+  alerts->attach(app.add(alerts), parts.providers);
+  auto& providers = app.add(std::make_shared<ProviderReconciler>(
+      app.runtime(), [dispatcher](const api::ObjectKey& key) { return dispatcher->trouble(key); },
+      [dispatcher, courier](const api::ObjectKey& key) {
+        courier->forget(key);
+        dispatcher->forget(key);
+      }));
+  dispatcher->on_trouble([&providers](const api::ObjectKey& key) { providers.enqueue(key); });
+  app.while_leading("dispatcher", [dispatcher] { return dispatcher->run(); });
   co_return base::Result<void>();
 }
 

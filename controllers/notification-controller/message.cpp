@@ -5,12 +5,45 @@
 
 #include "base/digest.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
-// How much of an answer is worth quoting.
+// How much of an answer is worth logging.
 constexpr std::size_t kMaxQuote = 256;
+
+// Slack, "chat.postMessage", "Errors"; and those of incoming webhooks.
+constexpr std::array<std::string_view, 31> kSlackErrors{"access_denied",
+                                                        "account_inactive",
+                                                        "action_prohibited",
+                                                        "as_user_not_supported",
+                                                        "channel_is_archived",
+                                                        "channel_not_found",
+                                                        "ekm_access_denied",
+                                                        "enterprise_is_restricted",
+                                                        "fatal_error",
+                                                        "internal_error",
+                                                        "invalid_arguments",
+                                                        "invalid_attachments",
+                                                        "invalid_auth",
+                                                        "invalid_token",
+                                                        "is_archived",
+                                                        "missing_scope",
+                                                        "msg_too_long",
+                                                        "no_permission",
+                                                        "no_service",
+                                                        "no_text",
+                                                        "not_allowed_token_type",
+                                                        "not_authed",
+                                                        "not_in_channel",
+                                                        "org_login_required",
+                                                        "posting_to_general_channel_denied",
+                                                        "rate_limited",
+                                                        "ratelimited",
+                                                        "restricted_action",
+                                                        "service_unavailable",
+                                                        "team_access_not_granted",
+                                                        "token_revoked"};
 
 // Slack, "Formatting text": these three stand for markup (<!channel>, <@user>,
 // <url|text>) unless they are escaped. What others wrote must not ring bells.
@@ -68,8 +101,6 @@ std::string header_text(std::string text) {
   return text;
 }
 
-std::string quote(const std::string& body) { return body.empty() ? std::string() : ": " + cut_text(body, kMaxQuote); }
-
 // Answers to this one message, by the receivers' documentation; any other
 // refusal may be mended in the Provider.
 bool is_refusal_of_message(int status) { return status == 400 || status == 413 || status == 415 || status == 422; }
@@ -87,7 +118,10 @@ base::Result<void> judge_slack(const http::Response& answer) {
   error.kind = base::ErrorKind::unavailable;
   if (code == "ratelimited" || code == "rate_limited") error.kind = base::ErrorKind::rate_limited;
   if (std::find(kRefusals.begin(), kRefusals.end(), code) != kRefusals.end()) error.kind = base::ErrorKind::invalid;
-  error.message = "Slack answered with the error \"" + cut_text(code, kMaxQuote) + "\"";
+  const bool is_known = std::find(kSlackErrors.begin(), kSlackErrors.end(), code) != kSlackErrors.end() ||
+                        error.kind == base::ErrorKind::invalid;
+  error.message =
+      is_known ? "Slack answered with the error \"" + code + "\"" : "the receiver answered 200 with an error";
   return base::unexpected(std::move(error));
 }
 
@@ -126,8 +160,13 @@ base::Result<void> judge_answer(const Endpoint& endpoint, const http::Response& 
   if (is_refusal_of_message(answer.status)) error.kind = base::ErrorKind::invalid;
   // Whatever else the mapping makes of it, people can mend it in the Provider.
   else if (error.kind == base::ErrorKind::invalid) error.kind = base::ErrorKind::unavailable;
-  error.message = "the receiver answered " + std::to_string(answer.status) + quote(answer.body);
+  error.message = "the receiver answered " + std::to_string(answer.status);
   return base::unexpected(std::move(error));
 }
 
-}  // namespace sluice::notification
+std::string answer_for_log(const Endpoint& endpoint, const http::Response& answer) {
+  // Masked before it is cut, or the first half of a secret would show.
+  return cut_text(endpoint.mask(answer.body.substr(0, 16 * kMaxQuote)), kMaxQuote);
+}
+
+}  // namespace sluice::notification_controller

@@ -9,7 +9,7 @@
 #include "http/message.hpp"
 #include "notification.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 // A POST for endpoint.url. `id` goes into the header Idempotency-Key, so that a
 // receiver can tell a second attempt from a second event.
@@ -17,7 +17,12 @@ http::Request make_request(const Notification& notification, const Endpoint& end
 
 // Nothing wrong: delivered. Kind `invalid`: this message will never be taken,
 // but another may be. Any other kind: worth another attempt, if only after
-// somebody has mended the Provider. Messages are not masked yet.
+// somebody has mended the Provider. Messages hold nothing of the answer but its status, and
+// of Slack's errors those that its documentation names: whoever may write a Provider chooses
+// who answers, and must not read through us what that one says.
 base::Result<void> judge_answer(const Endpoint& endpoint, const http::Response& answer);
 
-}  // namespace sluice::notification
+// The beginning of an answer's body, masked, for the daemon's own log.
+std::string answer_for_log(const Endpoint& endpoint, const http::Response& answer);
+
+}  // namespace sluice::notification_controller

@@ -2,7 +2,7 @@
 
 #include "api/names.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 Notification compose(const Occurrence& what, const api::AlertSpec& alert) {
   Notification out;
@@ -66,4 +66,4 @@ bool is_commit_status_update(const Occurrence& what) {
   return it != what.metadata.end() && it->second == api::event::kMetaCommitStatusUpdate;
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

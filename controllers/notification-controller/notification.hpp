@@ -8,7 +8,7 @@
 #include "doc/json.hpp"
 #include "occurrence.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 struct Notification {
   InvolvedObject involved;
@@ -34,4 +34,4 @@ doc::Json to_json(const Notification& notification);
 // do not get them, generic webhooks do.
 bool is_commit_status_update(const Occurrence& what);
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

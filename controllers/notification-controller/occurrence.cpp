@@ -7,20 +7,26 @@
 #include "base/digest.hpp"
 #include "controller/event_recorder.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
 // client-go puts this before the text of events that it merges.
 constexpr std::string_view kCombined = "(combined from similar events): ";
 
-bool has_prefix(const api::StringMap& map, std::string_view prefix) {
-  const auto it = map.lower_bound(prefix);
-  return it != map.end() && it->first.starts_with(prefix);
-}
-
 std::string text_at(const doc::Json& event, std::initializer_list<std::string_view> path) {
   return std::string(doc::find_string(event, path));
+}
+
+// client-go sets both.
+std::string_view controller_of(const doc::Json& event) {
+  const std::string_view component = doc::find_string(event, {"source", "component"});
+  return component.empty() ? doc::find_string(event, {"reportingComponent"}) : component;
+}
+
+std::string_view group_of(const doc::Json& event) {
+  const std::string_view version = doc::find_string(event, {"involvedObject", "apiVersion"});
+  return version.substr(0, version.find('/') == std::string_view::npos ? 0 : version.find('/'));
 }
 
 InvolvedObject read_involved(const doc::Json& event) {
@@ -74,18 +80,7 @@ api::StringMap read_metadata(const api::StringMap& annotations, const std::strin
   return kept;
 }
 
-// Events for the record only, which Flux does not send. Our recorder marks them;
-// upstream's writes them as Normal ones. Only source-controller has them: what it
-// does send carries the revision, its traces carry no metadata of its group.
-bool is_trace(const doc::Json& event, const api::StringMap& annotations, const Occurrence& what) {
-  const auto marked = annotations.find(controller::kSeverityAnnotation);
-  if (marked != annotations.end() && marked->second == api::event::kSeverityTrace) return true;
-  if (doc::find_string(event, {"type"}) == "Trace") return true;
-  return what.severity == Severity::info && what.reporting_controller == api::field_manager::kSourceController &&
-         !has_prefix(annotations, what.involved.group() + "/");
-}
-
-std::string digest_of(const Occurrence& what) {
+std::string digest_of(const Occurrence& what, std::string_view ready_since) {
   const std::string group = what.involved.group() + "/";
   // Lengths keep "a" + "bc" from reading as "ab" + "c".
   std::string text;
@@ -100,10 +95,125 @@ std::string digest_of(const Occurrence& what) {
     const auto it = what.metadata.find(group + std::string(key));
     if (it != what.metadata.end()) add(key, it->second);
   }
+  if (!ready_since.empty()) add("since", ready_since);
   return base::sha256_hex(text).substr(0, 32);
 }
 
+// --- what is kept ---
+
+constexpr std::string_view kMarkPrefix = "delivery.notification.toolkit.fluxcd.io/";
+// Longest of the short fields. The server lets Events through that name things longer than
+// any object can be named.
+constexpr std::size_t kMaxField = 512;
+
+void keep_text(const doc::Json& from, doc::Json& to, std::initializer_list<std::string_view> path, std::size_t limit) {
+  const doc::Json* value = doc::find(from, path);
+  if (value == nullptr || !value->is_string()) return;
+  doc::Json* place = &to;
+  for (const auto key : path) place = &(*place)[std::string(key)];
+  *place = cut_text(value->get_ref<const std::string&>(), limit);
+}
+
+void keep_number(const doc::Json& from, doc::Json& to, std::initializer_list<std::string_view> path) {
+  const doc::Json* value = doc::find(from, path);
+  if (value == nullptr || !value->is_number_integer()) return;
+  doc::Json* place = &to;
+  for (const auto key : path) place = &(*place)[std::string(key)];
+  *place = *value;
+}
+
+// What is kept of a set of annotations, as long as there is room for it.
+struct Room {
+  std::size_t left;
+  bool take(const std::string& key, const std::string& value) {
+    const std::size_t size = key.size() + value.size();
+    if (size > left) return false;
+    left -= size;
+    return true;
+  }
+};
+
+doc::Json keep_annotations(const doc::Json& event) {
+  doc::Json kept = doc::Json::object();
+  const doc::Json* all = doc::find(event, {"metadata", "annotations"});
+  if (all == nullptr || !all->is_object()) return kept;
+  const std::string own = std::string(group_of(event)) + "/";
+  Room metadata{kMaxMetadata};
+  Room marks{kMaxMarks};
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+  // What the controller says first: it tells one occurrence from another.
+  for (const std::string_view prefix : {std::string_view(own), api::annotation::kEventPrefix}) {
+    for (const auto& [key, value] : all->items()) {
+      if (!key.starts_with(prefix) || !value.is_string() || key == kLeftOutAnnotation) continue;
+      const auto& text = value.get_ref<const std::string&>();
+      if (metadata.take(key, text)) {
+        kept[key] = text;
+      } else {
+        ++count;
+        bytes += key.size() + text.size();
+      }
+    }
+  }
+  for (const auto& [key, value] : all->items()) {
+    const bool is_kept =
+        key.starts_with(kMarkPrefix) || key == kLateWordAnnotation || key == controller::kSeverityAnnotation;
+    if (is_kept && value.is_string() && marks.take(key, value.get_ref<const std::string&>())) kept[key] = value;
+  }
+  if (count > 0) {
+    kept[std::string(kLeftOutAnnotation)] =
+        std::to_string(count) + " annotations with " + std::to_string(bytes) + " bytes";
+  } else {
+    const doc::Json* said = doc::find(event, {"metadata", "annotations", kLeftOutAnnotation});
+    if (said != nullptr && said->is_string() && said->get_ref<const std::string&>().size() < kMaxField) {
+      kept[std::string(kLeftOutAnnotation)] = *said;
+    }
+  }
+  return kept;
+}
+
 }  // namespace
+
+void keep_event(doc::Json& event) {
+  doc::Json kept = doc::Json::object();
+  for (const auto key : {"apiVersion", "kind", "type", "reason", "firstTimestamp", "lastTimestamp", "eventTime",
+                         "reportingComponent", "reportingInstance"}) {
+    keep_text(event, kept, {key}, kMaxField);
+  }
+  for (const auto key : {"name", "namespace", "uid", "resourceVersion", "creationTimestamp"}) {
+    keep_text(event, kept, {"metadata", key}, kMaxField);
+  }
+  for (const auto key : {"apiVersion", "kind", "namespace", "name", "uid", "resourceVersion", "fieldPath"}) {
+    keep_text(event, kept, {"involvedObject", key}, kMaxField);
+  }
+  for (const auto key : {"component", "host"}) keep_text(event, kept, {"source", key}, kMaxField);
+  keep_text(event, kept, {"series", "lastObservedTime"}, kMaxField);
+  keep_number(event, kept, {"series", "count"});
+  keep_number(event, kept, {"count"});
+  keep_text(event, kept, {"message"}, kMaxMessage + kCombined.size());
+  doc::Json annotations = keep_annotations(event);
+  if (!annotations.empty()) kept["metadata"]["annotations"] = std::move(annotations);
+  event = std::move(kept);
+}
+
+bool is_trace(const doc::Json& event) {
+  const std::string_view type = doc::find_string(event, {"type"});
+  if (type == "Trace") return true;
+  if (api::annotation_of(event, controller::kSeverityAnnotation) == api::event::kSeverityTrace) return true;
+  if (type == "Warning" || controller_of(event) != api::field_manager::kSourceController) return false;
+  const doc::Json* annotations = doc::find(event, {"metadata", "annotations"});
+  if (annotations == nullptr || !annotations->is_object()) return true;
+  const std::string own = std::string(group_of(event)) + "/";
+  for (const auto& [key, value] : annotations->items()) {
+    if (key.starts_with(own)) return false;
+  }
+  return true;
+}
+
+std::string_view late_word_of(const doc::Json& event) {
+  if (doc::find_string(event, {"source", "component"}) != api::field_manager::kNotificationController) return {};
+  return api::annotation_of(event, kLateWordAnnotation);
+}
 
 // client-go's recorder of core/v1 sets the first three, that of events/v1 the
 // other two; kubectl may set none.
@@ -172,21 +282,20 @@ std::optional<Occurrence> read_occurrence(const doc::Json& event) {
   what.event_uid = api::uid_of(event);
   // Who may write Events in one namespace must not speak for another.
   if (what.involved.namespace_ != what.event.namespace_) return std::nullopt;
+  if (is_trace(event)) return std::nullopt;
   what.severity = doc::find_string(event, {"type"}) == "Warning" ? Severity::error : Severity::info;
   what.reason = text_at(event, {"reason"});
   what.message = read_message(event);
-  what.reporting_controller = text_at(event, {"source", "component"});
-  if (what.reporting_controller.empty()) what.reporting_controller = text_at(event, {"reportingComponent"});
+  what.reporting_controller = controller_of(event);
   what.reporting_instance = text_at(event, {"reportingInstance"});
   if (what.reporting_instance.empty()) what.reporting_instance = text_at(event, {"source", "host"});
   what.count = read_count(event);
   what.last = read_event_time(event);
   what.at = read_server_time(event, what.last);
   const api::StringMap annotations = api::read_meta(event).annotations;
-  if (is_trace(event, annotations, what)) return std::nullopt;
   what.metadata = read_metadata(annotations, what.involved.group());
-  what.digest = digest_of(what);
+  what.digest = digest_of(what, late_word_of(event));
   return what;
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -16,7 +16,7 @@
 #include "base/clock.hpp"
 #include "doc/json.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 enum class Severity { info, error };
 std::string_view to_string(Severity severity) noexcept;
@@ -54,12 +54,33 @@ struct Occurrence {
   // and the time from its first to its last telling on top.
   base::TimePoint at{};
   // Same news, same digest, in whichever Event it stands. Flux: the key of the
-  // rate limit (notification-controller internal/server/event_server.go).
+  // rate limit (notification-controller internal/server/event_server.go). A late word is
+  // about one state at one time.
   std::string digest;
 };
 
 // Longest message that is sent, in bytes. Flux: 39,000 (apis/event Event.message).
 inline constexpr std::size_t kMaxMessage = 39'000;
+// Most metadata of an Event that is kept and sent, keys and values, in bytes. An Event holds up
+// to 256 KiB, and whoever may write Events in one namespace must not fill this process.
+inline constexpr std::size_t kMaxMetadata = 16 * 1024;
+// The same of the marks of deliveries: some two hundred Alerts that are sent one Event.
+inline constexpr std::size_t kMaxMarks = 32 * 1024;
+// Metadata of an Event of which something was left out; says how much. Receivers see it.
+inline constexpr std::string_view kLeftOutAnnotation = "event.toolkit.fluxcd.io/metadataLeftOut";
+
+// Cuts an Event down to what is read of it, all of it bounded. Twice is as once.
+void keep_event(doc::Json& event);
+
+// Events for the record only, which Flux does not send. Our recorder marks them;
+// upstream's writes them as Normal ones. Only source-controller has them: what it
+// does send carries the revision, its traces carry no metadata of its group.
+bool is_trace(const doc::Json& event);
+
+// Of an Event that this controller wrote about a state: since when that was so, as it is
+// written there. "" for others. See state_news.hpp.
+std::string_view late_word_of(const doc::Json& event);
+inline constexpr std::string_view kLateWordAnnotation = "notification.toolkit.fluxcd.io/ready-since";
 
 // Nothing for what is never alerted: traces, objects of kinds that no Alert can
 // name, and what does not read as an Event.
@@ -81,4 +102,4 @@ const SourceKind* find_source_kind(std::string_view kind);
 // At most `limit` bytes, never half a character; "..." where something is missing.
 std::string cut_text(std::string_view text, std::size_t limit);
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

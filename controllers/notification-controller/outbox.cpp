@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
@@ -49,7 +49,13 @@ rt::Task<Attempt> Outbox::deliver_undisturbed(Delivery delivery) {
   co_return slot->attempt;
 }
 
+void Outbox::close() {
+  closed_ = true;
+  changed_.notify_all();
+}
+
 void Outbox::push(Delivery delivery) {
+  closed_ = false;
   lanes_.push(std::move(delivery));
   changed_.notify_all();
 }
@@ -63,6 +69,7 @@ rt::Task<void> Outbox::run() {
   for (;;) {
     const Lanes::Turn turn = lanes_.next(clock_.steady());
     if (!turn.lane) {
+      if (!turn.wait && closed_) co_return;
       if (turn.wait) {
         [[maybe_unused]] const bool notified = co_await changed_.wait_for(*turn.wait);
       } else {
@@ -84,4 +91,4 @@ rt::Task<void> Outbox::run() {
   }
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

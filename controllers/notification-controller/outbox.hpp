@@ -14,7 +14,7 @@
 #include "lanes.hpp"
 #include "rt/runtime.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 enum class Outcome {
   delivered,  // the receiver took it, and it is remembered
@@ -37,7 +37,11 @@ class Outbox {
   void hurry();
   std::size_t waiting() const noexcept { return lanes_.size(); }
 
-  // Until it is cancelled; a delivery that is on is finished first.
+  // Nothing more is expected: run() returns once nothing waits. What is pushed all the same
+  // is sent.
+  void close();
+
+  // Until it is cancelled or closed; a delivery that is on is finished first.
   rt::Task<void> run();
 
  private:
@@ -48,6 +52,7 @@ class Outbox {
   Deliver deliver_;
   Lanes lanes_;
   rt::Notify changed_;
+  bool closed_ = false;
 };
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -6,7 +6,7 @@
 #include "courier.hpp"
 #include "http/client.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
@@ -69,7 +69,12 @@ rt::Task<controller::StepResult> ProviderReconciler::check_deliveries(ProviderRu
     base::Error error;
     error.kind = base::ErrorKind::unavailable;
     error.message = "the last delivery failed and is tried again: " + *trouble;
-    co_return controller::wait_for(kDispatchFailed, std::move(error), kLookAgainInTrouble);
+    // A Warning, though this run does well itself; once for each trouble.
+    const auto& said = run.context.conditions;
+    const bool is_said = said.reason(api::condition::kReady) == kDispatchFailed &&
+                         said.message(api::condition::kReady).find(*trouble) != std::string_view::npos;
+    if (!is_said) run.context.event(controller::Severity::error, kDispatchFailed, error.message);
+    co_return controller::wait_quietly_for(kDispatchFailed, std::move(error), kLookAgainInTrouble);
   }
   run.context.ready_reason = api::reason::kSucceeded;
   run.context.ready_message = "Ready to send as type " + run.provider.spec.type;
@@ -78,4 +83,4 @@ rt::Task<controller::StepResult> ProviderReconciler::check_deliveries(ProviderRu
   co_return done;
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -1,7 +1,7 @@
 // Provider (notification.toolkit.fluxcd.io/v1beta3): can it be sent to?
 //
 // 1. check_endpoint  address, Secrets and certificates read  Stalled InvalidSpec, or retried ValidationFailed
-// 2. check_deliveries  the last delivery went well           waits, NotificationDispatchFailed
+// 2. check_deliveries  the last delivery went well           waits, NotificationDispatchFailed, with a Warning
 //
 // Nothing is sent to find out. Secrets are not watched, so it looks again every
 // ten minutes and after each change of the deliveries' fortune.
@@ -16,7 +16,7 @@
 #include "controller/reconciler.hpp"
 #include "kube/client.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 struct ProviderRun {
   controller::RunContext& context;
@@ -45,4 +45,4 @@ class ProviderReconciler final : public controller::StepReconciler<ProviderRun> 
   controller::KindTraits traits_;
 };
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -4,19 +4,13 @@
 
 #include "state_news.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
 // A kind that cannot be listed (no right to) must not hold up its Events.
 constexpr base::Duration kSyncLimit = std::chrono::seconds(30);
 constexpr base::Duration kAfterError = std::chrono::seconds(1);
-
-constexpr std::string_view kByObject = "object";
-
-std::string index_key(std::string_view space, std::string_view name) {
-  return std::string(space) + "/" + std::string(name);
-}
 
 }  // namespace
 
@@ -73,6 +67,7 @@ rt::Task<bool> Sources::find_objects(Source& source) {
   options.resource = *std::move(found);
   options.transform = keep_state;
   controller::WatchCache& cache = open_(std::move(options));
+  subscribe_objects(source, cache);
   const bool synced = co_await cache.wait_synced(kSyncLimit);
   if (!synced) log_.info("objects cannot be listed; their labels and states are unknown", {{"kind", source.kind->kind}});
   source.objects = &cache;
@@ -83,11 +78,10 @@ rt::Task<void> Sources::follow(Source& source) {
   controller::WatchCacheOptions options;
   options.resource = events_resource();
   options.field_selector = "involvedObject.kind=" + std::string(source.kind->kind);
+  options.transform = keep_event;
   source.events = &open_(std::move(options));
-  source.events->add_index(std::string(kByObject), [](const doc::Json& event) {
-    return std::vector<std::string>{index_key(doc::find_string(event, {"involvedObject", "namespace"}),
-                                              doc::find_string(event, {"involvedObject", "name"}))};
-  });
+  // Before they are there, so that they are taken in as they come, and not all in one turn of the loop.
+  subscribe_events(source);
   for (;;) {
     const bool known = co_await find_objects(source);
     if (known) break;
@@ -97,35 +91,39 @@ rt::Task<void> Sources::follow(Source& source) {
   while (!synced) synced = co_await source.events->wait_synced(kSyncLimit);
   source.ready = true;
   handlers_.ready(source.kind->kind);
-  subscribe_events(source);
   while (source.objects == nullptr) {
     co_await rt::sleep_for(look_again);
     [[maybe_unused]] const bool known = co_await find_objects(source);
   }
-  subscribe_objects(source);
+}
+
+void Sources::event_changed(Source& source, const controller::Object& now) {
+  if (doc::find_string(*now, {"involvedObject", "kind"}) != source.kind->kind) return;
+  source.chronicle.take_in(*now);
+  if (source.ready) handlers_.event(now);
 }
 
 // Not for the life of a subscription but of the process: there is one of each.
 void Sources::subscribe_events(Source& source) {
   controller::CacheHandlers handlers;
-  const auto tell = [this, kind = source.kind](const controller::Object& now) {
-    if (doc::find_string(*now, {"involvedObject", "kind"}) == kind->kind) handlers_.event(*now);
+  handlers.added = [this, &source](const controller::Object& now) { event_changed(source, now); };
+  handlers.updated = [this, &source](const controller::Object&, const controller::Object& now) {
+    event_changed(source, now);
   };
-  handlers.added = tell;
-  handlers.updated = [tell](const controller::Object&, const controller::Object& now) { tell(now); };
+  handlers.deleted = [&source](const controller::Object& last) { source.chronicle.forget(*last); };
   source.events->subscribe(std::move(handlers));
 }
 
 // An Event may come to us before the object that it is about.
-void Sources::subscribe_objects(Source& source) {
+void Sources::subscribe_objects(Source& source, controller::WatchCache& cache) {
   controller::CacheHandlers handlers;
-  handlers.added = [this](const controller::Object& now) {
-    handlers_.appeared(identity_of(*now));
+  handlers.added = [this, &source](const controller::Object& now) {
+    if (source.ready) handlers_.appeared(identity_of(*now));
     handlers_.state(*now);
   };
   handlers.updated = [this](const controller::Object&, const controller::Object& now) { handlers_.state(*now); };
   handlers.deleted = [this](const controller::Object& last) { handlers_.gone(*last); };
-  source.objects->subscribe(std::move(handlers));
+  cache.subscribe(std::move(handlers));
 }
 
 const Sources::Source* Sources::find_source(std::string_view kind) const {
@@ -150,25 +148,27 @@ std::vector<controller::Object> Sources::events(std::string_view kind) const {
   return source->events->list();
 }
 
+const Chronicle& Sources::chronicle(std::string_view kind) const {
+  static const Chronicle empty;
+  const Source* source = find_source(kind);
+  return source == nullptr ? empty : source->chronicle;
+}
+
 std::vector<controller::Object> Sources::events_about(const InvolvedObject& object) const {
-  const Source* source = find_source(object.kind);
-  if (source == nullptr || source->events == nullptr) return {};
-  auto found = source->events->by_index(kByObject, index_key(object.namespace_, object.name));
-  // One of the same name may have been there before, and who may write Events in one
-  // namespace must not speak for another.
-  std::erase_if(found, [&object](const controller::Object& event) {
-    const std::string_view uid = doc::find_string(*event, {"involvedObject", "uid"});
-    return doc::find_string(*event, {"involvedObject", "kind"}) != object.kind ||
-           api::namespace_of(*event) != object.namespace_ ||
-           (!uid.empty() && !object.uid.empty() && uid != object.uid);
-  });
+  std::vector<controller::Object> found;
+  for (const auto* entry : chronicle(object.kind).about(object)) {
+    if (auto event = this->event(object.kind, entry->event)) found.push_back(std::move(event));
+  }
   return found;
 }
 
+controller::Object Sources::event(std::string_view kind, const api::ObjectKey& key) const {
+  const Source* source = find_source(kind);
+  return source == nullptr || source->events == nullptr ? nullptr : source->events->find(key);
+}
+
 controller::Object Sources::event(const Occurrence& what) const {
-  const Source* source = find_source(what.involved.kind);
-  if (source == nullptr || source->events == nullptr) return nullptr;
-  auto found = source->events->find(what.event);
+  auto found = event(what.involved.kind, what.event);
   // Another one of that name is not the one.
   if (found && api::uid_of(*found) != what.event_uid) return nullptr;
   return found;
@@ -191,4 +191,4 @@ std::shared_ptr<const api::StringMap> Sources::labels_of(const InvolvedObject& o
   return std::make_shared<const api::StringMap>(api::read_meta(*found).labels);
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -13,12 +13,13 @@
 
 #include "alert_rule.hpp"
 #include "base/log.hpp"
+#include "chronicle.hpp"
 #include "controller/watch_cache.hpp"
 #include "kube/client.hpp"
 #include "occurrence.hpp"
 #include "rt/runtime.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 inline const kube::Resource& events_resource() {
   static const kube::Resource resource{"", "v1", "Event", "events", true};
@@ -32,9 +33,10 @@ class Sources {
   // The resource of a kind; `not_found` where its CRD is not installed.
   using FindResource = std::function<rt::Task<base::Result<kube::Resource>>(std::string group, std::string kind)>;
   struct Handlers {
-    std::function<void(const doc::Json& event)> event;          // new or changed, of a kind that is ready
-    std::function<void(std::string_view kind)> ready;           // all that is known of the kind can be looked at
-    std::function<void(const InvolvedObject& object)> appeared;  // an object of a kind that is ready
+    std::function<void(controller::Object event)> event;  // new or changed, of a kind that is ready
+    std::function<void(std::string_view kind)> ready;     // all that is known of the kind can be looked at
+    // An object of a kind that is ready, but for those that were there when it became so.
+    std::function<void(const InvolvedObject& object)> appeared;
     // One that appeared or changed; cut down to what keep_state() leaves.
     std::function<void(const doc::Json& object)> state;
     std::function<void(const doc::Json& object)> gone;
@@ -51,6 +53,10 @@ class Sources {
   bool is_ready(std::string_view kind) const;
   std::vector<controller::Object> events(std::string_view kind) const;
   controller::Object event(const Occurrence& what) const;
+  // The same of one that chronicle() tells of.
+  controller::Object event(std::string_view kind, const api::ObjectKey& key) const;
+  // What the Events of the kind tell, as current as events(). Empty for a kind that nobody wants.
+  const Chronicle& chronicle(std::string_view kind) const;
   // Those about one object of this identity, in no order.
   std::vector<controller::Object> events_about(const InvolvedObject& object) const;
   // Null where there is none, or none that can be listed.
@@ -71,6 +77,7 @@ class Sources {
     const SourceKind* kind = nullptr;
     controller::WatchCache* events = nullptr;
     controller::WatchCache* objects = nullptr;
+    Chronicle chronicle;
     bool ready = false;
   };
   void start(Source& source);
@@ -78,7 +85,8 @@ class Sources {
   rt::Task<bool> find_objects(Source& source);
   const Source* find_source(std::string_view kind) const;
   void subscribe_events(Source& source);
-  void subscribe_objects(Source& source);
+  void subscribe_objects(Source& source, controller::WatchCache& cache);
+  void event_changed(Source& source, const controller::Object& now);
 
   rt::Runtime& runtime_;
   base::Logger log_;
@@ -91,4 +99,4 @@ class Sources {
   rt::Notify started_;
 };
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -7,7 +7,7 @@
 #include "api/names.hpp"
 #include "api/object_meta.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
 
@@ -28,11 +28,6 @@ std::optional<base::TimePoint> time_at(const doc::Json& object, std::initializer
   const auto time = base::parse_time(doc::find_string(object, path));
   if (!time) return std::nullopt;
   return std::chrono::floor<std::chrono::seconds>(*time);
-}
-
-std::optional<base::TimePoint> time_of_late_word(const doc::Json& event) {
-  const auto time = base::parse_time(api::annotation_of(event, kLateWordAnnotation));
-  return time ? std::optional<base::TimePoint>(*time) : std::nullopt;
 }
 
 const doc::Json* newest_snapshot(const doc::Json& object) {
@@ -63,17 +58,34 @@ void read_revision(const doc::Json& object, State& state) {
   state.revision_since = time_at(*newest, {"firstReconciled"});
 }
 
-std::string revision_key(const doc::Json& object) {
+// Of metadata that the object's controller writes.
+std::string own_key(const doc::Json& object, std::string_view key) {
   const std::string_view api_version = doc::find_string(object, {"apiVersion"});
-  return controller::event_key(api_version.substr(0, api_version.find('/')), api::event::kMetaRevision);
+  return controller::event_key(api_version.substr(0, api_version.find('/')), key);
 }
 
 bool failed(const Telling& telling) { return telling.severity == Severity::error; }
 
-const Telling* newest_of(const std::vector<Telling>& tellings) {
-  const auto it = std::max_element(tellings.begin(), tellings.end(),
-                                   [](const Telling& a, const Telling& b) { return a.last < b.last; });
-  return it == tellings.end() ? nullptr : &*it;
+// A failure was told, and nothing since tells that it is over.
+bool is_untold_recovery(const State& state, const std::vector<Heard>& tellings) {
+  std::optional<base::TimePoint> told;       // the newest failure that was heard of
+  std::optional<base::TimePoint> failed_at;  // the newest of all
+  std::optional<base::TimePoint> well_at;    // the newest other Event that was heard
+  std::optional<base::TimePoint> said_well;  // the newest late word that says so
+  for (const auto& [telling, heard, told_at] : tellings) {
+    if (failed(telling)) {
+      failed_at = std::max(failed_at, std::optional(telling.last));
+      if (heard) told = std::max(told, std::optional(told_at));
+    } else if (heard) {
+      well_at = std::max(well_at, std::optional(telling.last));
+      if (telling.ready_since) said_well = std::max(said_well, telling.ready_since);
+    }
+  }
+  // Within a second nobody knows which came first; but the state has stood since.
+  if (!told || *failed_at > state.since) return false;
+  if (well_at && *well_at > *failed_at) return false;
+  // One that fails and recovers again and again is told once, as its failures are.
+  return !(said_well && *said_well >= *told);
 }
 
 void copy_at(const doc::Json& from, doc::Json& to, std::initializer_list<std::string_view> path) {
@@ -133,41 +145,49 @@ void keep_state(doc::Json& object) {
   object = std::move(kept);
 }
 
+TextKey text_key(std::string_view text) noexcept { return std::hash<std::string_view>()(text); }
+
 Telling read_telling(const doc::Json& event) {
   Telling telling;
   telling.severity = doc::find_string(event, {"type"}) == "Warning" ? Severity::error : Severity::info;
   telling.last = read_event_time(event);
   telling.created = time_at(event, {"metadata", "creationTimestamp"}).value_or(telling.last);
-  telling.message = doc::find_string(event, {"message"});
-  const doc::Json* involved = doc::find(event, {"involvedObject"});
-  if (involved != nullptr) telling.revision = api::annotation_of(event, revision_key(*involved));
-  if (doc::find_string(event, {"source", "component"}) != api::field_manager::kNotificationController) return telling;
-  const auto since = time_of_late_word(event);
+  telling.message = text_key(doc::find_string(event, {"message"}));
+  if (const doc::Json* involved = doc::find(event, {"involvedObject"})) {
+    telling.revision = text_key(api::annotation_of(event, own_key(*involved, api::event::kMetaRevision)));
+    telling.for_commits = api::annotation_of(event, own_key(*involved, api::event::kMetaCommitStatus)) ==
+                          api::event::kMetaCommitStatusUpdate;
+  }
+  telling.for_record = is_trace(event);
+  const auto since = base::parse_time(late_word_of(event));
   if (since && *since <= telling.created + kLateWordMaxAge) {
-    telling.ready_since = since;
+    telling.ready_since = *since;
     telling.last = *since;  // this controller's clock is not the emitter's
   }
   return telling;
 }
 
-std::optional<News> untold(const State& state, const std::vector<Telling>& tellings) {
-  const auto told = [&tellings](const auto& tells) { return std::any_of(tellings.begin(), tellings.end(), tells); };
+std::optional<News> untold(const State& state, const std::vector<Heard>& tellings) {
+  const auto told = [&tellings](const auto& tells) {
+    return std::any_of(tellings.begin(), tellings.end(), [&tells](const Heard& each) { return tells(each.telling); });
+  };
   if (!state.ok) {
-    const bool is_told = told([&state](const Telling& telling) {
-      return failed(telling) && (telling.last + kFailureSlack >= state.since || telling.message == state.message);
+    const TextKey message = text_key(state.message);
+    const bool is_told = told([&state, message](const Telling& telling) {
+      return failed(telling) && (telling.last + kFailureSlack >= state.since || telling.message == message);
     });
     if (is_told) return std::nullopt;
     return News{Severity::error, state.since};
   }
   if (state.revision_since) {
     const base::TimePoint since = *state.revision_since;
-    const bool is_told = told([&state, since](const Telling& telling) {
-      return telling.last + kSlack >= since || telling.revision == state.revision;
+    const TextKey revision = text_key(state.revision);
+    const bool is_told = told([revision, since](const Telling& telling) {
+      return telling.last + kSlack >= since || telling.revision == revision;
     });
     if (!is_told) return News{Severity::info, since};
   }
-  const Telling* newest = newest_of(tellings);
-  if (newest != nullptr && failed(*newest) && newest->last < state.since) return News{Severity::info, state.since};
+  if (is_untold_recovery(state, tellings)) return News{Severity::info, state.since};
   return std::nullopt;
 }
 
@@ -178,7 +198,7 @@ controller::EventRecord late_word(const doc::Json& object, const State& state, c
   record.message = state.message;
   const std::string since = base::format_time(state.since);
   record.annotations[std::string(kLateWordAnnotation)] = since;
-  if (!state.revision.empty()) record.annotations[revision_key(object)] = state.revision;
+  if (!state.revision.empty()) record.annotations[own_key(object, api::event::kMetaRevision)] = state.revision;
   record.occurrence = "ready since " + since + ": " + state.message;
   return record;
 }
@@ -189,12 +209,9 @@ bool is_forestalled(const Telling& word, const Telling& event) {
   return event.created <= word.created && event.last + slack >= *word.ready_since;
 }
 
-bool is_outrun(const Telling& event, const std::vector<Telling>& tellings) {
-  if (event.ready_since) return false;
-  return std::any_of(tellings.begin(), tellings.end(), [&event](const Telling& word) {
-    return word.ready_since && word.severity == event.severity && word.created <= event.created &&
-           event.last <= *word.ready_since + kSlack;
-  });
+bool is_outrun(const Telling& event, const Telling& word) {
+  return !event.ready_since && word.ready_since && word.severity == event.severity && word.created <= event.created &&
+         event.last <= *word.ready_since + kSlack;
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -16,10 +16,9 @@
 #include "doc/json.hpp"
 #include "occurrence.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
-// On a late word: the lastTransitionTime of the Ready that it repeats.
-inline constexpr std::string_view kLateWordAnnotation = "notification.toolkit.fluxcd.io/ready-since";
+// On a late word kLateWordAnnotation (occurrence.hpp) is the lastTransitionTime of the Ready that it repeats.
 // News older than this is left alone, and a late word about a time that is further ahead
 // than this is none. Events live an hour: what was told is known for
 // longer than that, even where a clock is off by the difference.
@@ -47,25 +46,41 @@ bool is_busy(const doc::Json& object);
 // Cuts an object down to its identity, labels, annotations for events and state.
 void keep_state(doc::Json& object);
 
-// What is known of an Event about the object, a trace included.
+// Stands for a text where only its likeness counts.
+using TextKey = std::size_t;
+TextKey text_key(std::string_view text) noexcept;
+
+// What is known of an Event about the object.
 struct Telling {
   Severity severity = Severity::info;
   base::TimePoint last{};     // when it happened, by the emitter's clock
   base::TimePoint created{};  // by the server's
-  std::string message;
-  std::string revision;
+  TextKey message = 0;
+  TextKey revision = 0;
   // Of a late word: Ready was so since. Nothing for what emitters write.
   std::optional<base::TimePoint> ready_since;
+  bool for_record = false;   // a trace, which is sent to nobody
+  bool for_commits = false;  // becomes a commit status; chats do not get it
 };
 Telling read_telling(const doc::Json& event);
 
+// A telling as one Alert's receiver knows it. Severity info: it gets such Events. Error: it was
+// sent this one, or is being sent it; `told` is when what was sent had happened.
+struct Heard {
+  Telling telling;
+  bool heard = false;
+  base::TimePoint told{};
+};
+
 // Nothing where the Events tell it already, or where there is nothing to tell: an
-// object that is well is news only after a failure was told, or with a new revision.
+// object that is well is news only after a failure that this receiver heard of, or with a
+// new revision. A new revision is told by an Event that only makes a commit status, as nothing
+// but the revision has changed; the end of a failure is not.
 struct News {
   Severity severity = Severity::info;
   base::TimePoint happened{};
 };
-std::optional<News> untold(const State& state, const std::vector<Telling>& tellings);
+std::optional<News> untold(const State& state, const std::vector<Heard>& tellings);
 
 // The late word about it. The same state gives the same Event.
 controller::EventRecord late_word(const doc::Json& object, const State& state, const News& news);
@@ -73,8 +88,8 @@ controller::EventRecord late_word(const doc::Json& object, const State& state, c
 // An emitter's Event about the state was there before the late word, but was not seen in time.
 bool is_forestalled(const Telling& word, const Telling& event);
 
-// An emitter's Event that came after the late word about a state at least as new: it is
-// too late, as that word was in its place.
-bool is_outrun(const Telling& event, const std::vector<Telling>& tellings);
+// The emitter's Event came after the late word, and is about a state at most as new: it is too
+// late, as that word was in its place.
+bool is_outrun(const Telling& event, const Telling& word);
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

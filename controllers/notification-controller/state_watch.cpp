@@ -4,9 +4,11 @@
 
 #include "api/kind.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 namespace {
+
+constexpr base::Duration kSlice = std::chrono::milliseconds(5);
 
 std::size_t hash_of(const State& state) {
   const doc::Json what = doc::Json::array({state.ok, state.reason, state.message, state.revision});
@@ -28,7 +30,11 @@ void StateWatch::changed(const doc::Json& object) {
   const Identity identity{api::kind_of(object), api::key_of(object)};
   Standing& standing = standing_[identity];
   const std::size_t what = hash_of(*state);
-  if (standing.what == what) return;
+  // One that is well again, in the words of before, may have failed in between unseen. What is
+  // to be looked at already keeps its time.
+  const bool is_well_again = state->ok && standing.since != state->since && !standing.due;
+  standing.since = state->since;
+  if (standing.what == what && !is_well_again) return;
   standing.what = what;
   schedule(identity, standing);
   changed_.notify_all();
@@ -41,9 +47,10 @@ void StateWatch::schedule(const Identity& identity, Standing& standing) {
   due_.emplace(*standing.due, identity);
 }
 
-void StateWatch::look_at_due() {
+bool StateWatch::look_at_due() {
   const base::SteadyPoint now = clock_.steady();
   while (!due_.empty() && due_.begin()->first <= now) {
+    if (clock_.steady() - now > kSlice) return true;
     const auto [due, identity] = *due_.begin();
     due_.erase(due_.begin());
     const auto it = standing_.find(identity);
@@ -52,11 +59,12 @@ void StateWatch::look_at_due() {
     const bool done = look_(identity.first, identity.second);
     if (!done) schedule(identity, it->second);
   }
+  return false;
 }
 
 rt::Task<void> StateWatch::run() {
   for (;;) {
-    look_at_due();
+    while (look_at_due()) co_await rt::sleep_for(base::Duration::zero());
     if (due_.empty()) {
       co_await changed_.wait();
       continue;
@@ -67,4 +75,4 @@ rt::Task<void> StateWatch::run() {
   }
 }
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

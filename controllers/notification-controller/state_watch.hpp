@@ -14,7 +14,7 @@
 #include "rt/runtime.hpp"
 #include "state_news.hpp"
 
-namespace sluice::notification {
+namespace sluice::notification_controller {
 
 class StateWatch {
  public:
@@ -36,10 +36,12 @@ class StateWatch {
   using Identity = std::pair<std::string, api::ObjectKey>;  // kind and key
   struct Standing {
     std::size_t what = 0;  // hash of all but the time
+    base::TimePoint since{};
     std::optional<base::SteadyPoint> due;  // nothing once it was looked at
   };
   void schedule(const Identity& identity, Standing& standing);
-  void look_at_due();
+  // For a slice of the loop's time; true if there is more to look at.
+  bool look_at_due();
 
   const base::Clock& clock_;
   const base::Duration grace_;
@@ -49,4 +51,4 @@ class StateWatch {
   rt::Notify changed_;
 };
 
-}  // namespace sluice::notification
+}  // namespace sluice::notification_controller

@@ -48,6 +48,27 @@ class Alerts(Story):
         self.stand.await_ready(app, commit)
         self.once("kustomization/app.", commit, f"ConfigMap/{self.namespace}/a configured")
 
+    def test_a_failure_that_is_mended_by_a_revert_is_told_to_be_over_once(self):
+        self.alert("chat")
+        self.alert("hook", self.path + "/hook", type="generic")
+        repository, source, app = self.ready_app({"a.yaml": config_map("a", key="1")})
+        self.once("kustomization/app.", repository.head(), f"ConfigMap/{self.namespace}/a created")
+        self.push(repository, source, {"b.yaml": "broken: [\n"})
+        self.fails(app, "BuildFailed", "b.yaml")
+        self.once("kustomization/app.", "b.yaml")
+        reverted = self.push(repository, source, {"b.yaml": None})
+        self.stand.await_ready(app, reverted)
+        over = self.once("kustomization/app.", f"Applied revision: main@sha1:{reverted}", within=40)
+        self.assertEqual(over.body["attachments"][0]["color"], "good")
+        time.sleep(5)
+        texts = [slack_text(m.body) for m in self.messages("kustomization/app.", reverted)]
+        self.assertEqual(len(texts), 1, texts)  # and that in no other words
+        # A webhook is sent the Event that makes the commit status, and needs no other.
+        told = [m.body["message"] for m in self.sink.received(self.path + "/hook")
+                if m.body["involvedObject"]["kind"] == "Kustomization" and reverted in str(m.body["metadata"])]
+        self.assertEqual(len(told), 1, told)
+        self.assertIn("Reconciliation finished", told[0])
+
     def test_generic_and_hmac(self):
         self.secret("sign", token="s3cret")
         self.alert("plain", self.path + "/plain", type="generic")

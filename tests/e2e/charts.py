@@ -88,6 +88,10 @@ class Charts(unittest.TestCase):
             with self.subTest(name):
                 self.run_pod(name)
 
+    def leases_of(self, pod):
+        return [each for each in self.cluster.list("coordination.k8s.io/v1", "Lease")
+                if each["metadata"]["namespace"] == SPACE and (each["spec"].get("holderIdentity") or "").startswith(pod)]
+
     def run_pod(self, name):
         container, pod = self.container(name), self.cluster.get(deployment(name))["spec"]["template"]["spec"]
         ports = {port["name"]: free for port, free in zip(container["ports"], free_ports(len(container["ports"])))}
@@ -113,9 +117,8 @@ class Charts(unittest.TestCase):
         self.addCleanup(daemon.kill)
         ready = f"http://127.0.0.1:{ports['healthz']}{container['readinessProbe']['httpGet']['path']}"
         eventually(lambda: daemon.status is not None or answers(ready), 30, what=f"{name} is ready", context=daemon.log_tail)
-        lease = [each for each in self.cluster.list("coordination.k8s.io/v1", "Lease")
-                 if each["metadata"]["namespace"] == SPACE and (each["spec"].get("holderIdentity") or "").startswith(f"{name}-0")]
-        self.assertEqual(len(lease), 1, daemon.log_tail())
+        # It is ready once its caches are, and leads a moment later.
+        eventually(lambda: len(self.leases_of(f"{name}-0")) == 1, 10, what=f"{name} leads", context=daemon.log_tail)
         self.assertEqual(daemon.stop(within=30), 0, daemon.log_tail())
         self.assertNotIn("forbidden", (self.plane.folder / f"{name}.log").read_text())
 

@@ -4,16 +4,14 @@
 
 using namespace sluice;
 using namespace sluice::test;
-using notification::AlertRule;
+using notification_controller::AlertRule;
 
 namespace {
 
 AlertRule rule_of(const doc::Json& spec, bool own_namespace_only = false) {
   const auto alert = api::parse_alert(make_alert("a", spec));
   REQUIRE(alert);
-  auto rule = AlertRule::compile(*alert, own_namespace_only);
-  REQUIRE(rule);
-  return *std::move(rule);
+  return AlertRule::compile(*alert, own_namespace_only);
 }
 
 doc::Json source(const std::string& kind, const std::string& name, const std::string& space = {}) {
@@ -30,7 +28,7 @@ doc::Json spec_with(doc::Json one_source) {
   return spec;
 }
 
-std::shared_ptr<const api::StringMap> no_labels(const notification::InvolvedObject&) { return nullptr; }
+std::shared_ptr<const api::StringMap> no_labels(const notification_controller::InvolvedObject&) { return nullptr; }
 
 bool wants(const doc::Json& spec, const doc::Json& event, bool own_namespace_only = false) {
   return rule_of(spec, own_namespace_only).wants(make_occurrence(event), no_labels);
@@ -48,12 +46,40 @@ TEST_CASE("an Alert listens to objects by kind, name and namespace") {
   CHECK_FALSE(wants(spec_with(source("Kustomization", "*", "other")), event));
 }
 
-TEST_CASE("an API version in a source narrows it to the group, of any version") {
+TEST_CASE("the API version of a source changes nothing, as upstream") {
   doc::Json wanted = source("Kustomization", "*");
-  wanted["apiVersion"] = "kustomize.toolkit.fluxcd.io/v1beta2";
-  CHECK(wants(spec_with(wanted), make_event("shop", "applied")));
-  wanted["apiVersion"] = "example.com/v1";
-  CHECK_FALSE(wants(spec_with(wanted), make_event("shop", "applied")));
+  for (const auto version : {"kustomize.toolkit.fluxcd.io/v1beta2", "v1", "source.toolkit.fluxcd.io/v1"}) {
+    wanted["apiVersion"] = version;
+    CHECK(wants(spec_with(wanted), make_event("shop", "applied")));
+  }
+}
+
+TEST_CASE("sources that no object can match are told with their place") {
+  const auto told = [](const doc::Json& wanted) { return rule_of(spec_with(wanted)).hopeless_source(); };
+  CHECK(told(source("Kustomization", "*")).empty());
+  CHECK(told(source("Kustomization", "app.v2-x", "team-1")).empty());
+  for (const auto name : {"app-*", "*-app", "**", "App", "-app", "app.", "a_b"}) {
+    INFO(name);
+    CHECK(told(source("Kustomization", name)).find("spec.eventSources[0].name: ") == 0);
+    CHECK_FALSE(wants(spec_with(source("Kustomization", name)), make_event("app-1", "applied")));
+  }
+  for (const auto space : {"*", "team-*", "a.b", "Apps"}) {
+    INFO(space);
+    CHECK(told(source("Kustomization", "*", space)).find("spec.eventSources[0].namespace: ") == 0);
+    CHECK_FALSE(wants(spec_with(source("Kustomization", "*", space)), make_event("shop", "applied")));
+  }
+  doc::Json labelled = source("Kustomization", "*");
+  labelled["matchLabels"] = {{"example.com/team", "a"}, {"x", ""}};
+  CHECK(told(labelled).empty());
+  labelled["matchLabels"]["team"] = "a b";
+  CHECK(told(labelled).find("spec.eventSources[0].matchLabels: ") == 0);
+  doc::Json none = doc::Json::object();
+  none["eventSources"] = doc::Json::array();
+  CHECK(rule_of(none).hopeless_source().find("spec.eventSources: ") == 0);
+  doc::Json second = spec_with(source("Kustomization", "*"));
+  second["eventSources"].push_back(source("Kustomization", "*", "*"));
+  CHECK(rule_of(second).hopeless_source().find("spec.eventSources[1].namespace: ") == 0);
+  CHECK(wants(second, make_event("shop", "applied")));  // the others are listened to
 }
 
 TEST_CASE("other namespaces are heard unless cross-namespace references are forbidden") {
@@ -88,7 +114,7 @@ TEST_CASE("labels are those of the live object, and one that is not there has no
   const AlertRule rule = rule_of(spec_with(wanted));
   const auto what = make_occurrence(make_event("shop", "applied"));
   const auto with = [&](api::StringMap labels) {
-    return rule.wants(what, [&labels](const notification::InvolvedObject& object) {
+    return rule.wants(what, [&labels](const notification_controller::InvolvedObject& object) {
       CHECK(object.name == "shop");
       return std::make_shared<const api::StringMap>(labels);
     });
@@ -110,14 +136,18 @@ TEST_CASE("one inclusion must match, and an exclusion is stronger") {
   CHECK(wants(spec, make_event("shop", "x created")));
 }
 
-TEST_CASE("an expression that does not parse is told with its place") {
+TEST_CASE("an expression that does not parse is told with its place, and the others count") {
   doc::Json spec = doc::Json::object();
   spec["exclusionList"] = {"fine", "bro(ken"};
-  const auto alert = api::parse_alert(make_alert("a", spec));
-  REQUIRE(alert);
-  const auto rule = AlertRule::compile(*alert, false);
-  REQUIRE_FALSE(rule);
-  CHECK(rule.error().kind == base::ErrorKind::invalid);
-  CHECK(rule.error().message.find("spec.exclusionList[1]") == 0);
-  CHECK(rule.error().message.find("bro(ken") != std::string::npos);
+  const AlertRule rule = rule_of(spec);
+  CHECK(rule.wrong_expression.find("spec.exclusionList[1]") == 0);
+  CHECK(rule.wrong_expression.find("bro(ken") != std::string::npos);
+  CHECK_FALSE(wants(spec, make_event("shop", "all is fine")));
+  CHECK(wants(spec, make_event("shop", "bro(ken")));
+  spec = doc::Json::object();
+  spec["inclusionList"] = {"bro(ken"};
+  CHECK_FALSE(wants(spec, make_event("shop", "bro(ken")));  // a list of none takes none in
+  spec["inclusionList"] = {"bro(ken", "fine"};
+  CHECK(wants(spec, make_event("shop", "all is fine")));
+  CHECK(rule_of(doc::Json::object()).wrong_expression.empty());
 }

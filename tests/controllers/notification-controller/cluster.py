@@ -6,168 +6,18 @@
 Events are written as client-go's recorder writes them. Receivers are HTTP servers in this process.
 """
 import collections
-import datetime
 import hashlib
 import hmac
-import http.server
 import json
-import os
-import pathlib
 import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests/support"))
-import control_plane  # noqa: E402
-
-GROUP = "kustomize.toolkit.fluxcd.io"
-NOTIFICATION = "notification.toolkit.fluxcd.io/v1beta3"
-LIMIT = 60  # seconds that anything may take to come about
-
-
-def now():
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def until(what, is_so, limit=LIMIT):
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
-        if is_so():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{what}: not within {limit} s")
-
-
-class Receiver:
-    """A webhook: remembers what it took; `answer` says what it answers (a status, or seconds to hang)."""
-
-    def __init__(self):
-        self.taken, self.refused, self.lock = [], 0, threading.Lock()
-        self.answer = lambda request: 200
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = 65536  # the answer in one segment: the second of two would wait 40 ms for an acknowledgement
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                request = {"path": self.path, "headers": dict(self.headers), "body": body}
-                status = outer.answer(request)
-                if status == "hang":
-                    time.sleep(600)
-                text = b"ok"
-                if isinstance(status, tuple):
-                    status, text = status
-                with outer.lock:
-                    if 200 <= status < 300:
-                        outer.taken.append(request)
-                    else:
-                        outer.refused += 1
-                self.send_response(status)
-                if status == 429:
-                    self.send_header("Retry-After", "1")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None  # who is killed does not take leave
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def bodies(self):
-        with self.lock:
-            return [json.loads(request["body"]) for request in self.taken]
-
-    def messages(self):
-        return [b["message"] if "message" in b else b["attachments"][0]["text"] for b in self.bodies()]
-
-
-class Cluster:
-    def __init__(self, plane, binary, folder):
-        self.plane, self.binary, self.folder = plane, binary, folder
-        self.daemon, self.sequence, self.starts = None, 0, 0
-
-    def kubectl(self, *args, stdin=None, check=True):
-        done = subprocess.run([self.plane.bin / "kubectl", f"--kubeconfig={self.plane.kubeconfig}", *args],
-                              input=stdin, capture_output=True, text=True)
-        if check and done.returncode != 0:
-            raise AssertionError(f"kubectl {' '.join(map(str, args))}: {done.stderr}")
-        return done.stdout
-
-    def apply(self, *objects):
-        self.kubectl("apply", "--server-side", "-f", "-", stdin="\n---\n".join(json.dumps(o) for o in objects))
-
-    def get(self, kind, name, space="default"):
-        return json.loads(self.kubectl("get", kind, name, "-n", space, "-o", "json"))
-
-    def ready(self, kind, name, space="default"):
-        conditions = self.get(kind, name, space).get("status", {}).get("conditions", [])
-        return {c["type"]: c for c in conditions}
-
-    def await_ready(self, kind, *names):
-        for name in names:
-            until(f"{kind} {name} is Ready", lambda: self.ready(kind, name).get("Ready", {}).get("status") == "True")
-
-    def start(self, *flags):
-        self.starts += 1
-        log = open(self.folder / "daemon.log", "ab")
-        self.daemon = subprocess.Popen(
-            [self.binary, f"--kubeconfig={self.plane.kubeconfig}", "--metrics-addr=0", "--health-addr=0",
-             f"--delivery-journal={self.folder}/journal", *flags],
-            stdout=log, stderr=log, env={**os.environ, "RUNTIME_NAMESPACE": "default"})
-
-    def stop(self, how=signal.SIGTERM):
-        self.daemon.send_signal(how)
-        status = self.daemon.wait(60)
-        self.daemon = None
-        return status
-
-    def log(self):
-        return (self.folder / "daemon.log").read_text(errors="replace")
-
-    def event(self, name, message, kind="Kustomization", type_="Normal", space="default", annotations=None, **more):
-        """The manifest of an Event as client-go's recorder would create it."""
-        self.sequence += 1
-        at = now()
-        group, version = {"GitRepository": ("source.toolkit.fluxcd.io", "v1")}.get(kind, (GROUP, "v1"))
-        controller = {"GitRepository": "source-controller"}.get(kind, "kustomize-controller")
-        return {"apiVersion": "v1", "kind": "Event",
-                "metadata": {"name": f"{name}.{time.time_ns():x}{self.sequence:x}", "namespace": space,
-                             "annotations": {f"{group}/revision": "main@sha1:abc", **(annotations or {})}},
-                "involvedObject": {"apiVersion": f"{group}/{version}", "kind": kind, "name": name, "namespace": space,
-                                   "uid": hashlib.md5(name.encode()).hexdigest(), "resourceVersion": "1"},
-                "type": type_, "reason": "ReconciliationSucceeded", "message": message, "count": 1,
-                "source": {"component": controller}, "reportingComponent": controller,
-                "firstTimestamp": at, "lastTimestamp": at, **more}
-
-    def emit(self, *events):
-        self.kubectl("create", "-f", "-", stdin="\n---\n".join(json.dumps(e) for e in events))
-
-
-def provider(name, receiver, type_="generic", **spec):
-    return {"apiVersion": NOTIFICATION, "kind": "Provider", "metadata": {"name": name, "namespace": "default"},
-            "spec": {"type": type_, "address": receiver.url + "/hook/s3cr3t", **spec}}
-
-
-def alert(name, to, sources=None, **spec):
-    return {"apiVersion": NOTIFICATION, "kind": "Alert", "metadata": {"name": name, "namespace": "default"},
-            "spec": {"providerRef": {"name": to}, "eventSources": sources or [{"kind": "Kustomization", "name": "*"}],
-                     **spec}}
-
-
-def secret(name, **data):
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "default"}, "stringData": data}
+from cluster_support import (GROUP, NOTIFICATION, ROOT, Pulse, Receiver, alert, control_plane, now, provider, run_story, secret,
+                             until, within)
 
 
 def story_types(c):
@@ -443,20 +293,178 @@ def story_states(c):
     c.stop()
 
 
-def run_story(story, binary):
-    with control_plane.ControlPlane() as plane, tempfile.TemporaryDirectory() as folder:
-        c = Cluster(plane, binary, pathlib.Path(folder))
-        c.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        c.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        try:
-            story(c)
-        except BaseException:
-            print(c.log()[-40000:], file=sys.stderr)
-            raise
-        finally:
-            if c.daemon:
-                c.daemon.kill()
-                c.daemon.wait()
+def story_recoveries(c):
+    """A failure that was told is followed by its end, once for each receiver, though its only Event makes a commit status."""
+    chat, hook = Receiver(), Receiver()
+    c.apply(provider("chat", chat, "slack"), provider("hook", hook), alert("chat", "chat"), alert("hook", "hook"))
+    c.apply({"apiVersion": f"{GROUP}/v1", "kind": "Kustomization", "metadata": {"name": "app", "namespace": "default"},
+             "spec": {"interval": "1h", "prune": False, "sourceRef": {"kind": "GitRepository", "name": "x"}}})
+    uid = c.get("kustomization", "app")["metadata"]["uid"]
+    c.start("--event-grace=2s")
+    c.await_ready("alert", "chat", "hook")
+    time.sleep(1.1)
+
+    def turn(status, reason, message, event):
+        ready = {"type": "Ready", "status": status, "reason": reason, "message": message, "lastTransitionTime": now()}
+        event["involvedObject"]["uid"] = uid
+        c.emit(event)
+        c.kubectl("patch", "kustomization", "app", "--subresource=status", "--type=merge", "-p",
+                  json.dumps({"status": {"conditions": [ready], "lastAppliedRevision": "main@sha1:abc"}}))
+
+    expected_chat, expected_hook = [], []
+    for n in range(2):
+        turn("False", "BuildFailed", f"failure {n}", c.event("app", f"failure {n}", type_="Warning"))
+        expected_chat += [f"failure {n}", "Applied revision: main@sha1:abc"]
+        until("the failure arrived", lambda: chat.messages() == expected_chat[:-1])
+        time.sleep(3)  # a state that nobody told of would be told by now
+        turn("True", "ReconciliationSucceeded", "Applied revision: main@sha1:abc",
+             c.event("app", f"Reconciliation finished in {n}ms", annotations={f"{GROUP}/commit_status": "update"}))
+        expected_hook += [f"failure {n}", f"Reconciliation finished in {n}ms"]
+        until("its end arrived", lambda: chat.messages() == expected_chat)
+    c.stop(signal.SIGKILL)
+    c.start("--event-grace=2s")
+    time.sleep(6)
+    assert chat.messages() == expected_chat, chat.messages()
+    assert hook.messages() == expected_hook, hook.messages()
+    c.stop()
+
+
+def story_flood(c):
+    """Thousands of Events that wait for a start: /healthz answers all the while, and memory is bounded."""
+    sink = Receiver()
+    c.apply(provider("p", sink), alert("a", "p"), alert("b", "p", exclusionList=["nothing"]))
+    c.start()
+    c.await_ready("alert", "a", "b")
+    assert c.stop() == 0
+    time.sleep(1.1)
+    c.emit_many([c.event("app", f"news {n}") for n in range(6000)])
+    time.sleep(2.1)
+    c.emit(c.event("last", "the newest"))  # judged after all others, and sent before most
+    c.start()
+    with Pulse(c) as pulse:
+        until("all are judged", lambda: sink.messages().count("the newest") == 2, 240)
+    print(f"    6000 Events about one object: /healthz within {pulse.longest * 1000:.0f} ms ({pulse.answers} times), "
+          f"{c.peak_memory():.0f} MiB")
+    assert pulse.longest < within(1), pulse.longest
+    assert c.peak_memory() < 128, c.peak_memory()
+    c.stop(signal.SIGKILL)
+
+    c.kubectl("delete", "events", "--all", "--wait=false")
+    c.emit_many([c.event(f"app-{n % 300}", f"much {n}", annotations={"event.toolkit.fluxcd.io/x": "x" * 240_000})
+                 for n in range(600)])
+    time.sleep(2.1)
+    c.emit(c.event("last", "the very newest"))
+    c.start()
+    with Pulse(c) as pulse:
+        until("all are judged", lambda: sink.messages().count("the very newest") == 2, 240)
+    print(f"    600 Events of 240 kB: /healthz within {pulse.longest * 1000:.0f} ms, {c.peak_memory():.0f} MiB")
+    until("some of these arrived", lambda: any(m.startswith("much") for m in sink.messages()))
+    much = next(body for body in sink.bodies() if body["message"].startswith("much"))
+    assert much["metadata"] == {"revision": "main@sha1:abc", "metadataLeftOut": "1 annotations with 240025 bytes"}, much
+    assert c.peak_memory() < 200, c.peak_memory()
+    c.stop(signal.SIGKILL)
+
+
+def story_answers(c):
+    """What a receiver answers is in nothing that the author of a Provider can read."""
+    page, slack = Receiver(), Receiver()
+    page.answer = lambda request: (500, b"internal page with hunter2")
+    slack.answer = lambda request: (200, b'{"ok":false,"error":"hunter2"}')
+    c.apply(provider("page", page), provider("slack", slack, "slack"), alert("page", "page"), alert("slack", "slack"))
+    c.start("--log-level=debug")
+    c.await_ready("alert", "page", "slack")
+    time.sleep(1.1)
+    c.emit(c.event("apps", "news"))
+
+    def warnings(about):
+        return [e for e in json.loads(c.kubectl("get", "events", "-o", "json"))["items"]
+                if e["involvedObject"]["kind"] == about and e["reason"] == "NotificationDispatchFailed"]
+    for name, text in (("page", "answered 500"), ("slack", "answered 200 with an error")):
+        until(f"Ready of {name} tells of it", lambda: text in c.ready("provider", name).get("Ready", {}).get("message", ""))
+    for kind in ("Provider", "Alert"):
+        until(f"Events on the {kind}s tell of it", lambda: len(warnings(kind)) >= 2)
+        assert all(e["type"] == "Warning" for e in warnings(kind)), warnings(kind)
+    readable = c.kubectl("get", "events,alerts,providers", "-o", "json")
+    assert "hunter2" not in readable
+    assert "hunter2" in c.log()  # for who runs the daemon
+    c.stop()
+
+
+def story_sources(c):
+    """An Alert that can never send, or not all that it says, is not Ready, and the rest of it is served."""
+    sink = Receiver()
+    c.apply(provider("p", sink))
+    c.start()
+    wrong = {"anywhere": [{"kind": "Kustomization", "name": "*", "namespace": "*"}],
+             "prefix": [{"kind": "Kustomization", "name": "app-*"}],
+             "none": [],
+             "partly": [{"kind": "Kustomization", "name": "app-*"}, {"kind": "Kustomization", "name": "app-1"}]}
+    for name, sources in wrong.items():
+        manifest = alert(name, "p")
+        manifest["spec"]["eventSources"] = sources
+        c.apply(manifest)
+    for name in wrong:
+        until(f"{name} says so", lambda: c.ready("alert", name).get("Stalled", {}).get("status") == "True")
+        ready = c.ready("alert", name)["Ready"]
+        assert ready["status"] == "False" and ready["reason"] == "InvalidSpec", ready
+        assert ready["message"].startswith("spec.eventSources"), ready
+    c.apply(alert("other-version", "p", [{"kind": "Kustomization", "name": "app-1", "apiVersion": "v1"}]))
+    c.await_ready("alert", "other-version")
+    time.sleep(1.1)
+    c.emit(c.event("app-1", "news"))
+    until("two have sent it", lambda: sink.messages() == ["news", "news"])
+    c.stop()
+
+
+def story_admission(c):
+    """The policies of the chart refuse what this daemon does not serve, and nothing else."""
+    sink = Receiver()
+    crd = json.loads(c.kubectl("get", "crd", "providers.notification.toolkit.fluxcd.io", "-o", "json"))
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    types = schema["type"]["enum"]
+    variants = {"plain": {}, "proxy": {"proxy": "http://proxy:3128"}, "proxy-secret": {"proxySecretRef": {"name": "x"}},
+                "account": {"serviceAccountName": "x"}}
+    wanted = {f"type-{n}": provider(f"type-{n}", sink, type_) for n, type_ in enumerate(types)}
+    wanted |= {name: provider(name, sink, **spec) for name, spec in variants.items()}
+    wanted["status"] = provider("status", sink, "github", commitStatusExpr="'x'")
+    c.start()
+    c.apply(*wanted.values())
+    until("all are looked at", lambda: all(c.ready("provider", name).get("Ready") for name in wanted))
+    unserved = {name for name in wanted if c.ready("provider", name)["Ready"]["reason"] == "UnsupportedField"}
+    assert len(unserved) == len(wanted) - 4, sorted(set(wanted) - unserved)
+
+    c.kubectl("apply", "-f", str(ROOT / "charts/admission/"))
+    probe = alert("probe", "p", [{"kind": "Kustomization", "name": "a-*"}])
+
+    def refusal(manifest, verb="create"):
+        done = subprocess.run([c.plane.bin / "kubectl", f"--kubeconfig={c.plane.kubeconfig}", verb, "--dry-run=server", "-f", "-"],
+                              input=json.dumps(manifest), capture_output=True, text=True)
+        return done.stderr if done.returncode else ""
+    until("the policies are in force", lambda: "spec.eventSources" in refusal(probe))
+    until("both", lambda: refusal(provider("probe", sink, "msteams")))
+
+    for name, manifest in wanted.items():
+        renamed = {**manifest, "metadata": {**manifest["metadata"], "name": f"new-{name}"}}
+        said = refusal(renamed)
+        assert bool(said) == (name in unserved), (name, said)
+        assert not said or "spec." in said and "is not served" in said.replace("are not served", "is not served"), said
+        # What was there before can be edited.
+        c.kubectl("label", "provider", name, "a=b")
+        c.kubectl("patch", "provider", name, "--type=merge", "-p", '{"spec":{"suspend":true,"channel":"x"}}')
+    bad = c.kubectl("patch", "provider", "plain", "--type=merge", "-p", '{"spec":{"type":"msteams"}}', check=False)
+    assert bad == "" and c.get("provider", "plain")["spec"]["type"] == "generic"
+    assert refusal({"apiVersion": NOTIFICATION, "kind": "Provider", "metadata": {"name": "x", "namespace": "default"}}) == ""
+
+    for sources, is_refused in (([], True), ([{"kind": "Kustomization", "name": "app-*"}], True),
+                                ([{"kind": "Kustomization", "name": "*", "namespace": "*"}], True),
+                                ([{"kind": "Kustomization", "name": "*", "namespace": "apps"}], False),
+                                ([{"kind": "GitRepository", "name": "a.b-c", "matchLabels": {"a": "b"}}], False)):
+        manifest = alert("new", "p")
+        manifest["spec"]["eventSources"] = sources
+        said = refusal(manifest)
+        assert bool(said) == is_refused and ("spec.eventSources" in said) == is_refused, (sources, said)
+    c.kubectl("delete", "provider", "--all")
+    c.stop()
 
 
 def main():

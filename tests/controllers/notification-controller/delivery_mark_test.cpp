@@ -4,12 +4,12 @@
 
 using namespace sluice;
 using namespace sluice::test;
-using notification::DeliveryMark;
-using notification::DeliveryState;
-using notification::judge;
-using notification::JudgeInput;
-using notification::Occurrence;
-using notification::Verdict;
+using notification_controller::DeliveryMark;
+using notification_controller::DeliveryState;
+using notification_controller::judge;
+using notification_controller::JudgeInput;
+using notification_controller::Occurrence;
+using notification_controller::Verdict;
 using namespace std::chrono_literals;
 
 namespace {
@@ -44,13 +44,13 @@ TEST_CASE("a mark survives being written to an Event and read back") {
   DeliveryMark mark = mark_of(occurrence_at("2026-01-31T10:00:00Z", 3), DeliveryState::rejected);
   mark.pending = true;
   doc::Json event = make_event("shop", "it broke");
-  event["metadata"]["annotations"][notification::mark_key("u-1")] = print_mark(mark);
-  CHECK(notification::read_mark(event, "u-1") == mark);
-  CHECK_FALSE(notification::read_mark(event, "u-2"));
+  event["metadata"]["annotations"][notification_controller::mark_key("u-1")] = print_mark(mark);
+  CHECK(notification_controller::read_mark(event, "u-1") == mark);
+  CHECK_FALSE(notification_controller::read_mark(event, "u-2"));
   DeliveryMark only_pending;
   only_pending.pending = true;
-  event["metadata"]["annotations"][notification::mark_key("u-1")] = print_mark(only_pending);
-  CHECK(notification::read_mark(event, "u-1") == only_pending);
+  event["metadata"]["annotations"][notification_controller::mark_key("u-1")] = print_mark(only_pending);
+  CHECK(notification_controller::read_mark(event, "u-1") == only_pending);
 }
 
 TEST_CASE("a mark that does not read is none") {
@@ -59,13 +59,13 @@ TEST_CASE("a mark that does not read is none") {
                            R"({"state":"lost","count":1,"last":"2026-01-31T10:00:00Z"})",
                            R"({"state":"sent","count":"1","last":"2026-01-31T10:00:00Z"})"}) {
     INFO(text);
-    event["metadata"]["annotations"][notification::mark_key("u")] = text;
-    CHECK_FALSE(notification::read_mark(event, "u"));
+    event["metadata"]["annotations"][notification_controller::mark_key("u")] = text;
+    CHECK_FALSE(notification_controller::read_mark(event, "u"));
   }
 }
 
 TEST_CASE("the key of a mark is an annotation that the API server accepts") {
-  const auto key = notification::mark_key("7d0cdc51-ddcf-4743-b223-83ca5c699632");
+  const auto key = notification_controller::mark_key("7d0cdc51-ddcf-4743-b223-83ca5c699632");
   CHECK(key == "delivery.notification.toolkit.fluxcd.io/7d0cdc51-ddcf-4743-b223-83ca5c699632");
   CHECK(key.size() - key.find('/') - 1 <= 63);
 }

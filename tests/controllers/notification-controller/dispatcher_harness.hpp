@@ -16,7 +16,7 @@
 namespace sluice::test {
 
 using namespace std::chrono_literals;
-using notification::Courier;
+using notification_controller::Courier;
 
 inline const kube::Resource kAlerts{"notification.toolkit.fluxcd.io", "v1beta3", "Alert", "alerts", true};
 inline const kube::Resource kProviders{"notification.toolkit.fluxcd.io", "v1beta3", "Provider", "providers", true};
@@ -33,7 +33,7 @@ struct Sent {
 // Takes all, or fails as `answer` says.
 class FakeCourier final : public Courier {
  public:
-  rt::Task<base::Result<void>> deliver(api::Provider provider, notification::Notification what,
+  rt::Task<base::Result<void>> deliver(api::Provider provider, notification_controller::Notification what,
                                        std::string id) override {
     ++attempts;
     const std::string name = provider.metadata.name;
@@ -73,9 +73,9 @@ inline std::string now_and(base::Duration later = {}) {
 
 // One process's memory. The cluster and the receivers outlive it.
 struct Process {
-  Process(std::shared_ptr<FakeKube> kube, FakeCourier& courier, notification::DispatcherOptions options,
+  Process(std::shared_ptr<FakeKube> kube, FakeCourier& courier, notification_controller::DispatcherOptions options,
           bool crd_installed, const std::string& journal_path)
-      : runtime(std::make_unique<rt::Runtime>(1)), journal(journal_path, base::Logger::discard()) {
+      : runtime(std::make_unique<rt::Runtime>(1)) {
     auto common = controller::default_options("notification-controller");
     common.metrics_addr = "0";
     common.health_addr = "0";
@@ -87,14 +87,16 @@ struct Process {
     provider_options.resource = kProviders;
     auto& alerts = app->cache(alert_options);
     auto& providers = app->cache(provider_options);
-    sources = std::make_unique<notification::Sources>(
+    sources = std::make_shared<notification_controller::Sources>(
         *runtime, app->log(),
         [this](controller::WatchCacheOptions wanted) -> controller::WatchCache& { return app->cache(wanted); },
         [crd_installed](std::string, std::string) { return kustomizations(crd_installed); });
-    dispatcher = std::make_unique<notification::Dispatcher>(app->services(), alerts, providers, *sources, courier,
-                                                            journal, options);
-    app->add(std::make_shared<notification::AlertReconciler>(alerts, providers, app->clock(),
-                                                             options.no_cross_namespace_refs));
+    const notification_controller::DispatcherParts parts{
+        alerts, providers, sources, std::shared_ptr<Courier>(&courier, [](Courier*) {}),
+        std::make_shared<notification_controller::Journal>(journal_path, base::Logger::discard())};
+    dispatcher = std::make_unique<notification_controller::Dispatcher>(app->services(), parts, options);
+    app->add(std::make_shared<notification_controller::AlertReconciler>(alerts, providers, app->clock(),
+                                                                        options.no_cross_namespace_refs));
     app->while_leading("dispatcher", [this] { return dispatcher->run(); });
     runtime->spawn("app", run_app(*app, ended));
   }
@@ -108,10 +110,9 @@ struct Process {
   }
   bool ended = false;
   std::unique_ptr<rt::Runtime> runtime;
-  notification::Journal journal;
   std::unique_ptr<controller::App> app;
-  std::unique_ptr<notification::Sources> sources;
-  std::unique_ptr<notification::Dispatcher> dispatcher;
+  std::shared_ptr<notification_controller::Sources> sources;
+  std::unique_ptr<notification_controller::Dispatcher> dispatcher;
 };
 
 struct Harness {
@@ -141,7 +142,8 @@ struct Harness {
     kube->put(kAlerts, alert);
   }
   bool is_listening(const std::string& name) const {
-    return api::conditions_of(kube->object(kAlerts, {"apps", name})).is_true(notification::kListeningCondition);
+    return api::conditions_of(kube->object(kAlerts, {"apps", name}))
+        .is_true(notification_controller::kListeningCondition);
   }
   void start_with_alert() {
     add_alert("a");
@@ -150,7 +152,7 @@ struct Harness {
   }
   std::string mark_of(const doc::Json& event, const std::string& alert = "uid-a") const {
     const auto live = kube->object(kEvents, api::key_of(event));
-    return std::string(api::annotation_of(live, notification::mark_key(alert)));
+    return std::string(api::annotation_of(live, notification_controller::mark_key(alert)));
   }
   void bump(const doc::Json& event, base::Duration later) {
     doc::Json live = kube->object(kEvents, api::key_of(event));
@@ -160,7 +162,7 @@ struct Harness {
   }
   std::shared_ptr<FakeKube> kube = std::make_shared<FakeKube>();
   FakeCourier courier;
-  notification::DispatcherOptions options;
+  notification_controller::DispatcherOptions options;
   bool crd_installed = true;
   std::string journal_path;  // none
   std::unique_ptr<Process> process;

@@ -109,6 +109,125 @@ TEST_CASE("a recovery that no Event tells is told where the failure was") {
   CHECK(h.courier.messages() == std::vector<std::string>{"no such file", "Applied revision: main@sha1:def"});
 }
 
+namespace {
+
+// A chat beside the webhook "hook", each with an Alert.
+void add_chat(Harness& h) {
+  doc::Json chat = doc::Json::object();
+  chat["type"] = "slack";
+  h.kube->put(kProviders, make_provider("chat", chat));
+  doc::Json spec = doc::Json::object();
+  spec["providerRef"]["name"] = "chat";
+  h.add_alert("chat", spec);
+}
+
+doc::Json status_event(const std::string& message, base::Duration later) {
+  doc::Json event = event_now("shop", message, later);
+  event["metadata"]["annotations"][kGroup + "/commit_status"] = "update";
+  event["metadata"]["creationTimestamp"] = now_and();
+  return event;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a recovery of which the only Event makes a commit status is told to the chat, once, and not twice to others") {
+  StateHarness h;
+  add_chat(h);
+  h.start_with_alert();
+  h.until([&] { return h.is_listening("chat"); });
+  h.kube->put(kEvents, h.failure_event("no such file"));
+  h.put_ready("shop", "False", "no such file");
+  h.until([&] { return h.courier.sent.size() == 2; });
+  h.kube->put(kEvents, status_event("Reconciliation finished in 1ms", 3s));
+  h.put_ready("shop", "True", "Applied revision: main@sha1:def", 3s);
+  h.until([&] { return h.courier.messages("chat").size() == 2; });
+  for (int i = 0; i < 2; ++i) {
+    h.settle();
+    h.crash();
+    h.start();
+  }
+  h.settle();
+  CHECK(h.courier.messages("chat") == std::vector<std::string>{"no such file", "Applied revision: main@sha1:def"});
+  CHECK(h.courier.messages("hook") == std::vector<std::string>{"no such file", "Reconciliation finished in 1ms"});
+}
+
+TEST_CASE("a recovery is not told to a chat that was not told of the failure, nor a commit without changes") {
+  StateHarness h;
+  add_chat(h);
+  doc::Json quiet = doc::Json::object();
+  quiet["exclusionList"] = {"no such file"};
+  quiet["providerRef"]["name"] = "chat";
+  h.add_alert("chat", quiet);
+  h.start_with_alert();
+  h.until([&] { return h.is_listening("chat"); });
+  h.kube->put(kEvents, h.failure_event("no such file"));
+  h.until([&] { return h.courier.sent.size() == 1; });
+  h.kube->put(kEvents, status_event("Reconciliation finished in 1ms", 3s));
+  h.put_ready("shop", "True", "Applied revision: main@sha1:def", 3s);
+  h.until([&] { return h.courier.messages("hook").size() == 2; });
+  h.settle();
+  CHECK(h.courier.messages("chat").empty());
+  h.kube->put(kEvents, status_event("Reconciliation finished in 2ms", 9s));
+  h.put_ready("shop", "True", "Applied revision: main@sha1:fff", 3s);
+  h.until([&] { return h.courier.messages("hook").size() == 3; });
+  h.settle();
+  CHECK(h.courier.messages("chat").empty());
+}
+
+TEST_CASE("a second failure that is told has its recovery told, though its words are those of the first") {
+  StateHarness h;
+  add_chat(h);
+  h.start_with_alert();
+  h.until([&] { return h.is_listening("chat"); });
+  for (int i = 0; i < 2; ++i) {
+    const auto later = std::chrono::seconds(10 * i);
+    h.kube->put(kEvents, h.failure_event("failure " + std::to_string(i), later + 1s));
+    h.put_ready("shop", "False", "failure " + std::to_string(i), later + 1s);
+    h.until([&] { return h.courier.messages("chat").size() == 2 * static_cast<std::size_t>(i) + 1; });
+    h.kube->put(kEvents, status_event("finished in " + std::to_string(i) + "ms", later + 4s));
+    h.put_ready("shop", "True", "Applied revision: main@sha1:def", later + 4s);
+    h.until([&] { return h.courier.messages("chat").size() == 2 * static_cast<std::size_t>(i) + 2; });
+    h.settle();
+  }
+  CHECK(h.courier.messages("chat").size() == 4);
+}
+
+TEST_CASE("one that fails and recovers in turns is told to be well once for each failure that is sent") {
+  StateHarness h;
+  add_chat(h);
+  h.start_with_alert();
+  h.until([&] { return h.is_listening("chat"); });
+  const doc::Json failure = h.failure_event("no such file");
+  h.kube->put(kEvents, failure);
+  h.put_ready("shop", "False", "no such file");
+  h.until([&] { return h.courier.messages("chat").size() == 1; });
+  h.kube->put(kEvents, status_event("finished in 1ms", 3s));
+  h.put_ready("shop", "True", "Applied revision: main@sha1:def", 3s);
+  h.until([&] { return h.courier.messages("chat").size() == 2; });
+  h.settle();
+  h.bump(failure, 6s);  // too soon to be sent again
+  h.put_ready("shop", "False", "no such file", 6s);
+  h.settle();
+  h.kube->put(kEvents, status_event("finished in 2ms", 8s));
+  h.put_ready("shop", "True", "Applied revision: main@sha1:def", 8s);
+  h.settle();
+  CHECK(h.courier.messages("chat").size() == 2);
+}
+
+TEST_CASE("one that was well, failed unseen and is well again in the same words is told to be") {
+  StateHarness h;
+  h.start_with_alert();
+  h.put_ready("shop", "True", "Applied revision: main@sha1:def", -10s);
+  h.settle();
+  h.kube->put(kEvents, h.failure_event("no such file"));
+  h.until([&] { return h.courier.sent.size() == 1; });
+  h.settle();
+  h.put_ready("shop", "True", "Applied revision: main@sha1:def", 5s);
+  h.until([&] { return h.courier.sent.size() == 2; });
+  CHECK(h.courier.messages() == std::vector<std::string>{"no such file", "Applied revision: main@sha1:def"});
+}
+
 TEST_CASE("states of before the Alert, long ago, unwanted or passing are not told") {
   StateHarness h;
   doc::Json spec = doc::Json::object();

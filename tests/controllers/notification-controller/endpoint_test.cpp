@@ -4,8 +4,8 @@
 
 using namespace sluice;
 using namespace sluice::test;
-using notification::Endpoint;
-using notification::EndpointSecrets;
+using notification_controller::Endpoint;
+using notification_controller::EndpointSecrets;
 
 namespace {
 
@@ -19,7 +19,7 @@ base::Result<Endpoint> resolve(doc::Json spec, const Data& secret = {}, const Da
   EndpointSecrets secrets;
   if (!secret.empty()) secrets.secret = make_secret(secret);
   if (!cert.empty()) secrets.cert = make_secret(cert);
-  return notification::resolve_endpoint(*provider, secrets);
+  return notification_controller::resolve_endpoint(*provider, secrets);
 }
 
 doc::Json spec_of(const std::string& type, const std::string& address) {
@@ -105,7 +105,8 @@ TEST_CASE("a Secret that is not base64 is told by its key") {
   REQUIRE(provider);
   EndpointSecrets secrets;
   secrets.secret["data"]["token"] = "!!!";
-  CHECK(why_not(notification::resolve_endpoint(*provider, secrets)) == "key 'token' of Secret 'creds' is not base64");
+  CHECK(why_not(notification_controller::resolve_endpoint(*provider, secrets)) ==
+        "key 'token' of Secret 'creds' is not base64");
 }
 
 TEST_CASE("no text shows address, token or header values") {

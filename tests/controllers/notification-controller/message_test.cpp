@@ -13,7 +13,7 @@
 namespace fs = std::filesystem;
 using namespace sluice;
 using namespace sluice::test;
-using notification::Endpoint;
+using notification_controller::Endpoint;
 
 namespace {
 
@@ -33,9 +33,9 @@ Endpoint endpoint_of(const doc::Json& spec, const std::map<std::string, std::str
   if (!secret.empty()) object["spec"]["secretRef"]["name"] = "secret";
   const auto provider = api::parse_provider(object);
   REQUIRE(provider);
-  notification::EndpointSecrets secrets;
+  notification_controller::EndpointSecrets secrets;
   if (!secret.empty()) secrets.secret = make_secret(secret);
-  auto endpoint = notification::resolve_endpoint(*provider, secrets);
+  auto endpoint = notification_controller::resolve_endpoint(*provider, secrets);
   if (!endpoint) FAIL(endpoint.error().message);
   return *std::move(endpoint);
 }
@@ -56,8 +56,8 @@ doc::Json request_of(const doc::Json& input) {
   const Endpoint endpoint = endpoint_of(input["provider"], secret);
   const auto alert = api::parse_alert(make_alert("a", input["alert"]));
   REQUIRE(alert);
-  const auto notification = notification::compose(make_occurrence(input["event"]), alert->spec);
-  return as_json(notification::make_request(notification, endpoint, "id-1"));
+  const auto notification = notification_controller::compose(make_occurrence(input["event"]), alert->spec);
+  return as_json(notification_controller::make_request(notification, endpoint, "id-1"));
 }
 
 http::Response answer(int status, std::string body = {}) {
@@ -99,8 +99,9 @@ TEST_CASE("a signature is the HMAC of the very bytes that are sent") {
   spec["type"] = "generic-hmac";
   spec["address"] = "https://x.example/y";
   const Endpoint endpoint = endpoint_of(spec, {{"token", "k3y"}});
-  const auto what = notification::compose(make_occurrence(make_event("shop", "<&> \u00e9")), api::AlertSpec{});
-  const auto request = notification::make_request(what, endpoint, "id");
+  const auto what =
+      notification_controller::compose(make_occurrence(make_event("shop", "<&> \u00e9")), api::AlertSpec{});
+  const auto request = notification_controller::make_request(what, endpoint, "id");
   CHECK(request.headers.find("X-Signature") ==
         "sha256=" + base::hmac_hex(base::DigestAlgorithm::sha256, "k3y", request.body));
 }
@@ -109,10 +110,10 @@ TEST_CASE("a huge message of broken text still makes a document") {
   std::string text = "\xff\xfe broken \xc3";
   while (text.size() < 2'000'000) text += "<&>\n";
   for (const auto* type : {"generic", "slack"}) {
-    const auto what = notification::compose(make_occurrence(make_event("shop", text)), api::AlertSpec{});
-    const auto request = notification::make_request(what, of_type(type), "id");
+    const auto what = notification_controller::compose(make_occurrence(make_event("shop", text)), api::AlertSpec{});
+    const auto request = notification_controller::make_request(what, of_type(type), "id");
     CHECK(doc::parse_json(request.body));
-    CHECK(request.body.size() < 8 * notification::kMaxMessage);
+    CHECK(request.body.size() < 8 * notification_controller::kMaxMessage);
   }
 }
 
@@ -158,8 +159,25 @@ TEST_CASE("Slack's Web API tells failures with status 200") {
   CHECK(judge_answer(of_type("generic"), answer(200, R"({"ok":false})")));
 }
 
-TEST_CASE("a long answer is quoted in part") {
-  const auto judged = judge_answer(of_type("generic"), answer(500, std::string(1'000'000, 'x')));
+TEST_CASE("what a receiver answers is told to nobody but the daemon's own log, masked and in part") {
+  const std::string page = "internal page: admin password is hunter2";
+  for (const int status : {301, 400, 401, 404, 500, 503}) {
+    INFO(status);
+    const auto judged = judge_answer(of_type("generic"), answer(status, page));
+    REQUIRE_FALSE(judged);
+    CHECK(judged.error().message == "the receiver answered " + std::to_string(status));
+  }
+  const auto judged = judge_answer(of_type("slack"), answer(200, R"({"ok":false,"error":"hunter2"})"));
   REQUIRE_FALSE(judged);
-  CHECK(judged.error().message.size() < 400);
+  CHECK(judged.error().message == "the receiver answered 200 with an error");
+
+  doc::Json spec = doc::Json::object();
+  spec["type"] = "slack";
+  spec["address"] = "https://chat.example/api";
+  const Endpoint endpoint = endpoint_of(spec, {{"token", "xoxb-secret"}});
+  CHECK(answer_for_log(endpoint, answer(500, "you are xoxb-secret")) == "you are *****");
+  const std::string logged =
+      answer_for_log(endpoint, answer(500, std::string(250, 'x') + "xoxb-secret" + std::string(1'000'000, 'x')));
+  CHECK(logged.size() < 400);
+  CHECK(logged.find("xoxb") == std::string::npos);
 }

@@ -4,8 +4,8 @@
 
 using namespace sluice;
 using namespace sluice::test;
-using notification::read_occurrence;
-using notification::Severity;
+using notification_controller::read_occurrence;
+using notification_controller::Severity;
 
 TEST_CASE("an Event of client-go reads as what happened to which object") {
   doc::Json event = make_event("shop", "applied");
@@ -119,13 +119,13 @@ TEST_CASE("a huge message is cut at a character") {
   std::string huge;
   while (huge.size() < 3'000'000) huge += "\u00e9\u20ac";
   const auto what = make_occurrence(make_event("shop", huge));
-  CHECK(what.message.size() <= notification::kMaxMessage);
-  CHECK(what.message.size() > notification::kMaxMessage - 8);
+  CHECK(what.message.size() <= notification_controller::kMaxMessage);
+  CHECK(what.message.size() > notification_controller::kMaxMessage - 8);
   CHECK(what.message.substr(what.message.size() - 3) == "...");
   CHECK(doc::parse_json(doc::print_json(doc::Json(what.message))));
-  CHECK(notification::cut_text("\u20ac\u20ac", 5) == "...");
-  CHECK(notification::cut_text("abc", 3) == "abc");
-  CHECK(notification::cut_text("abcd", 0) == "...");
+  CHECK(notification_controller::cut_text("\u20ac\u20ac", 5) == "...");
+  CHECK(notification_controller::cut_text("abc", 3) == "abc");
+  CHECK(notification_controller::cut_text("abcd", 0) == "...");
 }
 
 TEST_CASE("fields of wrong types are as if they were not there") {
@@ -140,4 +140,73 @@ TEST_CASE("fields of wrong types are as if they were not there") {
   CHECK(what.last == base::TimePoint{});
   CHECK(what.message.empty());
   CHECK(what.metadata.empty());
+}
+
+TEST_CASE("what is kept of an Event reads the same, and is bounded, also when it is cut again") {
+  doc::Json event = make_event("shop", "applied");
+  event["metadata"]["annotations"]["event.toolkit.fluxcd.io/team"] = "a";
+  event["metadata"]["annotations"]["delivery.notification.toolkit.fluxcd.io/uid-a"] = R"({"pending":true})";
+  event["metadata"]["annotations"]["other.example.com/x"] = std::string(200'000, 'x');
+  event["metadata"]["creationTimestamp"] = "2026-01-31T10:00:02Z";
+  event["series"] = {{"count", 7}, {"lastObservedTime", "2026-01-31T10:00:03Z"}};
+  event["source"]["host"] = "pod-1";
+  event["related"] = {{"name", std::string(100'000, 'x')}};
+  doc::Json kept = event;
+  notification_controller::keep_event(kept);
+  const auto before = make_occurrence(event);
+  const auto after = make_occurrence(kept);
+  CHECK(after.digest == before.digest);
+  CHECK(after.metadata == before.metadata);
+  CHECK(after.involved == before.involved);
+  CHECK(after.at == before.at);
+  CHECK(after.count == 7);
+  CHECK(after.reporting_instance == "pod-1");
+  CHECK(api::annotation_of(kept, "delivery.notification.toolkit.fluxcd.io/uid-a") == R"({"pending":true})");
+  CHECK(doc::print_json(kept).size() < 1'500);
+  doc::Json again = kept;
+  notification_controller::keep_event(again);
+  CHECK(again == kept);
+}
+
+TEST_CASE("metadata past its limit is left out, and receivers are told how much") {
+  doc::Json event = make_event("shop", std::string(1'000'000, 'm'));
+  auto& annotations = event["metadata"]["annotations"];
+  for (int i = 0; i < 10; ++i) annotations["event.toolkit.fluxcd.io/k" + std::to_string(i)] = std::string(24'000, 'x');
+  annotations["event.toolkit.fluxcd.io/team"] = "a";
+  for (int i = 0; i < 1000; ++i) {
+    annotations["delivery.notification.toolkit.fluxcd.io/" + std::to_string(i)] = std::string(200, 'x');
+  }
+  event["involvedObject"]["resourceVersion"] = std::string(100'000, '1');
+  notification_controller::keep_event(event);
+  CHECK(doc::print_json(event).size() < 100'000);
+  const auto what = make_occurrence(event);
+  CHECK(what.metadata.at(kGroup + "/revision") == "main@sha1:abc");
+  CHECK(what.metadata.at("event.toolkit.fluxcd.io/team") == "a");
+  CHECK(what.metadata.at("event.toolkit.fluxcd.io/metadataLeftOut") == "10 annotations with 240260 bytes");
+  CHECK(what.message.size() == notification_controller::kMaxMessage);
+  doc::Json again = event;
+  notification_controller::keep_event(again);
+  CHECK(again == event);
+}
+
+TEST_CASE("a trace stays one when it is cut") {
+  doc::Json event = make_event("shop", "nothing changed");
+  auto& annotations = event["metadata"]["annotations"];
+  annotations["event.toolkit.fluxcd.io/severity"] = "trace";
+  for (int i = 0; i < 10; ++i) annotations["event.toolkit.fluxcd.io/a" + std::to_string(i)] = std::string(9'000, 'x');
+  notification_controller::keep_event(event);
+  CHECK(notification_controller::is_trace(event));
+  CHECK_FALSE(read_occurrence(event));
+}
+
+TEST_CASE("late words about two states are two pieces of news, though they say the same") {
+  doc::Json word = make_event("shop", "Applied revision: a");
+  word["source"]["component"] = "notification-controller";
+  word["metadata"]["annotations"]["notification.toolkit.fluxcd.io/ready-since"] = "2026-01-31T10:00:00Z";
+  doc::Json later = word;
+  later["metadata"]["annotations"]["notification.toolkit.fluxcd.io/ready-since"] = "2026-01-31T10:02:00Z";
+  CHECK(make_occurrence(word).digest != make_occurrence(later).digest);
+  // What an emitter writes is not told apart by it.
+  word["source"]["component"] = later["source"]["component"] = "kustomize-controller";
+  CHECK(make_occurrence(word).digest == make_occurrence(later).digest);
 }

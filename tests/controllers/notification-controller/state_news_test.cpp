@@ -5,7 +5,7 @@
 using namespace std::chrono_literals;
 using namespace sluice;
 using namespace sluice::test;
-using namespace sluice::notification;
+using namespace sluice::notification_controller;
 
 namespace {
 
@@ -36,9 +36,22 @@ Telling tell(Severity severity, const std::string& last, const std::string& mess
   Telling telling;
   telling.severity = severity;
   telling.last = telling.created = at(last);
-  telling.message = message;
-  telling.revision = revision;
+  telling.message = text_key(message);
+  telling.revision = text_key(revision);
   return telling;
+}
+
+Heard heard(Severity severity, const std::string& last, const std::string& message = "m",
+            const std::string& revision = {}) {
+  return {tell(severity, last, message, revision), true, at(last)};
+}
+
+Heard unheard(Severity severity, const std::string& last) { return {tell(severity, last), false, at(last)}; }
+
+Heard late_word_that(Severity severity, const std::string& since) {
+  Heard word = heard(severity, since);
+  word.telling.ready_since = at(since);
+  return word;
 }
 
 State state_of(const doc::Json& object) {
@@ -76,29 +89,58 @@ TEST_CASE("a failure is untold until an error Event of about its time or with it
   REQUIRE(news);
   CHECK(news->severity == Severity::error);
   CHECK(news->happened == at("2026-01-31T10:00:00Z"));
-  CHECK_FALSE(untold(state, {tell(Severity::error, "2026-01-31T10:00:00Z")}));
-  CHECK_FALSE(untold(state, {tell(Severity::error, "2026-01-31T09:59:10Z")}));  // the run went on after it
-  CHECK(untold(state, {tell(Severity::error, "2026-01-31T09:58:00Z")}));
-  CHECK_FALSE(untold(state, {tell(Severity::error, "2026-01-31T09:20:00Z", "no such file")}));
-  CHECK(untold(state, {tell(Severity::info, "2026-01-31T10:00:00Z", "no such file")}));
+  CHECK_FALSE(untold(state, {heard(Severity::error, "2026-01-31T10:00:00Z")}));
+  CHECK_FALSE(untold(state, {heard(Severity::error, "2026-01-31T09:59:10Z")}));  // the run went on after it
+  CHECK(untold(state, {heard(Severity::error, "2026-01-31T09:58:00Z")}));
+  CHECK_FALSE(untold(state, {heard(Severity::error, "2026-01-31T09:20:00Z", "no such file")}));
+  CHECK(untold(state, {heard(Severity::info, "2026-01-31T10:00:00Z", "no such file")}));
 }
 
 TEST_CASE("who is well is news after a failure that was told, and of a revision that was not") {
   const State well = state_of(make_object("True", "Succeeded", "stored artifact"));
   CHECK_FALSE(untold(well, {}));
-  const auto recovered = untold(well, {tell(Severity::info, "2026-01-31T09:00:00Z"), tell(Severity::error, "2026-01-31T09:50:00Z")});
+  const auto recovered =
+      untold(well, {heard(Severity::info, "2026-01-31T09:00:00Z"), heard(Severity::error, "2026-01-31T09:50:00Z")});
   REQUIRE(recovered);
   CHECK(recovered->severity == Severity::info);
-  CHECK_FALSE(untold(well, {tell(Severity::error, "2026-01-31T09:50:00Z"), tell(Severity::info, "2026-01-31T09:51:00Z")}));
-  CHECK_FALSE(untold(well, {tell(Severity::error, "2026-01-31T10:00:00Z")}));  // which came first is not known
+  CHECK_FALSE(
+      untold(well, {heard(Severity::error, "2026-01-31T09:50:00Z"), heard(Severity::info, "2026-01-31T09:51:00Z")}));
+  // Which came first in that second is not known, but the state stands.
+  CHECK(untold(well, {heard(Severity::error, "2026-01-31T10:00:00Z")}));
+  CHECK_FALSE(untold(well, {heard(Severity::error, "2026-01-31T10:00:01Z")}));
 
   const State moved = state_of(applied("main@sha1:b", "2026-01-31T09:30:00Z", "2026-01-31T10:00:00Z"));
   CHECK(moved.revision == "main@sha1:b");
-  const auto news = untold(moved, {tell(Severity::info, "2026-01-31T09:10:00Z", "m", "main@sha1:a")});
+  const auto news = untold(moved, {heard(Severity::info, "2026-01-31T09:10:00Z", "m", "main@sha1:a")});
   REQUIRE(news);
   CHECK(news->happened == at("2026-01-31T09:30:00Z"));
-  CHECK_FALSE(untold(moved, {tell(Severity::info, "2026-01-31T09:10:00Z", "m", "main@sha1:b")}));
-  CHECK_FALSE(untold(moved, {tell(Severity::info, "2026-01-31T09:29:59Z", "m")}));
+  CHECK_FALSE(untold(moved, {heard(Severity::info, "2026-01-31T09:10:00Z", "m", "main@sha1:b")}));
+  CHECK_FALSE(untold(moved, {heard(Severity::info, "2026-01-31T09:29:59Z", "m")}));
+}
+
+TEST_CASE("a recovery is untold until this receiver has heard of it, and news only if it heard of the failure") {
+  const State well = state_of(make_object("True", "Succeeded", "Applied revision"));
+  const Heard failure = heard(Severity::error, "2026-01-31T09:50:00Z");
+  CHECK(untold(well, {failure, unheard(Severity::info, "2026-01-31T10:00:00Z")}));  // makes a commit status only
+  CHECK_FALSE(untold(well, {failure, heard(Severity::info, "2026-01-31T09:59:58Z")}));
+  CHECK_FALSE(untold(well, {unheard(Severity::error, "2026-01-31T09:50:00Z")}));
+  CHECK(untold(well, {failure, unheard(Severity::error, "2026-01-31T09:59:00Z")}));
+  CHECK_FALSE(untold(well, {failure, unheard(Severity::error, "2026-01-31T10:00:10Z")}));  // it fails again
+  // What was done while it still failed does not say that it is over.
+  CHECK(untold(well, {heard(Severity::error, "2026-01-31T09:55:00Z"), heard(Severity::info, "2026-01-31T09:52:00Z")}));
+  CHECK(untold(well, {failure, heard(Severity::info, "2026-01-31T09:50:00Z")}));
+  CHECK(untold(well, {heard(Severity::error, "2026-01-31T09:59:59Z"), heard(Severity::info, "2026-01-31T09:59:58Z")}));
+}
+
+TEST_CASE("who fails and recovers in turns is told to be well once for each failure that is told") {
+  const State well = state_of(make_object("True", "Succeeded", "Applied revision"));
+  Heard failure = heard(Severity::error, "2026-01-31T09:55:00Z");
+  failure.told = at("2026-01-31T09:40:00Z");  // the same failure came again, and was not sent again
+  CHECK(untold(well, {failure}));
+  CHECK_FALSE(untold(well, {failure, late_word_that(Severity::info, "2026-01-31T09:45:00Z")}));
+  failure.told = at("2026-01-31T09:50:00Z");
+  CHECK(untold(well, {failure, late_word_that(Severity::info, "2026-01-31T09:45:00Z")}));
+  CHECK_FALSE(untold(well, {failure, late_word_that(Severity::info, "2026-01-31T10:00:00Z")}));
 }
 
 TEST_CASE("the revision that was stored is told of, the one of another applied set is not") {
@@ -146,17 +188,17 @@ TEST_CASE("of a late word and an Event that come to the server in some order, th
   Telling event = tell(Severity::error, "2026-01-31T10:00:00Z");
 
   event.created = at("2026-01-31T10:05:00Z");  // held up
-  CHECK(is_outrun(event, {word}));
+  CHECK(is_outrun(event, word));
   CHECK_FALSE(is_forestalled(word, event));
   event.created = at("2026-01-31T10:00:10Z");
-  CHECK_FALSE(is_outrun(event, {word}));
+  CHECK_FALSE(is_outrun(event, word));
   CHECK(is_forestalled(word, event));
   event.created = at("2026-01-31T10:05:00Z");
   event.last = at("2026-01-31T10:04:00Z");  // of a later state
-  CHECK_FALSE(is_outrun(event, {word}));
+  CHECK_FALSE(is_outrun(event, word));
   event.last = at("2026-01-31T09:59:00Z");
   event.severity = Severity::info;
-  CHECK_FALSE(is_outrun(event, {word}));
+  CHECK_FALSE(is_outrun(event, word));
   CHECK_FALSE(is_forestalled(word, event));
 }
 
@@ -167,7 +209,7 @@ TEST_CASE("a late word reads as one, whoever's clock wrote it, and others cannot
   event["source"]["component"] = "notification-controller";
   CHECK(read_telling(event).ready_since == at("2026-01-31T10:00:00Z"));
   CHECK(read_telling(event).last == at("2026-01-31T10:00:00Z"));
-  CHECK(read_telling(event).revision == "main@sha1:abc");
+  CHECK(read_telling(event).revision == text_key("main@sha1:abc"));
   event["metadata"]["annotations"][std::string(kLateWordAnnotation)] = "yesterday";
   CHECK_FALSE(read_telling(event).ready_since);
   event["metadata"]["annotations"][std::string(kLateWordAnnotation)] = "2026-01-31T12:31:00Z";

@@ -37,8 +37,8 @@ inline doc::Json make_event(const std::string& object, const std::string& messag
   return event;
 }
 
-inline notification::Occurrence make_occurrence(const doc::Json& event) {
-  auto what = notification::read_occurrence(event);
+inline notification_controller::Occurrence make_occurrence(const doc::Json& event) {
+  auto what = notification_controller::read_occurrence(event);
   REQUIRE(what);
   return *what;
 }

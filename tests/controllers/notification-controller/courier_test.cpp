@@ -1,0 +1,53 @@
+// What the courier says of a delivery that fails.
+#include "notification-controller/courier.hpp"
+
+#include "support.hpp"
+#include "support/fake_kube.hpp"
+#include "support/run_task.hpp"
+
+using namespace sluice;
+using namespace sluice::test;
+using notification_controller::HttpCourier;
+
+namespace {
+
+const kube::Resource kSecrets{"", "v1", "Secret", "secrets", true};
+
+base::Result<void> deliver(const doc::Json& spec, const std::map<std::string, std::string>& data) {
+  rt::Runtime runtime(1);
+  const auto kube = std::make_shared<FakeKube>();
+  doc::Json secret = make_secret(data);
+  secret["metadata"] = {{"name", "hook"}, {"namespace", "apps"}};
+  kube->put(kSecrets, secret);
+  HttpCourier courier(runtime, kube, base::Logger::discard());
+  const auto provider = api::parse_provider(make_provider("hook", spec));
+  REQUIRE(provider);
+  auto what = notification_controller::compose(make_occurrence(make_event("shop", "news")), api::AlertSpec{});
+  return run(runtime, courier.deliver(*provider, std::move(what), "id"));
+}
+
+}  // namespace
+
+TEST_CASE("a delivery that fails blames the Provider, and shows nothing of an address that is a secret") {
+  doc::Json spec = doc::Json::object();
+  spec["address"] = "";
+  spec["secretRef"]["name"] = "hook";
+  const auto refused = deliver(spec, {{"address", "http://127.0.0.1:1/services/T0/xyz"}});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind != base::ErrorKind::invalid);  // it is tried again
+  CHECK(refused.error().message.find("127.0.0.1") == std::string::npos);
+  CHECK(refused.error().message.find("/services") == std::string::npos);
+
+  const auto broken = deliver(spec, {{"address", "no address at all"}});
+  REQUIRE_FALSE(broken);
+  CHECK(broken.error().kind == base::ErrorKind::unavailable);
+  CHECK(broken.error().message.find("no address") == std::string::npos);
+}
+
+TEST_CASE("a Secret that is not there blames the field that names it") {
+  doc::Json spec = doc::Json::object();
+  spec["secretRef"]["name"] = "absent";
+  const auto sent = deliver(spec, {});
+  REQUIRE_FALSE(sent);
+  CHECK(sent.error().message.find("spec.secretRef: Secret 'apps/absent'") == 0);
+}
