@@ -107,9 +107,19 @@ rt::Task<Result<void>> KustomizationReconciler::delete_objects(controller::RunCo
                                                                std::shared_ptr<kube::Client> client) {
   apply::ApplySet set(apply_services(client), owner_of(context.key()));
   std::vector<api::InventoryEntry> entries = apply::entries_to_prune(deletion.inventory, {});
-  rt::Task<apply::Outcome> task = set.prune(std::move(entries), {}, "Background");
+  apply::PruneOptions options;
+  Claims claims;
+  rt::Task<std::optional<api::Artifact>> finding = artifact_for_deletion(context);
+  auto artifact = co_await std::move(finding);
+  if (artifact) {
+    rt::Task<Claims> asking = claims_on(context, *std::move(artifact), entries, true);
+    claims = co_await std::move(asking);
+  }
+  options.hold = [&claims](const api::InventoryEntry& entry) { return claims.why_held(entry, false); };
+  rt::Task<apply::Outcome> task = set.prune(std::move(entries), {}, std::move(options));
   apply::Outcome outcome = co_await std::move(task);
   if (outcome.error) co_return base::unexpected(*std::move(outcome.error));
+  tell_of_kept(context, outcome.changes);
   const std::string log = change_log(outcome.changes);
   if (log.empty()) co_return Result<void>();
   context.log.info("objects deleted with their Kustomization", {{"output", log}});

@@ -35,7 +35,10 @@ base::Error make_error(ErrorKind kind, std::string message) {
 std::string change_log(const std::vector<apply::Change>& changes) {
   std::string log;
   for (const auto& change : changes) {
-    if (change.action == apply::Action::unchanged || change.action == apply::Action::skipped) continue;
+    if (change.action == apply::Action::unchanged || change.action == apply::Action::skipped ||
+        change.action == apply::Action::held) {
+      continue;
+    }
     log += fmt::format("{}{} {}", log.empty() ? "" : "\n", change.id.display(), to_string(change.action));
   }
   return log;
@@ -306,12 +309,15 @@ rt::Task<StepResult> KustomizationReconciler::build(Run& run) {
 // --- 6 ---
 
 apply::ApplyServices KustomizationReconciler::apply_services(std::shared_ptr<kube::Client> client) const {
-  return {services_.runtime, std::move(client), services_.mapper, services_.live};
+  return {services_.runtime, std::move(client), services_.mapper, services_.live, vanished_};
 }
 
 apply::ApplyOptions KustomizationReconciler::apply_options(Run& run) {
   apply::ApplyOptions options;
   options.force = run.spec().force;
+  options.take_over_before_dry_run = own_.override_before_dry_run;
+  options.renew_vanished = run.context.is_requested();
+  options.vanished_rest = run.spec().interval / 4 * 3;  // intervals may be cut short by jitter
   options.concurrency = static_cast<std::size_t>(std::max(own_.concurrent_ssa, 1));
   options.custom_stage = custom_stage_;
   options.before_write = [this, &run](std::vector<api::InventoryEntry> entries) {
@@ -379,37 +385,7 @@ rt::Task<StepResult> KustomizationReconciler::apply(Run& run) {
   co_return kContinue;
 }
 
-// --- 7 ---
-
-rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
-  api::ResourceInventory inventory;
-  for (const auto& change : run.changes) inventory.entries.push_back(change.entry());
-  std::vector<api::InventoryEntry> stale = apply::entries_to_prune(run.before, inventory);
-  std::optional<base::Error> error;
-  if (!stale.empty() && run.spec().prune) {
-    apply::ApplySet set(apply_services(run.client), run.owner);
-    rt::Task<apply::Outcome> task = set.prune(stale, run.changes, "Background");
-    apply::Outcome outcome = co_await std::move(task);
-    error = std::move(outcome.error);
-    const std::string log = change_log(outcome.changes);
-    if (!log.empty()) {
-      run.changed = true;
-      run.context.log.info("garbage collection completed", {{"output", log}});
-      run.context.event(Severity::info, api::reason::kProgressing, log);
-    }
-    // What could not be deleted stays known, or nobody would try again.
-    std::set<std::string> settled;
-    for (const auto& change : outcome.changes) settled.insert(change.id.str());
-    for (auto& entry : stale) {
-      if (!settled.contains(entry.id)) inventory.entries.push_back(std::move(entry));
-    }
-  }
-  run.context.status["inventory"] = api::to_json(inventory);
-  if (error) co_return failed(run, api::reason::kPruneFailed, *std::move(error));
-  co_return kContinue;
-}
-
-// --- 9; 8 is in kustomization_health.cpp ---
+// --- 9; 7 is in kustomization_prune.cpp, 8 in kustomization_health.cpp ---
 
 rt::Task<StepResult> KustomizationReconciler::conclude(Run& run) {
   controller::RunContext& context = run.context;

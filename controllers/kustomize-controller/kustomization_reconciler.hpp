@@ -21,7 +21,9 @@
 // so that one left by a kill -9 is found again.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -33,6 +35,7 @@
 #include "controller/options.hpp"
 #include "controller/reconciler.hpp"
 #include "kube/rest_mapper.hpp"
+#include "handover.hpp"
 #include "options.hpp"
 #include "render.hpp"
 #include "run.hpp"
@@ -93,6 +96,16 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   rt::Task<base::Result<void>> announce(Run& run, std::vector<api::InventoryEntry> entries);
   rt::Task<apply::Outcome> apply_set(Run& run, apply::ApplyOptions options);
   rt::Task<base::Result<void>> repair(Run& run);
+  // Who else builds what is about to be deleted, at the revision of `artifact`.
+  rt::Task<Claims> claims_on(controller::RunContext& context, api::Artifact artifact,
+                             std::vector<api::InventoryEntry> entries, bool is_deletion);
+  rt::Task<base::Result<std::shared_ptr<const Rendered>>> render_sibling(controller::RunContext& context,
+                                                                         api::Artifact artifact,
+                                                                         controller::Object sibling);
+  rt::Task<std::optional<api::Artifact>> artifact_for_deletion(controller::RunContext& context);
+  void tell_of_kept(controller::RunContext& context, const std::vector<apply::Change>& changes);
+  void wake_when_decided(const api::ObjectKey& owner, const Claims& claims,
+                         const std::vector<api::InventoryEntry>& held);
   rt::Task<base::Result<controller::Object>> dependency(Run& run, api::ObjectKey key);
   rt::Task<base::Result<void>> delete_objects(controller::RunContext& context, api::KustomizationDeletion deletion,
                                               std::shared_ptr<kube::Client> client);
@@ -132,6 +145,8 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   sources::Uptake uptake_;
   std::unordered_map<api::ObjectKey, std::string> triggers_;  // what has superseded the run that is on
   std::optional<base::SteadyPoint> defined_;                  // when a definition last came or changed
+  std::shared_ptr<apply::Vanished> vanished_ = std::make_shared<apply::Vanished>();
+  std::map<api::ObjectKey, std::set<api::ObjectKey>> awaited_;  // who holds objects back -> for whom
   std::set<api::ObjectKey> unserved_;                         // failed, as a kind is not served
 };
 

@@ -47,7 +47,18 @@ void KustomizationReconciler::attach(controller::Controller& controller) {
     }
     return keys;
   });
+  controller.watch(cache, [this](const controller::Object& before, const controller::Object& now) {
+    std::vector<api::ObjectKey> keys;
+    if (!before || (now && !decides_claims(*before, *now))) return keys;
+    const auto waiting = awaited_.find(api::key_of(*before));
+    if (waiting != awaited_.end()) keys.assign(waiting->second.begin(), waiting->second.end());
+    return keys;
+  });
   const auto weak = weak_from_this();
+  services_.live->on_vanished = [vanished = vanished_](const api::ObjectKey& owner, const api::ObjectId& id,
+                                                       std::uint64_t desired) {
+    vanished->note_gone(owner, id, desired, base::system_clock().steady());
+  };
   services_.sources->on_artifact = [weak](const std::string& source, const std::string& artifact) {
     if (const auto self = weak.lock()) self->wake_for_artifact(source, artifact);
   };
@@ -171,6 +182,8 @@ void KustomizationReconciler::forget(const api::ObjectKey& key) {
   verifications_.forget(key);
   uptake_.forget(key);
   triggers_.erase(key);
+  vanished_->forget(key);
+  for (auto& [holder, waiting] : awaited_) waiting.erase(key);
   unserved_.erase(key);
 }
 

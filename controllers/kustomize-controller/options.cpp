@@ -6,6 +6,9 @@ void add_flags(controller::FlagSet& flags, KustomizeOptions& options) {
   flags.add("concurrent-ssa", options.concurrent_ssa, "How many objects of one Kustomization are applied at once.");
   flags.add("override-manager", options.override_managers,
             "Field manager whose changes of applied objects are undone; may be given several times.");
+  flags.add("override-manager-before-dry-run", options.override_before_dry_run,
+            "Take the fields of kubectl and of --override-manager over before the dry run of an object, for those whose "
+            "record of managed fields makes it fail.");
   flags.add("custom-apply-stage-kinds", options.custom_apply_stage_kinds,
             "Comma-separated kinds (group/Kind) that are applied after definitions and before all others.");
   flags.add("artifact-folder", options.artifact_folder,

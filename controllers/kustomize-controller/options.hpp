@@ -15,6 +15,7 @@ namespace sluice::kustomize_controller {
 struct KustomizeOptions {
   int concurrent_ssa = 16;  // objects of one Kustomization on their way to the server at once
   std::vector<std::string> override_managers;
+  bool override_before_dry_run = false;  // take fields of such managers over before the dry run, not after it
   std::string custom_apply_stage_kinds;  // "group/Kind,..."
   std::string artifact_folder;           // "": $TMPDIR, else /tmp
 };

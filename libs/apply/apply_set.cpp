@@ -7,8 +7,9 @@
 #include <utility>
 
 #include "api/names.hpp"
+#include "apply/adoption.hpp"
+#include "apply/detail/job.hpp"
 #include "apply/health.hpp"
-#include "apply/object_watch.hpp"
 #include "apply/ownership.hpp"
 #include "apply/stages.hpp"
 
@@ -20,7 +21,6 @@ using doc::Json;
 
 namespace {
 
-constexpr std::chrono::seconds kDeletionLimit{60};
 constexpr std::chrono::seconds kWatchStart{2};      // worth waiting for before asking the server instead
 constexpr std::chrono::milliseconds kServePause{100};  // until a new kind is served
 constexpr int kServeTries = 100;
@@ -35,13 +35,14 @@ base::Error about(const api::ObjectId& id, std::string_view origin, std::string_
   return std::move(error).with_context(fmt::format("{} {}{}{}", id.display(), doing, reason, from));
 }
 
-// The API server answers a change of an immutable field with 422 and a cause
-// that says so; there is no reason of its own for it.
-bool is_immutable_field(const base::Error& error) {
-  if (error.http_status != 422 && error.http_status != 400 && error.http_status != 403) return false;
-  return error.message.find("is immutable") != std::string::npos ||
-         error.message.find("immutable field") != std::string::npos ||
-         error.message.find("updates to statefulset spec for fields other than") != std::string::npos;
+// As the server would say it.
+base::Error invalid(std::string message) {
+  base::Error error;
+  error.kind = ErrorKind::invalid;
+  error.http_status = 422;
+  error.reason = "Invalid";
+  error.message = std::move(message);
+  return error;
 }
 
 }  // namespace
@@ -53,29 +54,10 @@ std::string_view to_string(Action action) noexcept {
     case Action::unchanged: return "unchanged";
     case Action::skipped: return "skipped";
     case Action::deleted: return "deleted";
+    case Action::held: return "held";
   }
   return "unchanged";
 }
-
-// One object on its way through a stage.
-struct ApplySet::Job {
-  const Manifest* manifest = nullptr;
-  api::ObjectId id;  // as the server has it
-  kube::Resource resource;
-  Json object;        // read when it is needed
-  bool settled = false;  // `change` says all; nothing to write
-  bool recreate = false;
-  bool take_over = false;
-  bool exists = false;       // as the dry run saw it
-  std::string live_version;  // its resourceVersion before the write
-  std::optional<Change> change;
-  std::optional<base::Error> error;
-
-  void settle(Action action, std::string version = {}, std::string uid = {}) {
-    settled = true;
-    change = Change{id, manifest->version, action, std::move(version), std::move(uid)};
-  }
-};
 
 ApplySet::ApplySet(ApplyServices services, Owner owner) : services_(std::move(services)), owner_(std::move(owner)) {}
 
@@ -199,79 +181,153 @@ rt::Task<Result<void>> ApplySet::locate(Job& job) {
   co_return Result<void>();
 }
 
+// What the live records say for certain needs no request.
+bool ApplySet::settle_by_records(Job& job, const ApplyOptions& options) {
+  const Manifest& manifest = *job.manifest;
+  if (manifest.skip) {
+    job.settle(Action::skipped);
+    return true;
+  }
+  if (!services_.live->is_current(job.resource)) return false;
+  const LiveObject* live = services_.live->find(job.resource, job.id.key());
+  if (live == nullptr) {
+    const bool rests = manifest.may_vanish && services_.vanished && !options.renew_vanished &&
+                       services_.vanished->rests(owner_.key(), job.id, manifest.hash, base::system_clock().steady(),
+                                                 options.vanished_rest);
+    if (rests) job.settle(Action::unchanged);
+    return rests;
+  }
+  if (live->owner != owner_.key() || options.verify) return false;
+  if (live->switched_off) {
+    job.settle(Action::skipped, live->resource_version, live->uid);
+  } else if (live->desired == manifest.hash && live->stands() && live->health != Health::terminating) {
+    job.settle(Action::unchanged, live->resource_version, live->uid);
+  }
+  return job.settled;
+}
+
 // Finds out what there is to do for one object; asks the server unless it is known.
 rt::Task<Result<void>> ApplySet::check(Job& job, const ApplyOptions& options) {
   auto located = co_await locate(job);
   SLUICE_CO_CHECK(std::move(located));
+  if (settle_by_records(job, options)) co_return Result<void>();
   const Manifest& manifest = *job.manifest;
-  if (manifest.skip) {
-    job.settle(Action::skipped);
-    co_return Result<void>();
-  }
-  const LiveObject* live = services_.live->find(job.resource, job.id.key());
-  const bool known = live != nullptr && live->owner == owner_.key() && services_.live->is_current(job.resource);
-  if (known && !options.verify) {
-    if (live->switched_off) {
-      job.settle(Action::skipped, live->resource_version, live->uid);
-      co_return Result<void>();
-    }
-    if (live->desired == manifest.hash && live->stands() && live->health != Health::terminating) {
-      job.settle(Action::unchanged, live->resource_version, live->uid);
-      co_return Result<void>();
-    }
-  }
-
+  if (!manifest.refusal.empty()) co_return base::unexpected(invalid(manifest.refusal));
   SLUICE_CO_TRY(job.object, doc::parse_json(manifest.text));
   if (!job.resource.namespaced) job.object["metadata"].erase("namespace");
+  if (options.take_over_before_dry_run && !manifest.merge && !manifest.if_not_present) {
+    auto taken = co_await take_over_early(job);
+    SLUICE_CO_CHECK(std::move(taken));
+  }
   kube::ApplyOptions dry;
   dry.field_manager = owner_.field_manager;
   dry.dry_run = true;
   auto seen = co_await services_.client->apply(job.resource, job.object, dry);
-  if (!seen) {
-    if (!is_immutable_field(seen.error())) co_return base::unexpected(std::move(seen).error());
-    bool force = options.force || manifest.force;
-    if (!force) {
-      // The switch may be set in the cluster.
-      auto reading = services_.client->get(job.resource, job.id.key());
-      auto now = co_await std::move(reading);
-      force = now && (api::annotation_of(*now, api::annotation::kForce) == api::annotation_value::kEnabled);
-    }
-    if (!force) co_return base::unexpected(std::move(seen).error());
-    job.recreate = true;
-    co_return Result<void>();
+  if (seen) {
+    auto judged = co_await judge_answer(job, options, *std::move(seen));
+    co_return judged;
   }
-  job.live_version = std::string(api::resource_version_of(*seen));
+  auto judged = co_await judge_refusal(job, options, std::move(seen).error());
+  co_return judged;
+}
+
+// `seen` is the answer to the dry run: the object as it would be.
+rt::Task<Result<void>> ApplySet::judge_answer(Job& job, const ApplyOptions& options, Json seen) {
+  const Manifest& manifest = *job.manifest;
+  job.live_version = std::string(api::resource_version_of(seen));
   job.exists = !job.live_version.empty();
   if (!job.exists) co_return Result<void>();
-  // The dry run's answer is the merge with the live object, so switches that
-  // were set in the cluster show here.
-  const bool off = api::annotation_of(*seen, api::annotation::kReconcile) == api::annotation_value::kDisabled ||
-                   api::annotation_of(*seen, api::annotation::kSsa) == api::annotation_value::kSsaIgnore;
-  if (manifest.if_not_present || off) {
-    job.settle(Action::skipped, job.live_version, std::string(api::uid_of(*seen)));
+  // The answer is the merge with the live object, so switches that were set in the cluster show here.
+  if (manifest.if_not_present || is_switched_off(seen)) {
+    job.settle(Action::skipped, job.live_version, std::string(api::uid_of(seen)));
     co_return Result<void>();
   }
-  job.take_over = !manifest.merge && needs_takeover(*seen, services_.live->options().foreign);
-  // Upstream writes nothing where the dry run finds no difference of content,
-  // whoever owns it; nor do we, or a takeover would touch every object.
-  live = services_.live->find(job.resource, job.id.key());
-  if (!job.take_over && live != nullptr && live->resource_version == job.live_version &&
-      live->content == content_hash(*seen)) {
-    services_.live->note_unchanged(job.resource, job.id.key(), manifest.hash);
-    job.settle(Action::unchanged, job.live_version, std::string(api::uid_of(*seen)));
+  if (is_removal_lost(job.id, job.object, seen)) {
+    auto lost = co_await find_lost_removal(job);
+    SLUICE_CO_TRY(std::string why, std::move(lost));
+    if (!why.empty()) {
+      auto judged = co_await judge_refusal(job, options, invalid(std::move(why)));
+      co_return judged;
+    }
   }
+  job.take_over = !manifest.merge && needs_takeover(seen, services_.live->options().foreign);
+  if (!job.take_over) {
+    std::string uid(api::uid_of(seen));
+    auto same = co_await would_change_nothing(job, std::move(seen));
+    SLUICE_CO_TRY(const bool stands, std::move(same));
+    if (stands) {
+      job.settle(Action::unchanged, job.live_version, std::move(uid));
+      co_return Result<void>();
+    }
+  }
+  auto looked = co_await look_whose(job);
+  co_return looked;
+}
+
+// True if the write may be left out: nothing of the content would change, and every
+// field of the manifest is ours already, so that we see who changes it later. More may
+// be ours than the manifest says: upstream applied defaults that we leave out, and a
+// takeover from it is to touch nothing.
+rt::Task<Result<bool>> ApplySet::would_change_nothing(Job& job, Json seen) {
+  const auto as_seen = [this, &job]() {
+    const LiveObject* live = services_.live->find(job.resource, job.id.key());
+    return live != nullptr && live->resource_version == job.live_version ? live : nullptr;
+  };
+  const LiveObject* live = as_seen();
+  if (live == nullptr || live->content != content_hash(seen)) co_return false;
+  if (live->owned != owned_hash(seen, owner_.field_manager)) {
+    auto reading = services_.client->get(job.resource, job.id.key());
+    auto now = co_await std::move(reading);
+    if (!now && now.error().kind == ErrorKind::not_found) co_return false;
+    if (!now) co_return base::unexpected(std::move(now).error());
+    if (api::resource_version_of(*now) != job.live_version) co_return false;
+    if (!owns_all_of(*now, seen, owner_.field_manager) || as_seen() == nullptr) co_return false;
+  }
+  services_.live->note_unchanged(job.resource, job.id.key(), job.manifest->hash);
+  co_return true;
+}
+
+// Was an object that holds others made by somebody else? The live records know all that carry an owner's labels.
+rt::Task<Result<void>> ApplySet::look_whose(Job& job) {
+  if (!holds_others(job.id.group_kind())) co_return Result<void>();
+  if (services_.live->find(job.resource, job.id.key()) != nullptr) co_return Result<void>();
+  auto reading = services_.client->get(job.resource, job.id.key());
+  auto now = co_await std::move(reading);
+  if (!now && now.error().kind == ErrorKind::not_found) co_return Result<void>();
+  if (!now) co_return base::unexpected(std::move(now).error());
+  job.adopt = !was_applied(*now, owner_);
   co_return Result<void>();
+}
+
+rt::Task<Result<void>> ApplySet::prepare_write(Job& job) {
+  if (job.recreate) {
+    auto removed = co_await remove_to_recreate(job);
+    co_return removed;
+  }
+  // Before our labels and our field manager are on it, or a crash in between would make it ours.
+  if (job.adopt) {
+    auto marked = co_await mark_adopted(job);
+    SLUICE_CO_CHECK(std::move(marked));
+  }
+  if (!job.take_over) co_return Result<void>();
+  auto taken = co_await take_over(job);
+  co_return taken;
+}
+
+rt::Task<Result<void>> ApplySet::mark_adopted(const Job& job) {
+  kube::PatchOptions options;
+  options.field_manager = kAdoptionManager;
+  auto patching = services_.client->patch(job.resource, job.id.key(), kube::PatchType::merge, adoption_mark(owner_),
+                                          options);
+  auto marked = co_await std::move(patching);
+  if (marked || marked.error().kind == ErrorKind::not_found) co_return Result<void>();
+  co_return base::unexpected(std::move(marked).error().with_context("cannot mark what others have made"));
 }
 
 rt::Task<Result<void>> ApplySet::write(Job& job) {
   const LiveObjects::Write guard(services_.live, job.resource, job.id.key());
-  if (job.recreate) {
-    auto removed = co_await remove_to_recreate(job);
-    SLUICE_CO_CHECK(std::move(removed));
-  } else if (job.take_over) {
-    auto taken = co_await take_over(job);
-    SLUICE_CO_CHECK(std::move(taken));
-  }
+  auto prepared = co_await prepare_write(job);
+  SLUICE_CO_CHECK(std::move(prepared));
   kube::ApplyOptions options;
   options.field_manager = owner_.field_manager;
   for (int attempt = 1;; ++attempt) {
@@ -288,6 +344,9 @@ rt::Task<Result<void>> ApplySet::write(Job& job) {
     // The server leaves the resourceVersion alone when an apply changes nothing.
     const Action action =
         !job.exists ? Action::created : (version == job.live_version ? Action::unchanged : Action::configured);
+    if (action == Action::created && job.manifest->may_vanish && services_.vanished) {
+      services_.vanished->note_created(owner_.key(), job.id, base::system_clock().steady());
+    }
     job.change = Change{job.id, job.manifest->version, action, version, std::string(api::uid_of(*written))};
     co_return Result<void>();
   }
@@ -316,26 +375,24 @@ rt::Task<Result<void>> ApplySet::take_over(const Job& job) {
   }
 }
 
-rt::Task<Result<void>> ApplySet::remove_to_recreate(const Job& job) {
+// Only objects that say so, and are not switched off. The dry run that follows meets what is left.
+rt::Task<Result<void>> ApplySet::take_over_early(const Job& job) {
+  const LiveObject* known = services_.live->find(job.resource, job.id.key());
+  if (known != nullptr && services_.live->is_current(job.resource) && (!known->to_take_over || known->switched_off)) {
+    co_return Result<void>();
+  }
   auto reading = services_.client->get(job.resource, job.id.key());
   auto live = co_await std::move(reading);
   if (!live && live.error().kind == ErrorKind::not_found) co_return Result<void>();
   if (!live) co_return base::unexpected(std::move(live).error());
-  const std::string uid(api::uid_of(*live));
-  kube::DeleteOptions options;
-  options.uid = uid;
-  auto removing = services_.client->remove(job.resource, job.id.key(), options);
-  auto removed = co_await std::move(removing);
-  if (!removed && removed.error().kind != ErrorKind::not_found) {
-    co_return base::unexpected(std::move(removed).error().with_context("immutable field changed, failed to delete"));
+  if (is_switched_off(*live) || !needs_takeover(*live, services_.live->options().foreign)) co_return Result<void>();
+  const LiveObjects::Write guard(services_.live, job.resource, job.id.key());
+  if (holds_others(job.id.group_kind()) && !was_applied(*live, owner_)) {
+    auto marked = co_await mark_adopted(job);
+    SLUICE_CO_CHECK(std::move(marked));
   }
-  // Finalizers may hold it for a while.
-  rt::Task<Result<void>> gone = await_gone(services_.client, job.resource, job.id.key(), uid);
-  auto waiting = rt::with_timeout(std::move(gone), kDeletionLimit, "the deletion of the old object");
-  auto waited = co_await std::move(waiting);
-  if (waited) co_return Result<void>();
-  co_return base::unexpected(
-      std::move(waited).error().with_context("immutable field changed; the old object's finalizers hold it"));
+  auto taken = co_await take_over(job);
+  co_return taken;
 }
 
 rt::Task<Result<void>> ApplySet::await_stage(std::vector<Job>& jobs, std::chrono::milliseconds timeout) {

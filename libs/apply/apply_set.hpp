@@ -20,6 +20,8 @@
 #include "api/object_meta.hpp"
 #include "apply/live_objects.hpp"
 #include "apply/manifest.hpp"
+#include "apply/vanished.hpp"
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "kube/client.hpp"
 #include "kube/rest_mapper.hpp"
@@ -27,15 +29,18 @@
 
 namespace sluice::apply {
 
-enum class Action { created, configured, unchanged, skipped, deleted };
+// held: to be deleted, but not now; its owner must not forget it.
+enum class Action { created, configured, unchanged, skipped, deleted, held };
 std::string_view to_string(Action action) noexcept;
 
 struct Change {
   api::ObjectId id;     // without a namespace for cluster-scoped objects
   std::string version;  // of its apiVersion
   Action action = Action::unchanged;
-  std::string resource_version;  // after the write; empty for skipped and deleted
+  std::string resource_version;  // after the write; empty for skipped, deleted and held
   std::string uid;
+  std::string why = {};    // it was skipped or held by prune(), for people
+  bool is_news = false;    // nobody could know from the object alone that it would be
 
   api::InventoryEntry entry() const { return {id.str(), version}; }
 };
@@ -51,6 +56,13 @@ struct ApplyOptions {
   std::size_t concurrency = 16;
   std::chrono::milliseconds stage_timeout{60'000};  // for a stage's objects to become ready
   std::set<api::GroupKind> custom_stage;
+  // Take the fields of kubectl and its kind over before the dry run, not after it: for
+  // objects on which their entries in managedFields make the dry run fail.
+  bool take_over_before_dry_run = false;
+  // For how long after its creation an object that has done its work and vanished is left
+  // gone, unless its manifest changes; and that it is wanted now.
+  base::Duration vanished_rest{};
+  bool renew_vanished = false;
   // Called with a stage's objects when they have passed the dry run and before
   // any of them is written: for an inventory that must be known first. An error
   // stops the set.
@@ -63,6 +75,13 @@ struct ApplyServices {
   std::shared_ptr<kube::Client> client;  // speaks as whoever applies
   std::shared_ptr<kube::RestMapper> mapper;
   std::shared_ptr<LiveObjects> live;
+  std::shared_ptr<Vanished> vanished = {};  // null: what vanished is created again by the next apply
+};
+
+struct PruneOptions {
+  std::string propagation = "Background";
+  // Why an object of ours is not to be deleted now; "" lets it be deleted. Others may be about to take it over.
+  std::function<std::string(const api::InventoryEntry&)> hold;
 };
 
 class ApplySet {
@@ -74,11 +93,13 @@ class ApplySet {
   rt::Task<Outcome> apply(std::shared_ptr<const std::vector<Manifest>> objects, ApplyOptions options);
 
   // Deletes what carries our owner labels; leaves (and reports as skipped) what
-  // another owner has taken over or what is annotated `prune: disabled`,
-  // `reconcile: disabled` or `ssa: Ignore`. An object, or a whole kind, that is
-  // gone counts as deleted. Never touches an object that is in `kept`, under
-  // whatever id. Goes on after a failure and reports the first one.
-  rt::Task<Outcome> prune(std::vector<api::InventoryEntry> entries, std::vector<Change> kept, std::string propagation);
+  // another owner has taken over, what is annotated `prune: disabled`, `reconcile:
+  // disabled` or `ssa: Ignore`, and what is not ours to delete (adoption.hpp). An
+  // object, or a whole kind, that is gone counts as deleted. Never touches an object
+  // that is in `kept`, under whatever id. Deletes an object only in the state in
+  // which it was found so: whoever relabels it meanwhile keeps it.
+  // Goes on after a failure and reports the first one.
+  rt::Task<Outcome> prune(std::vector<api::InventoryEntry> entries, std::vector<Change> kept, PruneOptions options);
 
  private:
   struct Job;
@@ -89,15 +110,29 @@ class ApplySet {
   rt::Task<void> check_some(std::vector<Job>& jobs, std::size_t& next, const ApplyOptions& options);
   rt::Task<void> write_some(std::vector<Job>& jobs, std::size_t& next, std::size_t to);
   rt::Task<base::Result<void>> locate(Job& job);
+  bool settle_by_records(Job& job, const ApplyOptions& options);
   rt::Task<base::Result<void>> check(Job& job, const ApplyOptions& options);
+  rt::Task<base::Result<void>> judge_answer(Job& job, const ApplyOptions& options, doc::Json seen);
+  rt::Task<base::Result<bool>> would_change_nothing(Job& job, doc::Json seen);
+  rt::Task<base::Result<void>> look_whose(Job& job);
   rt::Task<base::Result<void>> write(Job& job);
+  rt::Task<base::Result<void>> prepare_write(Job& job);
+  rt::Task<base::Result<void>> mark_adopted(const Job& job);
   rt::Task<base::Result<void>> take_over(const Job& job);
-  rt::Task<base::Result<void>> remove_to_recreate(const Job& job);
+  rt::Task<base::Result<void>> take_over_early(const Job& job);
   rt::Task<base::Result<void>> await_stage(std::vector<Job>& jobs, std::chrono::milliseconds timeout);
+  // recreate.cpp
+  rt::Task<base::Result<void>> judge_refusal(Job& job, const ApplyOptions& options, base::Error refused);
+  rt::Task<base::Result<void>> try_creation(const Job& job);
+  rt::Task<base::Result<std::string>> find_lost_removal(const Job& job);
+  rt::Task<base::Result<void>> remove_to_recreate(const Job& job);
+  // prune.cpp
   rt::Task<void> prune_some(std::vector<api::InventoryEntry>& entries, std::size_t& next, std::size_t to,
-                            const std::vector<Change>& kept, const std::string& propagation, Outcome& outcome);
+                            const std::vector<Change>& kept, const PruneOptions& options, Outcome& outcome);
   rt::Task<base::Result<Change>> prune_one(api::InventoryEntry entry, const std::vector<Change>& kept,
-                                           std::string propagation);
+                                           const PruneOptions& options);
+  rt::Task<base::Result<Change>> delete_if_ours(Change change, kube::Resource resource, api::ObjectKey key,
+                                                const std::vector<Change>& kept, const PruneOptions& options);
 
   ApplyServices services_;
   Owner owner_;

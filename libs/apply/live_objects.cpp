@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/names.hpp"
+#include "apply/vanished.hpp"
 #include "base/clock.hpp"
 
 namespace sluice::apply {
@@ -148,6 +149,7 @@ LiveObject LiveObjects::describe(const Json& object) const {
   if (readiness.health != Health::current) seen.message = std::move(readiness.message);
   seen.switched_off = is_off(object);
   seen.to_take_over = needs_takeover(object, options_.foreign);
+  seen.may_vanish = may_vanish(object);
   return seen;
 }
 
@@ -179,21 +181,33 @@ void LiveObjects::judge(const Kind& kind, const api::ObjectKey& key, LiveObject&
   if (on_drift) on_drift(object.owner, kind.id(key));
 }
 
-void LiveObjects::drop(Kind& kind, const api::ObjectKey& key, std::string_view version) {
+void LiveObjects::tell_gone(const Kind& kind, const api::ObjectKey& key, const LiveObject& last) {
+  if (last.left == 0) return;
+  if (!last.may_vanish) {
+    if (on_drift) on_drift(last.owner, kind.id(key));
+  } else if (on_vanished) {
+    on_vanished(last.owner, kind.id(key), last.desired);
+  }
+}
+
+void LiveObjects::drop(Kind& kind, const api::ObjectKey& key, std::string_view version, const Json* last_state) {
   const auto found = kind.objects.find(key);
   if (found == kind.objects.end()) return;
   // A newer object of that name, written by us, may be known already.
   if (is_older(version, found->second.resource_version)) return;
-  const LiveObject last = std::move(found->second);
+  LiveObject last = std::move(found->second);
+  // Whoever deletes it before its work is done has his own reasons. A list does not tell who it was.
+  if (last_state != nullptr) last.may_vanish = may_vanish(*last_state) && has_finished(*last_state);
   if (last.writes > 0) {
     LiveObject& mark = found->second = LiveObject{};
     mark.owner = last.owner;
     mark.writes = last.writes;
+    mark.may_vanish = last.may_vanish;
     mark.resource_version = version;
     mark.gone = true;
   } else {
     kind.objects.erase(found);
-    if (last.left != 0 && on_drift) on_drift(last.owner, kind.id(key));
+    tell_gone(kind, key, last);
   }
   tell(last.owner);
 }
@@ -264,7 +278,7 @@ LiveObjects::Write::~Write() {
   if (object.resource_version.empty() || object.gone) {  // never seen, or deleted meanwhile
     const LiveObject last = std::move(object);
     kind->objects.erase(found);
-    if (last.left != 0 && live_->on_drift) live_->on_drift(last.owner, kind->id(key_));
+    live_->tell_gone(*kind, key_, last);
     return;
   }
   live_->judge(*kind, key_, object);
@@ -330,7 +344,7 @@ rt::Task<Result<void>> LiveObjects::watch_once(std::weak_ptr<LiveObjects> weak, 
       case kube::WatchEventType::bookmark: break;
       case kube::WatchEventType::added:
       case kube::WatchEventType::modified: self->store(*kind, event->object); break;
-      case kube::WatchEventType::deleted: self->drop(*kind, api::key_of(event->object), version); break;
+      case kube::WatchEventType::deleted: self->drop(*kind, api::key_of(event->object), version, &event->object); break;
     }
   }
 }

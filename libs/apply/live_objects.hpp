@@ -44,6 +44,7 @@ struct LiveObject {
   std::string message;        // of its readiness, unless it is current
   bool switched_off = false;  // annotated `reconcile: disabled` or `ssa: Ignore` in the cluster
   bool to_take_over = false;  // needs_takeover()
+  bool may_vanish = false;    // vanished.hpp
   // What we left there: hash of the manifest, and owned_hash() of the server's
   // answer. 0 when this process has not applied it.
   std::uint64_t desired = 0;
@@ -76,6 +77,8 @@ class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
   // Told when an object that we left stands no more as we left it, or is gone:
   // somebody else did that. Never for our own writes.
   std::function<void(const api::ObjectKey& owner, const api::ObjectId& id)> on_drift;
+  // Told in its place when what we left is gone as it has to be: its work is done (vanished.hpp).
+  std::function<void(const api::ObjectKey& owner, const api::ObjectId& id, std::uint64_t desired)> on_vanished;
 
   // Starts the watch of a resource, unless it is on. It stays on for good.
   void watch(const kube::Resource& resource);
@@ -128,7 +131,9 @@ class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
   LiveObject* record(const kube::Resource& resource, const api::ObjectKey& key) const;
   LiveObject describe(const doc::Json& object) const;
   void store(Kind& kind, const doc::Json& object);
-  void drop(Kind& kind, const api::ObjectKey& key, std::string_view version);
+  // `last_state` is the object as it was deleted, where that is known.
+  void drop(Kind& kind, const api::ObjectKey& key, std::string_view version, const doc::Json* last_state = nullptr);
+  void tell_gone(const Kind& kind, const api::ObjectKey& key, const LiveObject& last);
   void replace_all(Kind& kind, const kube::ObjectList& all);
   void judge(const Kind& kind, const api::ObjectKey& key, LiveObject& object);
   void tell(const api::ObjectKey& owner);

@@ -4,6 +4,7 @@
 
 #include "api/names.hpp"
 #include "apply/ownership.hpp"
+#include "apply/vanished.hpp"
 #include "base/digest.hpp"
 
 namespace sluice::apply {
@@ -97,21 +98,38 @@ void normalize_workload(Json& object, const api::ObjectId& id) {
   normalize_template(at(*spec, {"template"}));
 }
 
-void normalize_secret(Json& object) {
+// Numbers and booleans have to be in quotes. The server says so too, and repeats the value.
+std::string first_not_a_string(const Json& object, const char* map) {
+  const Json* values = doc::find(object, {map});
+  if (values == nullptr || !values->is_object()) return {};
+  for (const auto& [key, value] : values->items()) {
+    if (value.is_string() || value.is_null()) continue;
+    return std::string(map) + "." + key + " must be a string, and is a " + value.type_name() +
+           (value.is_structured() ? "" : "; put the value in quotes");
+  }
+  return {};
+}
+
+std::string normalize_secret(Json& object) {
+  std::string wrong = first_not_a_string(object, "stringData");
+  if (wrong.empty()) wrong = first_not_a_string(object, "data");
   Json* plain = at(object, {"stringData"});
-  if (plain == nullptr || !plain->is_object()) return;
+  if (!wrong.empty() || plain == nullptr || !plain->is_object()) return wrong;
   const Json strings = std::move(*plain);
   object.erase("stringData");
   Json& data = object["data"];
   if (!data.is_object()) data = Json::object();
   for (const auto& [key, value] : strings.items()) {
-    if (value.is_string()) data[key] = base::base64_encode(value.get_ref<const std::string&>());
+    // No value is an empty one.
+    data[key] = value.is_string() ? base::base64_encode(value.get_ref<const std::string&>()) : std::string();
   }
+  return {};
 }
+
+bool is_secret(const api::ObjectId& id) { return id.group.empty() && id.kind == "Secret"; }
 
 void normalize(Json& object, const api::ObjectId& id) {
   if (id.group.empty() && id.kind == "Service") return default_service_ports(at(object, {"spec", "ports"}));
-  if (id.group.empty() && id.kind == "Secret") return normalize_secret(object);
   if (id.group.empty() && id.kind == "Pod") return normalize_pod(at(object, {"spec"}));
   if (id.group == "apps" || (id.group == "batch" && id.kind == "Job")) return normalize_workload(object, id);
   if (id.group == "batch" && id.kind == "CronJob") {
@@ -134,6 +152,7 @@ base::Result<Manifest> make_manifest(Json object, const Owner& owner, std::strin
   if (!object["metadata"].is_object()) object["metadata"] = Json::object();
   strip(object, id.kind == "CustomResourceDefinition");
   normalize(object, id);
+  std::string refusal = is_secret(id) ? normalize_secret(object) : std::string();
   Json& labels = object["metadata"]["labels"];
   if (!labels.is_object()) labels = Json::object();
   labels[owner.group + "/name"] = owner.name;
@@ -145,8 +164,8 @@ base::Result<Manifest> make_manifest(Json object, const Owner& owner, std::strin
   made.if_not_present = has_switch(object, api::annotation::kSsa, api::annotation_value::kSsaIfNotPresent);
   made.merge = has_switch(object, api::annotation::kSsa, api::annotation_value::kSsaMerge);
   made.force = has_switch(object, api::annotation::kForce, api::annotation_value::kEnabled);
-  made.may_vanish = id.group == "batch" && id.kind == "Job" &&
-                    doc::find(object, {"spec", "ttlSecondsAfterFinished"}) != nullptr;
+  made.may_vanish = may_vanish(object);
+  made.refusal = std::move(refusal);
   made.id = std::move(id);
   made.version = gvk.version;
   made.hash = hash_of(object);

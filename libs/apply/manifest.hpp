@@ -34,11 +34,16 @@ struct Manifest {
   bool merge = false;           // `ssa: Merge`
   bool force = false;           // `force: enabled`
   bool may_vanish = false;      // a Job that is deleted some time after it has finished
+  // What is wrong with the object, where a server that is asked would answer with a
+  // value that nobody may read: it is refused in its stage, with these words.
+  std::string refusal;
 };
+
 
 // Puts the labels on, takes off what only a server may write and the keys of
 // Flux's early versions, and sets the fields without which server-side apply
-// sees a difference where there is none (protocol of a port, stringData).
+// sees a difference where there is none (protocol of a port). A Secret's stringData
+// becomes data.
 // `invalid` without apiVersion, kind or name.
 base::Result<Manifest> make_manifest(doc::Json object, const Owner& owner, std::string origin = {});
 // Stops at the first error.

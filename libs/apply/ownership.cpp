@@ -140,6 +140,29 @@ bool is_applied_by(const Json& entry, std::string_view manager) {
          doc::find_string(entry, {"subresource"}).empty();
 }
 
+const Json* applied_fields(const Json& object, std::string_view manager) {
+  const Json* entries = managed_fields(object);
+  if (entries == nullptr) return nullptr;
+  for (const Json& entry : *entries) {
+    if (!is_applied_by(entry, manager)) continue;
+    const auto fields = entry.find("fieldsV1");
+    if (fields != entry.end() && fields->is_object()) return &*fields;
+  }
+  return nullptr;
+}
+
+// A path is a member of the set if nothing is below it, or "." is.
+bool is_subset(const Json& fields, const Json& of) {
+  if (!fields.is_object() || !of.is_object()) return false;
+  if (fields.empty()) return of.empty() || of.contains(".");
+  for (const auto& [key, below] : fields.items()) {
+    const auto found = of.find(key);
+    const bool is_there = found == of.end() ? of.empty() && key == "." : is_subset(below, *found);
+    if (!is_there) return false;
+  }
+  return true;
+}
+
 bool is_foreign(const Json& entry, const std::vector<ForeignManager>& foreign) {
   if (!doc::find_string(entry, {"subresource"}).empty()) return false;
   const std::string_view manager = doc::find_string(entry, {"manager"});
@@ -258,17 +281,28 @@ std::uint64_t content_hash(const Json& object) {
 }
 
 std::uint64_t owned_hash(const Json& object, std::string_view manager) {
-  const Json* entries = managed_fields(object);
-  if (entries == nullptr) return content_hash(object);
-  for (const Json& entry : *entries) {
-    if (!is_applied_by(entry, manager)) continue;
-    const auto fields = entry.find("fieldsV1");
-    if (fields == entry.end()) continue;
-    Mix mix;
-    add_owned(mix, *fields, &object);
-    return mix.value();
+  if (managed_fields(object) == nullptr) return content_hash(object);
+  const Json* fields = applied_fields(object, manager);
+  if (fields == nullptr) return 0;
+  Mix mix;
+  add_owned(mix, *fields, &object);
+  return mix.value();
+}
+
+bool owns_all_of(const Json& live, const Json& answer, std::string_view manager) {
+  const Json* wanted = applied_fields(answer, manager);
+  const Json* owned = applied_fields(live, manager);
+  return wanted != nullptr && owned != nullptr && is_subset(*wanted, *owned);
+}
+
+bool has_applied(const Json& object, std::string_view manager, std::initializer_list<std::string_view> path) {
+  const Json* fields = applied_fields(object, manager);
+  for (const std::string_view name : path) {
+    if (fields == nullptr || !fields->is_object()) return false;
+    const auto found = fields->find("f:" + std::string(name));
+    fields = found == fields->end() ? nullptr : &*found;
   }
-  return 0;
+  return fields != nullptr;
 }
 
 std::vector<ForeignManager> foreign_managers(std::string_view own, const std::vector<std::string>& overridden) {

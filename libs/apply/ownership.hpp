@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,14 @@ std::uint64_t content_hash(const doc::Json& object);
 // values; 0 if it has applied none. An object without managedFields (some
 // aggregated APIs) is hashed by its content.
 std::uint64_t owned_hash(const doc::Json& object, std::string_view manager);
+
+// True if `manager` has applied on `live` every field that it has applied on
+// `answer`: what the answer to a dry run makes ours is ours already. False where
+// that cannot be said.
+bool owns_all_of(const doc::Json& live, const doc::Json& answer, std::string_view manager);
+
+// True if `manager` has applied the field at `path`, or a part of it.
+bool has_applied(const doc::Json& object, std::string_view manager, std::initializer_list<std::string_view> path = {});
 
 // Managers whose fields become ours, so that what they added goes away when it
 // is not in the manifest. Flux: to undo changes made with kubectl.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cluster/cluster.hpp"
+#include "cluster/owned.hpp"
 
 using sluice::apply::Action;
 using sluice::apply::ApplySet;
@@ -10,51 +11,14 @@ using sluice::apply::Outcome;
 using sluice::base::ErrorKind;
 using sluice::doc::Json;
 using sluice::rt::Task;
+using sluice::test::actions;
 using sluice::test::Cluster;
+using sluice::test::entries;
+using sluice::test::Owned;
+using sluice::test::owned_by;
 namespace api = sluice::api;
 
 namespace {
-
-// One owner with live records of its own, as one daemon has them.
-struct Owned {
-  Cluster& cluster;
-  sluice::apply::Owner owner;
-  std::shared_ptr<sluice::apply::LiveObjects> live;
-  ApplySet set;
-
-  Task<Outcome> apply(std::vector<Json> objects, sluice::apply::ApplyOptions options) {
-    auto made = sluice::apply::make_manifests(std::move(objects), owner);
-    REQUIRE(made);
-    return set.apply(std::make_shared<const std::vector<sluice::apply::Manifest>>(*std::move(made)), std::move(options));
-  }
-  Task<Outcome> prune(std::vector<api::InventoryEntry> entries) {
-    return set.prune(std::move(entries), {}, "Background");
-  }
-};
-
-Owned owned_by(Cluster& cluster, const std::string& name) {
-  sluice::apply::LiveOptions options;
-  options.owner_group = "kustomize.toolkit.fluxcd.io";
-  options.field_manager = "kustomize-controller";
-  options.foreign = sluice::apply::foreign_managers(options.field_manager, {});
-  auto live = sluice::apply::LiveObjects::create(cluster.runtime, cluster.client, sluice::base::Logger::discard(),
-                                                 std::move(options));
-  const sluice::apply::Owner owner{"kustomize.toolkit.fluxcd.io", name, "flux-system", "kustomize-controller"};
-  return {cluster, owner, live,
-          ApplySet({cluster.runtime, cluster.client, cluster.mapper, live}, owner)};
-}
-
-std::vector<Action> actions(const Outcome& outcome) {
-  std::vector<Action> out;
-  for (const auto& change : outcome.changes) out.push_back(change.action);
-  return out;
-}
-
-std::vector<api::InventoryEntry> entries(const Outcome& outcome) {
-  std::vector<api::InventoryEntry> out;
-  for (const auto& change : outcome.changes) out.push_back({change.id.str(), change.version});
-  return out;
-}
 
 Json secret(const Cluster& cluster, const char* value) {
   return {{"apiVersion", "v1"},
@@ -255,7 +219,7 @@ TEST_CASE("an object that is in the set is never pruned, whatever id the invento
   REQUIRE_FALSE(applied.error);
   // As if written by somebody who took the kind for a namespaced one.
   const std::string odd = "apps_" + cluster.namespace_ + "-r_rbac.authorization.k8s.io_ClusterRole";
-  const Outcome pruned = cluster.run(set.set.prune({{odd, "v1"}}, applied.changes, "Background"));
+  const Outcome pruned = cluster.run(set.set.prune({{odd, "v1"}}, applied.changes, {}));
   REQUIRE_FALSE(pruned.error);
   CHECK(actions(pruned) == std::vector{Action::skipped});
 }

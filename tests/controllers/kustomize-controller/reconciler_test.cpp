@@ -184,6 +184,70 @@ TEST_CASE("an artifact's folder is applied, a new one rolls out, what left it is
   CHECK(fixture.has_event("Progressing", "ConfigMap/apps/b deleted"));
 }
 
+TEST_CASE("what leaves the folder stays in the cluster where the Kustomization does not prune") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"shop/b.yaml", config_map("b", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop", {{"prune", false}});
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:2");
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
+  CHECK(fixture.value("b") == "1");
+  CHECK(fixture.kube->count("delete") == 0);
+  CHECK(fixture.inventory("shop") == std::vector<std::string>{"apps_a__ConfigMap"});
+  fixture.kube->erase(kKustomizations, {"flux-system", "shop"});
+  fixture.until([&] { return fixture.get("shop").is_null(); });
+  CHECK(fixture.value("a") == "1");
+  CHECK(fixture.kube->count("delete") == 0);
+}
+
+TEST_CASE("an object that moves to another Kustomization in one commit is not deleted, whoever comes first") {
+  Fixture fixture;
+  const auto uid = [&fixture] { return std::string(api::uid_of(fixture.map("moved"))); };
+  fixture.publish({{"one/moved.yaml", config_map("moved", "1")}, {"one/a.yaml", config_map("a", "1")},
+                   {"two/b.yaml", config_map("b", "1")}},
+                  "main@sha1:1");
+  fixture.kustomize("one");
+  // The second waits for the first, so that it cannot take anything over before that is ready.
+  fixture.kustomize("two", {{"dependsOn", doc::Json::array({{{"name", "one"}}})}});
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("two", "main@sha1:1"); });
+  const std::string before = uid();
+  REQUIRE_FALSE(before.empty());
+  fixture.publish({{"one/a.yaml", config_map("a", "1")}, {"two/moved.yaml", config_map("moved", "2")},
+                   {"two/b.yaml", config_map("b", "1")}},
+                  "main@sha1:2");
+  fixture.until([&] { return fixture.is_ready("two", "main@sha1:2"); });
+  CHECK(uid() == before);
+  CHECK(fixture.value("moved") == "2");
+  CHECK(api::label_of(fixture.map("moved"), api::label::kKustomizeName) == "two");
+  // The former owner forgets it when it is the other one's.
+  fixture.until([&] { return fixture.inventory("one") == std::vector<std::string>{"apps_a__ConfigMap"}; });
+  CHECK(fixture.kube->count("delete") == 0);
+  CHECK(fixture.has_event("Progressing", "ConfigMap/apps/moved left: Kustomization/flux-system/two"));
+
+  fixture.publish({{"one/a.yaml", config_map("a", "1")}, {"two/b.yaml", config_map("b", "1")}}, "main@sha1:3");
+  fixture.until([&] { return fixture.is_ready("two", "main@sha1:3"); });
+  CHECK(fixture.map("moved").is_null());
+}
+
+TEST_CASE("what another Kustomization builds outlives the one that is deleted, and is pruned when nobody does") {
+  Fixture fixture;
+  fixture.publish({{"one/a.yaml", config_map("a", "1")}, {"two/b.yaml", config_map("b", "1")}}, "main@sha1:1");
+  fixture.kustomize("one");
+  fixture.kustomize("two");
+  fixture.start();
+  for (const char* name : {"one", "two"}) fixture.until([&] { return fixture.is_ready(name, "main@sha1:1"); });
+  const std::string before(api::uid_of(fixture.map("a")));
+  fixture.kube->fail_next("apply", test::make_error(ErrorKind::forbidden, "not now"), 3);
+  fixture.publish({{"two/a.yaml", config_map("a", "1")}, {"two/b.yaml", config_map("b", "1")}}, "main@sha1:2");
+  fixture.kube->erase(kKustomizations, {"flux-system", "one"});
+  fixture.until([&] { return fixture.get("one").is_null(); });
+  fixture.until([&] { return fixture.is_ready("two", "main@sha1:2"); });
+  CHECK(api::uid_of(fixture.map("a")) == before);
+  CHECK(fixture.kube->count("delete") == 0);
+}
+
 TEST_CASE("the inventory names an object before it is written") {
   bool known_before = false;  // outlives the fixture, as all that its server's hooks refer to must
   Fixture fixture;

@@ -58,6 +58,29 @@ TEST_CASE("a Secret's plain strings become data") {
   CHECK_FALSE(secret.contains("stringData"));
 }
 
+TEST_CASE("a Secret's entries that are no strings are refused by name, and their values are in no word of it") {
+  const auto refusal = [](const char* text) {
+    auto manifest = make_manifest(Json::parse(text), kOwner);
+    REQUIRE(manifest);
+    return manifest->refusal;
+  };
+  const std::string port = refusal(R"({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
+    "stringData": {"host": "a", "port": 5432}})");
+  CHECK(port.find("stringData.port") != std::string::npos);
+  CHECK(port.find("number") != std::string::npos);
+  CHECK(port.find("5432") == std::string::npos);
+  CHECK(refusal(R"({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"on": true}})")
+            .find("stringData.on") != std::string::npos);
+  CHECK(refusal(R"({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"pin": 1}})")
+            .find("data.pin") != std::string::npos);
+  CHECK(refusal(R"({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "1", "b": null}})")
+            .empty());
+  CHECK(refusal(R"({"apiVersion": "example.com/v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": 1}})")
+            .empty());
+  const Json empty = made(R"({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"b": null}})");
+  CHECK(empty["data"] == Json::parse(R"({"b": ""})"));
+}
+
 TEST_CASE("switches are read from annotations and labels") {
   const auto with = [](const char* where, const char* key, const char* value) {
     Json object = {{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", {{"name", "a"}}}};

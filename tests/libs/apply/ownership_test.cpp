@@ -173,6 +173,34 @@ TEST_CASE("an object that we have never applied becomes ours by renaming its fir
   CHECK_FALSE(takeover_patch(live(), "ours", kForeign));
 }
 
+TEST_CASE("whether all that an answer makes ours is ours already is a question of sets of fields") {
+  const auto with = [](const char* fields) {
+    Json object = live();
+    fields_of(object, 0) = Json::parse(fields);
+    return object;
+  };
+  const Json some = with(R"({"f:spec": {"f:replicas": {}, "f:list": {"k:{\"n\":1}": {".": {}, "f:x": {}}}}})");
+  CHECK(owns_all_of(some, some, "ours"));
+  CHECK(owns_all_of(some, with(R"({"f:spec": {"f:replicas": {}}})"), "ours"));
+  CHECK(owns_all_of(some, with(R"({"f:spec": {"f:list": {"k:{\"n\":1}": {}}}})"), "ours"));
+  CHECK_FALSE(owns_all_of(some, with(R"({"f:spec": {"f:paused": {}}})"), "ours"));
+  CHECK_FALSE(owns_all_of(some, with(R"({"f:spec": {"f:list": {"k:{\"n\":1}": {"f:y": {}}}}})"), "ours"));
+  CHECK_FALSE(owns_all_of(some, with(R"({"f:spec": {"f:list": {}}})"), "ours"));  // all of it, where only parts are ours
+  CHECK_FALSE(owns_all_of(with(R"({"f:spec": {"f:list": {}}})"), some, "ours"));
+  CHECK(owns_all_of(with(R"({"f:spec": {}})"), with(R"({"f:spec": {".": {}}})"), "ours"));
+  CHECK_FALSE(owns_all_of(some, some, "nobody"));
+  Json bare = live();
+  bare["metadata"].erase("managedFields");
+  CHECK_FALSE(owns_all_of(bare, some, "ours"));
+}
+
+TEST_CASE("what a manager has applied is found by its path") {
+  CHECK(has_applied(live(), "ours"));
+  CHECK(has_applied(live(), "ours", {"spec", "template"}));
+  CHECK_FALSE(has_applied(live(), "ours", {"spec", "replicas"}));
+  CHECK_FALSE(has_applied(live(), "hpa"));  // its operation is Update
+}
+
 TEST_CASE("equal documents have equal hashes, whatever the type of their integers") {
   const Json number = 80;
   const Json counter = 80U;

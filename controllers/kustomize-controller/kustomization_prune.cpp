@@ -1,0 +1,145 @@
+// The step that deletes what left the build, and who has a say in it.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "api/names.hpp"
+#include "kustomization_reconciler.hpp"
+
+namespace sluice::kustomize_controller {
+
+using base::Result;
+using controller::kContinue;
+using controller::Severity;
+using controller::StepResult;
+
+rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::render_sibling(
+    controller::RunContext& context, api::Artifact artifact, controller::Object sibling) {
+  SLUICE_CO_TRY(api::Kustomization parsed, api::parse_kustomization(*sibling));
+  const api::ObjectKey key = api::key_of(*sibling);
+  api::StringMap variables;
+  if (parsed.spec.post_build) {
+    rt::Task<Result<api::StringMap>> reading =
+        kustomize_controller::read_variables(context.client, *parsed.spec.post_build, key.namespace_);
+    auto read = co_await std::move(reading);
+    SLUICE_CO_TRY(variables, std::move(read));
+  }
+  std::string as = render_key(*sibling, variables);
+  if (const auto known = renders_.find(key, as); known && known->artifact_digest == artifact.digest) {
+    co_return known->rendered;
+  }
+  // As a run of its own would do it, so that this one finds it done.
+  Run run{context, std::move(parsed), context.clock.steady(), {}, {}, {}, {}, {}, {}, {}, {}, {}, false};
+  run.owner = owner_of(key);
+  run.variables = std::move(variables);
+  auto fetched = co_await services_.fetcher->fetch(artifact);
+  SLUICE_CO_TRY(run.tree, std::move(fetched));
+  run.artifact = std::move(artifact);
+  rt::Task<Result<std::shared_ptr<const Rendered>>> rendering = render_or_reuse(run, std::move(as));
+  auto rendered = co_await std::move(rendering);
+  co_return rendered;
+}
+
+rt::Task<Claims> KustomizationReconciler::claims_on(controller::RunContext& context, api::Artifact artifact,
+                                                    std::vector<api::InventoryEntry> entries, bool is_deletion) {
+  HandoverInput input;
+  input.self = context.key();
+  input.source = source_text(*context.object);
+  if (controller_ != nullptr) input.kustomizations = controller_->cache().list();
+  input.entries = std::move(entries);
+  input.is_deletion = is_deletion;
+  input.build = [this, &context, artifact = std::move(artifact)](controller::Object sibling) {
+    return render_sibling(context, artifact, std::move(sibling));
+  };
+  input.last_build = [this](const api::ObjectKey& key) -> std::shared_ptr<const Rendered> {
+    const auto last = renders_.last(key);
+    return last ? last->rendered : nullptr;
+  };
+  rt::Task<Claims> task = find_claims(std::move(input));
+  Claims claims = co_await std::move(task);
+  co_return claims;
+}
+
+// What is not deleted although it left the build, and will not be, or not yet.
+void KustomizationReconciler::tell_of_kept(controller::RunContext& context, const std::vector<apply::Change>& changes) {
+  std::string log;
+  std::string news;
+  for (const auto& change : changes) {
+    if (change.why.empty()) continue;
+    const std::string line = fmt::format("{} left: {}", change.id.display(), change.why);
+    log += (log.empty() ? "" : "\n") + line;
+    if (change.is_news) news += (news.empty() ? "" : "\n") + line;
+  }
+  if (!log.empty()) context.log.info("objects left", {{"output", log}});
+  if (!news.empty()) context.event_once(Severity::info, api::reason::kProgressing, news, news);
+}
+
+void KustomizationReconciler::wake_when_decided(const api::ObjectKey& owner, const Claims& claims,
+                                                const std::vector<api::InventoryEntry>& held) {
+  for (auto& [holder, waiting] : awaited_) waiting.erase(owner);
+  for (const api::ObjectKey& holder : claims.holders(held)) awaited_[holder].insert(owner);
+  std::erase_if(awaited_, [](const auto& entry) { return entry.second.empty(); });
+}
+
+// --- 7 ---
+
+rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
+  api::ResourceInventory inventory;
+  for (const auto& change : run.changes) inventory.entries.push_back(change.entry());
+  std::vector<api::InventoryEntry> stale = apply::entries_to_prune(run.before, inventory);
+  std::optional<base::Error> error;
+  if (!stale.empty() && run.spec().prune) {
+    rt::Task<Claims> asking = claims_on(run.context, run.artifact, stale, false);
+    const Claims claims = co_await std::move(asking);
+    // Before we look who owns what: the one that we wait for may be done before we have looked at everything.
+    wake_when_decided(run.owner.key(), claims, stale);
+    const bool is_patient = run.context.clock.now() - run.artifact.last_update_time < kPatience;
+    apply::PruneOptions options;
+    options.hold = [&claims, is_patient](const api::InventoryEntry& entry) { return claims.why_held(entry, is_patient); };
+    apply::ApplySet set(apply_services(run.client), run.owner);
+    rt::Task<apply::Outcome> task = set.prune(stale, run.changes, std::move(options));
+    apply::Outcome outcome = co_await std::move(task);
+    error = std::move(outcome.error);
+    const std::string log = change_log(outcome.changes);
+    if (!log.empty()) {
+      run.changed = true;
+      run.context.log.info("garbage collection completed", {{"output", log}});
+      run.context.event(Severity::info, api::reason::kProgressing, log);
+    }
+    tell_of_kept(run.context, outcome.changes);
+    // What could not be deleted, or is held, stays known, or nobody would try again.
+    std::set<std::string> settled;
+    std::vector<api::InventoryEntry> held;
+    for (const auto& change : outcome.changes) {
+      if (change.action == apply::Action::held) {
+        held.push_back(change.entry());
+      } else {
+        settled.insert(change.id.str());
+      }
+    }
+    wake_when_decided(run.owner.key(), claims, held);
+    if (!held.empty() && !claims.unknown.empty() && controller_ != nullptr) {
+      controller_->enqueue_after(run.owner.key(), kPatience);
+    }
+    for (auto& entry : stale) {
+      if (!settled.contains(entry.id)) inventory.entries.push_back(std::move(entry));
+    }
+  }
+  run.context.status["inventory"] = api::to_json(inventory);
+  if (error) co_return failed(run, api::reason::kPruneFailed, *std::move(error));
+  co_return kContinue;
+}
+
+// What the source of a Kustomization that is being deleted has now; nothing where there is none, or it cannot be seen.
+rt::Task<std::optional<api::Artifact>> KustomizationReconciler::artifact_for_deletion(controller::RunContext& context) {
+  auto parsed = api::parse_kustomization(*context.object);
+  if (!parsed) co_return std::nullopt;
+  const api::ObjectKey key = api::resolve(parsed->spec.source_ref, context.key().namespace_);
+  auto found = co_await services_.sources->find(parsed->spec.source_ref, key);
+  if (!found) co_return std::nullopt;
+  auto artifact = api::artifact_of(**found);
+  if (!artifact || !*artifact) co_return std::nullopt;
+  co_return **std::move(artifact);
+}
+
+}  // namespace sluice::kustomize_controller

@@ -1,0 +1,39 @@
+// Inside of ApplySet: one object on its way through a stage.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "apply/apply_set.hpp"
+
+namespace sluice::apply {
+
+struct ApplySet::Job {
+  const Manifest* manifest = nullptr;
+  api::ObjectId id;  // as the server has it
+  kube::Resource resource;
+  doc::Json object;      // read when it is needed
+  bool settled = false;  // `change` says all; nothing to write
+  bool recreate = false;
+  bool take_over = false;
+  bool adopt = false;        // it is to be marked as not made by us
+  bool exists = false;       // as the dry run saw it
+  std::string live_version;  // its resourceVersion before the write
+  std::optional<Change> change;
+  std::optional<base::Error> error;
+
+  void settle(Action action, std::string version = {}, std::string uid = {}) {
+    settled = true;
+    change = Change{id, manifest->version, action, std::move(version), std::move(uid)};
+  }
+};
+
+// True if the server would keep what the manifest does not say (any more).
+bool is_removal_lost(const api::ObjectId& id, const doc::Json& manifest, const doc::Json& seen);
+// Switched off in the cluster: `reconcile: disabled` or `ssa: Ignore`.
+bool is_switched_off(const doc::Json& live);
+// Flux: switches may be labels or annotations.
+bool has_switch(const doc::Json& object, std::string_view key, std::string_view value);
+
+}  // namespace sluice::apply
