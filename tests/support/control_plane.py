@@ -27,8 +27,8 @@ from support.processes import Process, Skipped, free_ports, unwind_on_signals  #
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONTROLLERS = ("namespace-controller,garbage-collector-controller,deployment-controller,replicaset-controller,"
-               "statefulset-controller,daemonset-controller,job-controller,serviceaccount-controller,"
-               "endpointslice-controller,disruption-controller")
+               "statefulset-controller,daemonset-controller,job-controller,ttl-after-finished-controller,"
+               "serviceaccount-controller,endpointslice-controller,disruption-controller")
 START_LIMIT = 90  # seconds
 SERVICE_ACCOUNT = "system:serviceaccount:"
 
