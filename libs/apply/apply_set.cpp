@@ -11,6 +11,7 @@
 #include "apply/detail/job.hpp"
 #include "apply/health.hpp"
 #include "apply/ownership.hpp"
+#include "apply/secrets.hpp"
 #include "apply/stages.hpp"
 
 namespace sluice::apply {
@@ -62,6 +63,21 @@ std::string_view to_string(Action action) noexcept {
 ApplySet::ApplySet(ApplyServices services, Owner owner) : services_(std::move(services)), owner_(std::move(owner)) {}
 
 rt::Task<Outcome> ApplySet::apply(std::shared_ptr<const std::vector<Manifest>> objects, ApplyOptions options) {
+  rt::Task<Outcome> task = apply_all(objects, std::move(options));
+  Outcome outcome = co_await std::move(task);
+  if (!outcome.error) co_return outcome;
+  // Servers and webhooks repeat what they refuse, and what of it is secret may stand anywhere in their words.
+  auto work = [objects, message = std::move(outcome.error->message)](std::stop_token) {
+    base::Masks masks;
+    add_secrets(*objects, masks);
+    return masks.apply(message);
+  };
+  auto masking = rt::run_blocking(services_.runtime, std::move(work));
+  outcome.error->message = co_await std::move(masking);
+  co_return outcome;
+}
+
+rt::Task<Outcome> ApplySet::apply_all(std::shared_ptr<const std::vector<Manifest>> objects, ApplyOptions options) {
   Outcome outcome;
   const std::vector<Stage> stages = split_stages(*objects, options.custom_stage);
   for (const Stage& stage : stages) {

@@ -47,7 +47,7 @@ struct Change {
 
 struct Outcome {
   std::vector<Change> changes;       // all that is known to be in the cluster, or deleted from it
-  std::optional<base::Error> error;  // what stopped it; names the object
+  std::optional<base::Error> error;  // what stopped it; names the object, and no value of a Secret
 };
 
 struct ApplyOptions {
@@ -103,6 +103,7 @@ class ApplySet {
 
  private:
   struct Job;
+  rt::Task<Outcome> apply_all(std::shared_ptr<const std::vector<Manifest>> objects, ApplyOptions options);
   rt::Task<std::optional<base::Error>> apply_stage(std::vector<Job>& jobs, std::size_t late_from,
                                                    const ApplyOptions& options, Outcome& outcome);
   rt::Task<void> check_jobs(std::vector<Job>& jobs, const ApplyOptions& options);

@@ -210,3 +210,19 @@ TEST_CASE("entries of a Secret that are no strings are an error that names them 
   CHECK(outcome.error->message.find(std::string(map) + ".pin") != std::string::npos);
   CHECK(outcome.error->message.find("987654321") == std::string::npos);
 }
+
+TEST_CASE("the server's words about a Secret are told without its values") {
+  Cluster cluster;
+  Owned set = owned_by(cluster, "apps");
+  Json secret{{"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", {{"name", "s"}, {"namespace", cluster.namespace_}}}};
+  SECTION("as a value of another field, where it is repeated") {
+    secret["stringData"]["password"] = "hunter2-hunter2";
+    secret["type"] = "hunter2-hunter2";
+    secret["immutable"] = "hunter2-hunter2";
+  }
+  SECTION("not base64") { secret["data"]["password"] = "hunter2-hunter2!"; }
+  const Outcome outcome = cluster.run(set.apply({secret}, {}));
+  REQUIRE(outcome.error);
+  CHECK(outcome.error->message.find("Secret/" + cluster.namespace_ + "/s") != std::string::npos);
+  CHECK(outcome.error->message.find("hunter2") == std::string::npos);
+}
