@@ -8,7 +8,7 @@ using namespace sluice::test;
 namespace {
 
 struct StateHarness : Harness {
-  StateHarness() { options.event_grace = 100ms; }
+  StateHarness() { options.event_grace = 300ms; }
 
   void put_ready(const std::string& name, const std::string& status, const std::string& message,
                  base::Duration since = 1s) {
@@ -33,7 +33,7 @@ struct StateHarness : Harness {
   // All that could come of what is in the cluster has come.
   void settle() {
     until([this] { return process->sources->is_in_touch("Kustomization"); });
-    turn(400ms);
+    turn(1000ms);
   }
 };
 
@@ -71,11 +71,13 @@ TEST_CASE("a state whose Event is there, before it or within the grace, is told 
   h.start_with_alert();
   h.kube->put(kEvents, h.failure_event("no such file: in other words"));
   h.put_ready("shop", "False", "no such file");
+  h.until([&] { return !h.courier.sent.empty(); });
   h.settle();
   CHECK(h.courier.messages() == std::vector<std::string>{"no such file: in other words"});
   h.put_ready("shop", "True", "Applied revision: main@sha1:def", 2s);
   h.turn(30ms);
   h.kube->put(kEvents, event_now("shop", "finished", 2s));
+  h.until([&] { return h.courier.sent.size() == 2; });
   h.settle();
   CHECK(h.courier.messages() == std::vector<std::string>{"no such file: in other words", "finished"});
 }
