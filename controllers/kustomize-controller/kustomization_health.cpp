@@ -129,6 +129,9 @@ rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
   options.timeout = std::min(timeout, context.time_left());  // of the run, which began earlier
   options.fail_fast = !common_.is_enabled("DisableFailFastBehavior", false);
   options.repair = [this, &run] { return repair(run); };
+  options.on_pending = [&context, message](const std::string& pending) {
+    context.progress(fmt::format("{}, waiting for: [{}]", message, pending));
+  };
   CancellationNote note(context, services_.runtime.stop_token(), [this, key = run.owner.key()] {
     const auto found = triggers_.find(key);
     // Nothing that it refers to: its own spec, or a request.

@@ -164,6 +164,8 @@ rt::Task<void> wait_all(Waiting& waiting, rt::TaskGroup& tasks) {
     co_await resolve(waiting, waited);
     if (waited.by_name) tasks.spawn(waiting.services.runtime.context(), watch_by_name(waiting, waited));
   }
+  std::string told;
+  base::SteadyPoint tell_at = base::system_clock().steady() + waiting.options.patience;
   for (;;) {
     const bool drifted = refresh(waiting);
     if (drifted && waiting.options.repair) {
@@ -179,8 +181,18 @@ rt::Task<void> wait_all(Waiting& waiting, rt::TaskGroup& tasks) {
       waiting.result = *std::move(end);
       break;
     }
-    const auto left = waiting.deadline - base::system_clock().steady();
-    const bool notified = co_await waiting.changes->wait_for(left);
+    const base::SteadyPoint now = base::system_clock().steady();
+    base::SteadyPoint until = waiting.deadline;
+    if (waiting.options.on_pending) {
+      if (now >= tell_at) {
+        tell_at = now + waiting.options.patience;
+        std::string pending = describe(waiting, false);
+        if (pending != told) waiting.options.on_pending(pending);
+        told = std::move(pending);
+      }
+      until = std::min(until, tell_at);
+    }
+    const bool notified = co_await waiting.changes->wait_for(until - now);
     static_cast<void>(notified);
   }
   tasks.cancel();

@@ -35,6 +35,10 @@ struct HealthOptions {
   bool fail_fast = true;  // do not wait for others once one has failed
   // Called when an object stands no more as we left it; an error ends the wait.
   std::function<rt::Task<base::Result<void>>()> repair;
+  // Told what is waited for, as the error would say it, once the wait has lasted for `patience`, and
+  // after that at most that often, when it has changed.
+  std::function<void(const std::string& pending)> on_pending;
+  std::chrono::nanoseconds patience = std::chrono::seconds(10);
 };
 
 // Returns when all targets are current. `timeout` or `invalid` (one has failed

@@ -52,6 +52,9 @@ class Health(Story):
     def test_an_object_that_does_not_become_healthy_is_named_and_heals(self):
         repository, source, app = self.app({"web.yaml": UNHEALTHY}, timeout="30s", retryInterval="5s", healthChecks=[
             {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "namespace": self.namespace}])
+        self.soon("a long wait says for what", within=25, about=app, check=lambda: (
+            f"waiting for: [Deployment/{self.namespace}/web status: 'InProgress'"
+            in condition(self.stand.look(app), "Reconciling").get("message", "")))
         self.stand.await_failure(app, "HealthCheckFailed", "Deployment", "web", within=45)
         self.assertNotIn("lastAppliedRevision", self.get(app)["status"])
         commit = self.push(repository, source, {"web.yaml": UNHEALTHY.replace("replicas: 1", "replicas: 0")})
