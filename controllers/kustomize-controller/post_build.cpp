@@ -1,6 +1,7 @@
 #include "post_build.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "api/names.hpp"
@@ -65,7 +66,59 @@ Result<void> check_variable_names(const api::StringMap& variables) {
   return {};
 }
 
-Result<doc::Json> substitute_in(doc::Json object, const Substitution& substitution) {
+namespace {
+
+// "spec.containers[0].image" of the field that the line of a printed object belongs to; "" if nobody can tell.
+std::string field_at(const std::string& yaml, std::size_t line) {
+  doc::YamlReading reading;
+  reading.note_lines = true;
+  const auto documents = doc::parse_yaml_stream(yaml, reading);
+  if (!documents || documents->empty()) return {};
+  std::string place;
+  int nearest = 0;
+  for (const auto& [pointer, begins] : documents->front().lines) {
+    const bool nearer = begins > nearest || (begins == nearest && pointer.size() > place.size());
+    if (!nearer || static_cast<std::size_t>(begins) > line) continue;
+    nearest = begins;
+    place = pointer;
+  }
+  std::string path;
+  for (doc::Json::json_pointer at(place); !at.empty(); at.pop_back()) {
+    const std::string& token = at.back();
+    const bool is_index = documents->front().value.at(at.parent_pointer()).is_array();
+    path.insert(0, is_index ? "[" + token + "]" : "." + token);
+  }
+  return path.starts_with('.') ? path.substr(1) : path;
+}
+
+std::string in_field(std::string_view doing, const std::string& yaml, std::size_t line) {
+  const std::string field = line > 0 ? field_at(yaml, line) : std::string();
+  return field.empty() ? std::string(doing) : std::string(doing) + " in " + field;
+}
+
+// N of an error that begins with "line N, "; 0 for any other.
+std::size_t line_of(std::string_view message) {
+  constexpr std::string_view kLine = "line ";
+  std::size_t line = 0;
+  if (message.starts_with(kLine)) std::from_chars(message.data() + kLine.size(), message.data() + message.size(), line);
+  return line;
+}
+
+// What reading the result found wrong, without a word of it: it holds the values.
+base::Unexpected not_yaml(const std::string& before, const std::string& after, const base::Error& error) {
+  // Lines are those of the text before only while no value brought others.
+  const bool same_lines =
+      std::count(before.begin(), before.end(), '\n') == std::count(after.begin(), after.end(), '\n');
+  const std::size_t line = same_lines ? line_of(error.message) : 0;
+  const std::size_t colon = error.message.find(": ");
+  const std::string why = colon == std::string::npos ? error.message : error.message.substr(colon + 2);
+  return base::unexpected(error.kind, in_field("not YAML after variable substitution", before, line) + ": " + why);
+}
+
+}  // namespace
+
+Result<doc::Json> substitute_in(doc::Json object, const Substitution& substitution, std::stop_token stop) {
+  if (stop.stop_requested()) return base::unexpected(ErrorKind::cancelled, "variable substitution was cancelled");
   if (substitution.variables.empty() && !substitution.always) return object;
   const auto is_off = [&object](auto read) {
     return read(object, api::annotation::kSubstitute) == api::annotation_value::kDisabled;
@@ -73,15 +126,24 @@ Result<doc::Json> substitute_in(doc::Json object, const Substitution& substituti
   if (is_off(api::annotation_of) || is_off(api::label_of)) return object;
   const std::string before = doc::print_yaml(object);
   if (before.find('$') == std::string::npos) return object;
-  const text::VariableLookup lookup = [&substitution](std::string_view name) -> std::optional<std::string> {
+  const text::VariableLookup lookup = [&substitution](std::string_view name) -> std::optional<std::string_view> {
     const auto found = substitution.variables.find(name);
     if (found != substitution.variables.end()) return found->second;
-    return substitution.strict ? std::nullopt : std::optional<std::string>(std::string());
+    return substitution.strict ? std::nullopt : std::optional<std::string_view>("");
   };
-  auto after = text::substitute(before, lookup);
-  if (!after) return base::unexpected(std::move(after).error().with_context("variable substitution failed"));
-  auto read = doc::parse_yaml(*after);
-  if (!read) return base::unexpected(std::move(read).error().with_context("not YAML after variable substitution"));
+  std::size_t line = 0;
+  auto after = text::substitute(before, lookup, {}, std::move(stop), &line);
+  if (!after) {
+    return base::unexpected(
+        std::move(after).error().with_context(in_field("variable substitution failed", before, line)));
+  }
+  // As upstream reads it: a value `yes` without quotes is a boolean.
+  doc::YamlReading reading;
+  reading.version_1_1 = true;
+  reading.first_document_only = true;
+  reading.quote_nothing = true;
+  auto read = doc::parse_yaml(*after, reading);
+  if (!read) return not_yaml(before, *after, read.error());
   return read;
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <stop_token>
 
 #include "api/kustomization.hpp"
 #include "api/object_meta.hpp"
@@ -27,8 +28,10 @@ struct Substitution {
 
 // The object with its variables replaced, read anew as YAML: a value may become a
 // number, a list or anything else. Left alone where it is annotated or labelled
-// `substitute: disabled`. `invalid` says what is wrong where. Pure.
-base::Result<doc::Json> substitute_in(doc::Json object, const Substitution& substitution);
+// `substitute: disabled`. `invalid` says what is wrong in which field, and quotes
+// neither values nor what stands around a variable, which may be secret;
+// `too_large`, and `cancelled` soon after `stop` was asked for. Pure.
+base::Result<doc::Json> substitute_in(doc::Json object, const Substitution& substitution, std::stop_token stop = {});
 
 // `invalid` for the first name that cannot be one. Pure.
 base::Result<void> check_variable_names(const api::StringMap& variables);

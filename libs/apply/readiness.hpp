@@ -1,5 +1,7 @@
 // Is an object ready? The rules of kstatus (sigs.k8s.io/cli-utils, pkg/kstatus)
-// for the built-in kinds, and by conditions for every other kind. Pure.
+// for the built-in kinds, Flux's own for Jobs, and conditions for every other
+// kind. Where several conditions decide, the first of the list does. Where they
+// differ on purpose: docs/engines.md. Pure.
 #pragma once
 
 #include <string>

@@ -166,7 +166,7 @@ struct TarReader::State {
       return bad_entry(ErrorKind::invalid, header.name, "only a folder may be the root");
     }
     if (type == EntryType::symlink) {
-      SLUICE_CHECK(detail::check_link(entry.path, header.link));
+      SLUICE_TRY(entry.escape, detail::link_escape(entry.path, header.link));
       entry.target = std::move(header.link);
     }
     if (type == EntryType::file) {

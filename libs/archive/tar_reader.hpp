@@ -3,8 +3,9 @@
 // Formats: POSIX ustar and pax, GNU long names, and the old v7 form; what Go's
 // archive/tar, GNU tar, bsdtar and Python write. An entry is handed out only
 // after its path was proven to stay below the root. What an artifact has no
-// business to hold is refused by name: hard links, devices, fifos, sparse
-// files, symbolic links that leave the tree.
+// business to hold is refused by name: hard links, devices, fifos, sparse files.
+// A symbolic link that leads out of the tree says so (Entry::escape), and must not
+// be made.
 //
 //   TarReader tar(gunzipped, limits);
 //   while (true) {
@@ -32,7 +33,8 @@ struct Entry {
   EntryType type = EntryType::file;
   bool executable = false;  // any x bit; set-id and sticky bits are dropped
   std::uint64_t size = 0;   // bytes; 0 unless it is a file
-  std::string target;       // of a symlink: relative, stays below the root
+  std::string target;       // of a symlink
+  std::string escape;       // of a symlink that leads out of the tree: how, e.g. "is absolute"
 };
 
 class TarReader {

@@ -32,6 +32,16 @@ Result<void> copy_body(TarReader& tar, TreeSink& sink, std::string& buffer, cons
   }
 }
 
+// No link is made. Those that lead out are worth a word, as what they were to show is missing.
+void note_link(const Entry& link, UnpackReport& report) {
+  ++report.skipped_links;
+  if (link.escape.empty()) return;
+  ++report.escaping_links;
+  if (report.escaping_link_names.size() >= UnpackReport::kMaxNames) return;
+  report.escaping_link_names.push_back(
+      fmt::format("{} -> {}, which {}", shown(link.path), shown(link.target), link.escape));
+}
+
 class MemorySink final : public TreeSink {
  public:
   Result<void> add_folder(const std::string& /*path*/) override { return {}; }
@@ -128,7 +138,7 @@ Result<UnpackReport> read_tar_gz(ByteSource& compressed, const Limits& limits, T
     SLUICE_TRY(const std::optional<Entry> entry, tar.next());
     if (!entry) return report;
     switch (entry->type) {
-      case EntryType::symlink: ++report.skipped_links; break;
+      case EntryType::symlink: note_link(*entry, report); break;
       case EntryType::folder:
         ++report.folders;
         SLUICE_CHECK(sink.add_folder(entry->path));

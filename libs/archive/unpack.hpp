@@ -2,15 +2,16 @@
 // into a TreeSink of the caller's. Blocking; memory bounded by one piece and,
 // for memory, by the limits.
 //
-// Symbolic links that stay inside the tree are left out, as Flux's consumers do
-// (fluxcd/pkg tar, WithSkipSymlinks), so no path that is written can lead
-// through one. Of entries with the same path the last one wins.
+// Symbolic links are left out, as Flux's consumers do (fluxcd/pkg tar,
+// WithSkipSymlinks), so no path that is written can lead through one; the report
+// names those that would have led out of the tree. Of entries with the same path the last one wins.
 #pragma once
 
 #include <map>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "archive/limits.hpp"
 #include "archive/stream.hpp"
@@ -32,7 +33,11 @@ class TreeSink {
 struct UnpackReport {
   std::size_t files = 0;
   std::size_t folders = 0;
-  std::size_t skipped_links = 0;
+  std::size_t skipped_links = 0;   // all symbolic links
+  std::size_t escaping_links = 0;  // of them, those with an absolute target or one that leaves the tree
+  // "'l' -> '/etc/passwd', which is absolute": the first kMaxNames of those.
+  static constexpr std::size_t kMaxNames = 16;
+  std::vector<std::string> escaping_link_names;
   std::uint64_t bytes = 0;  // of the files
 };
 

@@ -23,16 +23,23 @@ struct YamlLimits {
   std::size_t max_documents = 100'000;
   std::size_t max_depth = 256;
   std::size_t max_nodes = 10'000'000;  // counted after aliases are expanded
+  // Of them, those that are copies of anchored values: so many, and four times
+  // what the text itself holds.
+  std::size_t max_copies = 200'000;
 };
 
 // Ways of reading that differ between the libraries in use around Kubernetes.
 struct YamlReading {
   YamlLimits limits;
   // As go-yaml v2 and sigs.k8s.io/yaml read configuration: a plain `yes`, `on`
-  // or `n` is a boolean, and of a key that is there twice the last one counts.
+  // or `n` is a boolean, of a key that is there twice the last one counts, merged
+  // maps (`<<`) included, and what JSON cannot hold is `invalid`: .inf, .nan, keys
+  // that are null or past 63 bits.
   bool version_1_1 = false;
-  // Only the first document counts; what follows is not looked at.
+  // Only the first document counts, be it empty; what follows is not looked at.
   bool first_document_only = false;
+  // Errors say where and what, but quote nothing of the text, which may be secret.
+  bool quote_nothing = false;
   // As kustomize reads objects, in what can be seen of it afterwards: plain
   // scalars in metadata.annotations of a document are the text that they are, be
   // they numbers, booleans or nulls; a plain date is written as a time with a
@@ -83,7 +90,8 @@ struct YamlDocument {
   std::vector<RepeatedKey> repeated{};  // of a reading as YAML 1.1; the first hundred
 };
 
-// Each document of a stream, empty ones left out. A BOM and CRLF are accepted.
+// Each document of a stream, empty ones left out. A BOM, UTF-16 with a BOM and
+// CRLF are accepted; as_kustomize also a BOM at any document, and "---#comment".
 base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlReading& reading);
 base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlLimits& limits = {});
 // Exactly one document; an empty text gives null; `invalid` on a second one.

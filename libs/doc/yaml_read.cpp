@@ -3,10 +3,15 @@
 #include <yaml.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
 #include "base/digest.hpp"
+#include "doc/detail/yaml_events.hpp"
+#include "doc/detail/yaml_text.hpp"
 #include "doc/yaml.hpp"
 #include "doc/yaml_scalar.hpp"
 
@@ -15,31 +20,12 @@ namespace {
 
 using base::ErrorKind;
 
-// Thrown by the builder only, and caught in this file.
-struct Stop {
-  ErrorKind kind;
-  std::string message;
-};
-
-// Where in the text a value begins; both count from 1.
-struct Mark {
-  std::size_t line = 1;
-  std::size_t column = 1;
-  Mark() = default;
-  Mark(const yaml_mark_t& mark) : line(mark.line + 1), column(mark.column + 1) {}
-};
-
-std::string at(const Mark& mark, std::string_view what) {
-  return fmt::format("line {}, column {}: {}", mark.line, mark.column, what);
-}
-
-std::string_view text_of(const yaml_char_t* text) {
-  return text == nullptr ? std::string_view() : reinterpret_cast<const char*>(text);
-}
+constexpr std::uint64_t kMaxInt64 = std::numeric_limits<std::int64_t>::max();
 
 // What one expanded copy of an anchored value costs against max_nodes. Text
 // counts too, or an alias of a megabyte would cost as much as one of a byte.
 constexpr std::size_t kBytesPerNode = 256;
+constexpr std::size_t kMaxQuoted = 200;
 
 // Notes that nobody reads to the end.
 constexpr std::size_t kMaxRepeated = 100;
@@ -47,8 +33,13 @@ constexpr std::size_t kMaxRepeated = 100;
 std::size_t weight(const Json& value) {
   std::size_t total = 1;
   if (value.is_string()) return total + value.get_ref<const std::string&>().size() / kBytesPerNode;
-  if (value.is_structured()) {
+  if (value.is_array()) {
     for (const auto& child : value) total += weight(child);
+  }
+  if (value.is_object()) {
+    for (const auto& [key, child] : value.get_ref<const Json::object_t&>()) {
+      total += key.size() / kBytesPerNode + weight(child);
+    }
   }
   return total;
 }
@@ -100,6 +91,7 @@ class Builder {
     std::uint64_t place = 0;
     Json* member = nullptr;                 // of a map: where the value goes whose key has been read
     bool is_new = false;                    // ... the map did not have that key before
+    bool merge_next = false;                // ... the value is merged into the map
     const std::string* last_key = nullptr;  // ... and the key, as the map holds it
     std::vector<Json> merges{};  // values of "<<", which fill in what the map itself doesn't say
 
@@ -116,6 +108,20 @@ class Builder {
     if (nodes_ > limits_.max_nodes) {
       throw Stop{ErrorKind::too_large, at(mark, fmt::format("more than {} values", limits_.max_nodes))};
     }
+  }
+
+  // Before a copy of an anchored value is made: a few hundred bytes of aliases in
+  // aliases would else be as large as max_nodes allows, and all of it in memory.
+  void count_copy(const Mark& mark, std::size_t nodes) {
+    count(mark, nodes);
+    copies_ += nodes;
+    if (copies_ > limits_.max_copies + 4 * (nodes_ - copies_)) {
+      throw Stop{ErrorKind::too_large, at(mark, fmt::format("aliases make more than {} values", limits_.max_copies))};
+    }
+  }
+
+  std::string quoted(std::string_view text) const {
+    return reading_.quote_nothing ? std::string("a text") : fmt::format("`{}`", text.substr(0, kMaxQuoted));
   }
 
   // True if what comes next is the value of an annotation of the document.
@@ -194,9 +200,11 @@ class Builder {
     if (found == anchors_.end()) {
       const bool open = std::any_of(frames_.begin(), frames_.end(), [&](const Frame& f) { return f.anchor == anchor; });
       throw Stop{ErrorKind::invalid,
-                 at(mark, open ? "anchor contains itself" : fmt::format("the alias *{} has no anchor", anchor))};
+                 at(mark, open                     ? "anchor contains itself"
+                          : reading_.quote_nothing ? "an alias has no anchor"
+                                                   : fmt::format("the alias *{} has no anchor", anchor))};
     }
-    count(mark, found->second.weight);
+    count_copy(mark, found->second.weight);
     place(mark, Json(found->second.value));
   }
 
@@ -206,9 +214,12 @@ class Builder {
     const std::string_view value(reinterpret_cast<const char*>(scalar.value), scalar.length);
     count(mark, 1 + value.size() / kBytesPerNode);
     note_line(mark);
+    quoted_key_ = scalar.style != YAML_PLAIN_SCALAR_STYLE;
     Json result = value_of(mark, scalar.plain_implicit != 0, text_of(scalar.tag), value);
     if (!scalar.anchor) return place(mark, std::move(result));
-    anchors_[std::string(text_of(scalar.anchor))] = Anchored{result, weight(result)};
+    const std::size_t size = weight(result);
+    count_copy(mark, size);
+    anchors_[std::string(text_of(scalar.anchor))] = Anchored{result, size};
     place(mark, std::move(result));
   }
 
@@ -224,7 +235,7 @@ class Builder {
       if (reading_.as_kustomize && value.empty() && tagged.is_null()) note_empty_null(true);
       return tagged;
     }
-    if (!reading_.as_kustomize) return plain_scalar(value);
+    if (!reading_.as_kustomize) return in_json(mark, plain_scalar(value));
     if (value.empty()) {
       note_empty_null(false);
       return Json();
@@ -246,19 +257,31 @@ class Builder {
     return resolve_plain_scalar(value);
   }
 
-  static Json tagged_scalar(const Mark& mark, std::string_view tag, std::string_view value) {
+  // What JSON cannot hold is an error where the reader is one of JSON.
+  Json in_json(const Mark& mark, Json value) const {
+    if (!reading_.version_1_1 || key_next()) return value;
+    if (!value.is_number_float() || std::isfinite(value.get<double>())) return value;
+    throw Stop{ErrorKind::invalid,
+               at(mark, "an infinite number, or none (.inf, .nan): put it in quotes if it is text")};
+  }
+
+  Json tagged_scalar(const Mark& mark, std::string_view tag, std::string_view value) const {
     static constexpr std::string_view kPrefix = "tag:yaml.org,2002:";
+    if (tag == "!" && value.empty()) return Json();
     if (!tag.starts_with(kPrefix)) return Json(value);
     const std::string_view type = tag.substr(kPrefix.size());
     if (type == "str") return Json(value);
     if (type == "binary") return binary(mark, value);
-    if (type == "timestamp") return Json(timestamp_as_json(value).value_or(std::string(value)));
-    Json resolved = resolve_plain_scalar(value);
+    if (type == "timestamp") {
+      auto time = timestamp_as_json(value);
+      if (!time) throw Stop{ErrorKind::invalid, at(mark, fmt::format("cannot read {} as !!timestamp", quoted(value)))};
+      return Json(reading_.version_1_1 ? std::string(value) : *std::move(time));
+    }
+    if (type != "int" && type != "bool" && type != "null" && type != "float") return Json(value);
+    Json resolved = in_json(mark, reading_.version_1_1 ? resolve_plain_scalar_1_1(value) : resolve_plain_scalar(value));
     const bool fits = (type == "int" && resolved.is_number_integer()) || (type == "bool" && resolved.is_boolean()) ||
                       (type == "null" && resolved.is_null()) || (type == "float" && resolved.is_number());
-    if (!fits && (type == "int" || type == "bool" || type == "null" || type == "float")) {
-      throw Stop{ErrorKind::invalid, at(mark, fmt::format("cannot read `{}` as !!{}", value, type))};
-    }
+    if (!fits) throw Stop{ErrorKind::invalid, at(mark, fmt::format("cannot read {} as !!{}", quoted(value), type))};
     return type == "float" ? Json(resolved.get<double>()) : resolved;
   }
 
@@ -284,7 +307,11 @@ class Builder {
   void close() {
     Frame frame = std::move(frames_.back());
     frames_.pop_back();
-    if (!frame.anchor.empty()) anchors_[frame.anchor] = Anchored{frame.value, weight(frame.value)};
+    if (!frame.anchor.empty()) {
+      const std::size_t size = weight(frame.value);
+      count_copy(frame.mark, size);
+      anchors_[frame.anchor] = Anchored{frame.value, size};
+    }
     place(frame.mark, std::move(frame.value));
   }
 
@@ -300,44 +327,73 @@ class Builder {
       parent.value.push_back(std::move(value));
     } else if (parent.member == nullptr) {
       take_key(mark, parent, std::move(value));
-    } else if (parent.key() == "<<" && value.is_structured()) {
-      parent.merges.push_back(std::move(value));
-      parent.member = nullptr;
-      if (parent.is_new) parent.value.erase(*std::exchange(parent.last_key, nullptr));
+    } else if (parent.merge_next) {
+      place_merge(mark, parent, std::move(value));
     } else {
       *std::exchange(parent.member, nullptr) = std::move(value);
     }
   }
 
+  // Maps that are merged into `map`: go-yaml v2 takes them as if they stood there
+  // themselves, other readers fill in with them what the map does not say.
+  void place_merge(const Mark& mark, Frame& map, Json value) const {
+    check_merge(mark, value);
+    map.member = nullptr;
+    if (map.is_new) map.value.erase(*std::exchange(map.last_key, nullptr));
+    if (!reading_.version_1_1) {
+      if (!map.merges.empty()) throw Stop{ErrorKind::invalid, at(mark, "the merge key << is there twice")};
+      map.merges.push_back(std::move(value));
+    } else if (value.is_object()) {
+      map.value.update(value);
+    } else {
+      for (auto each = value.rbegin(); each != value.rend(); ++each) map.value.update(*each);
+    }
+  }
+
+  static void check_merge(const Mark& mark, const Json& value) {
+    const auto is_map = [](const Json& each) { return each.is_object(); };
+    if (value.is_object() || (value.is_array() && std::all_of(value.begin(), value.end(), is_map))) return;
+    throw Stop{ErrorKind::invalid, at(mark, "a merge (<<) needs a map or a list of maps")};
+  }
+
+  void check_key(const Mark& mark, const Json& key) const {
+    if (!reading_.version_1_1) return;
+    if (key.is_null()) throw Stop{ErrorKind::invalid, at(mark, "a key that is null")};
+    const bool large = key.is_number_unsigned() && key.get<std::uint64_t>() > kMaxInt64;
+    if (large) throw Stop{ErrorKind::invalid, at(mark, "a number past 63 bits as a key")};
+  }
+
   void take_key(const Mark& mark, Frame& map, Json key) {
+    check_key(mark, key);
     if (key.is_structured()) throw Stop{ErrorKind::invalid, at(mark, "a map or list as a key")};
     if (reading_.as_kustomize && !key.is_string() && frames_.size() > 1) {
-      throw Stop{ErrorKind::invalid, at(mark, fmt::format("key {} is no string; put it in quotes", key_text(key)))};
+      throw Stop{ErrorKind::invalid, at(mark, fmt::format("key {} is no string; put it in quotes",
+                                                          reading_.quote_nothing ? "" : key_text(key)))};
     }
+    map.merge_next = key == "<<" && !quoted_key_;
     std::string text = key.is_string() ? std::move(key.get_ref<std::string&>()) : key_text(key);
     const auto [member, is_new] = map.value.get_ref<Json::object_t&>().try_emplace(std::move(text));
     map.member = &member->second;
     map.last_key = &member->first;
     map.is_new = is_new;
     if (!is_new && !reading_.version_1_1) {
-      throw Stop{ErrorKind::invalid, at(mark, fmt::format("key \"{}\" is there twice", member->first))};
+      throw Stop{ErrorKind::invalid,
+                 at(mark, reading_.quote_nothing ? "a key is there twice"
+                                                 : fmt::format("key \"{}\" is there twice", member->first))};
     }
     if (!is_new && repeated_.size() < kMaxRepeated) {
       repeated_.push_back({here().to_string(), static_cast<int>(mark.line)});
     }
   }
 
-  // YAML 1.1 merge keys: the map's own keys win, then the first one merged.
+  // Merge keys: the map's own keys win, then the first one merged.
   static void merge(Frame& frame) {
     for (Json& merged : frame.merges) {
       if (merged.is_object()) {
         fill_in(frame.value, merged);
         continue;
       }
-      for (Json& each : merged) {
-        if (!each.is_object()) throw Stop{ErrorKind::invalid, at(frame.mark, "map merge needs maps")};
-        fill_in(frame.value, each);
-      }
+      for (Json& each : merged) fill_in(frame.value, each);
     }
     frame.merges.clear();
   }
@@ -357,58 +413,13 @@ class Builder {
   std::vector<std::uint64_t> flow_;
   std::vector<RepeatedKey> repeated_;
   std::size_t nodes_ = 0;
+  std::size_t copies_ = 0;   // of nodes_
+  bool quoted_key_ = false;  // the last scalar was in quotes
   bool seen_ = false;
   std::size_t line_ = 1;
   Json root_;
   std::vector<Frame> frames_;
   std::unordered_map<std::string, Anchored> anchors_;
-};
-
-// libyaml's parser over a text that outlives it, and the event it is at.
-class Events {
- public:
-  explicit Events(std::string_view text) : text_(text) {
-    if (yaml_parser_initialize(&parser_) == 0) throw std::bad_alloc();
-    yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
-  }
-  ~Events() {
-    yaml_event_delete(&event_);
-    yaml_parser_delete(&parser_);
-  }
-  Events(const Events&) = delete;
-  Events& operator=(const Events&) = delete;
-
-  const yaml_event_t& next() {
-    yaml_event_delete(&event_);
-    if (yaml_parser_parse(&parser_, &event_) == 0) fail();
-    return event_;
-  }
-
- private:
-  [[noreturn]] void fail() const {
-    if (parser_.error == YAML_MEMORY_ERROR) throw std::bad_alloc();
-    if (parser_.error == YAML_READER_ERROR) throw Stop{ErrorKind::invalid, unreadable()};
-    std::string message = parser_.problem ? parser_.problem : "not YAML";
-    if (parser_.context != nullptr) {
-      message += fmt::format(", {} that begins at line {}", parser_.context, parser_.context_mark.line + 1);
-    }
-    throw Stop{ErrorKind::invalid, at(parser_.problem_mark, message)};
-  }
-
-  // The reader tells only how many bytes into the text its problem is.
-  std::string unreadable() const {
-    const std::string_view before = text_.substr(0, parser_.problem_offset);
-    Mark mark;
-    mark.line = 1 + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
-    mark.column = before.size() - (before.rfind('\n') + 1) + 1;  // npos + 1 == 0
-    const bool control = std::string_view(parser_.problem).starts_with("control");
-    return at(mark, control ? "control characters are not allowed" : "invalid UTF-8");
-  }
-
-  std::string_view text_;
-  yaml_parser_t parser_{};
-  yaml_event_t event_{};
 };
 
 std::vector<YamlDocument> read_stream(std::string_view text, const YamlReading& reading) {
@@ -421,6 +432,7 @@ std::vector<YamlDocument> read_stream(std::string_view text, const YamlReading& 
     builder.take(event);
     if (event.type != YAML_DOCUMENT_END_EVENT) continue;
     YamlDocument document = builder.take_document();
+    if (document.value.is_null() && reading.first_document_only) break;
     if (document.value.is_null()) continue;
     if (documents.size() >= reading.limits.max_documents) {
       throw Stop{ErrorKind::too_large, fmt::format("line {}, column 1: more than {} documents", document.line,
@@ -445,7 +457,12 @@ std::uint64_t place_of(std::uint64_t parent, std::size_t index) {
 }
 
 base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlReading& reading) {
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  std::string unicode, separated;
+  if (auto other = utf16_as_utf8(text)) text = unicode = *std::move(other);
+  if (text.starts_with(kBom)) text.remove_prefix(kBom.size());
+  if (reading.as_kustomize) {
+    if (auto other = with_plain_separators(text)) text = separated = *std::move(other);
+  }
   try {
     return read_stream(text, reading);
   } catch (const Stop& stop) {

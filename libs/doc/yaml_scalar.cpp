@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <optional>
 
@@ -95,7 +96,10 @@ std::optional<double> parse_float(std::string_view text) {
   if (text[0] == '+') text.remove_prefix(1);
   double value = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc()) return std::nullopt;  // out of range: Go keeps the text
+  if (error == std::errc()) return value;
+  // Out of range: what is too small is 0 or nearly so, of what is too large Go keeps the text.
+  value = std::strtod(std::string(text).c_str(), nullptr);
+  if (std::isinf(value)) return std::nullopt;
   return value;
 }
 

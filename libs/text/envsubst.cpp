@@ -1,9 +1,16 @@
 #include "text/envsubst.hpp"
 
+#include <re2/re2.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <cstring>
+#include <utility>
 #include <vector>
+
+#include "text/glob.hpp"
+#include "text/utf8.hpp"
 
 namespace sluice::text {
 
@@ -13,117 +20,60 @@ using base::Result;
 namespace {
 
 constexpr int kMaxDepth = 64;  // of ${...} in each other
+constexpr std::size_t kMaxNameShown = 100;
+constexpr std::size_t kValuesPerText = 4;  // limits: bytes of all values beside those of the result
+constexpr std::size_t kBytesPerStep = 16;  // of text that is copied or searched
 
 bool is_ascii_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-// Bytes above ASCII are letters of some script, for all that matters here.
-bool is_name_char(char c) {
-  return is_ascii_letter(c) || is_digit(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80;
-}
-char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+bool is_ascii_name_char(char c) { return is_ascii_letter(c) || is_digit(c) || c == '_'; }
 
-// One character class at the start of `pattern` ("[a-z]"); moves past it.
-// Nothing if the pattern is broken.
-std::optional<bool> match_class(std::string_view& pattern, char c) {
-  pattern.remove_prefix(1);
-  const bool negated = !pattern.empty() && pattern.front() == '^';
-  if (negated) pattern.remove_prefix(1);
-  const auto next = [&pattern]() -> std::optional<char> {
-    if (pattern.empty() || pattern.front() == '-') return std::nullopt;
-    if (pattern.front() == '\\') pattern.remove_prefix(1);
-    if (pattern.empty()) return std::nullopt;
-    const char found = pattern.front();
-    pattern.remove_prefix(1);
-    return found;
-  };
-  bool matched = false;
-  for (bool first = true;; first = false) {
-    if (!first && !pattern.empty() && pattern.front() == ']') break;
-    if (first && !pattern.empty() && pattern.front() == ']') return std::nullopt;
-    const auto low = next();
-    if (!low) return std::nullopt;
-    char high = *low;
-    if (!pattern.empty() && pattern.front() == '-') {
-      pattern.remove_prefix(1);
-      const auto found = next();
-      if (!found) return std::nullopt;
-      high = *found;
-    }
-    matched = matched || (*low <= c && c <= high);
-  }
-  pattern.remove_prefix(1);
-  return matched != negated;
-}
-
-// Whether `pattern` matches all of `text`: *, ?, classes, backslash.
-bool glob_matches(std::string_view pattern, std::string_view text) {
-  std::string_view retry_pattern;
-  std::string_view retry_text;
-  bool has_retry = false;
-  for (;;) {
-    bool matched = false;
-    if (!pattern.empty() && pattern.front() == '*') {
-      pattern.remove_prefix(1);
-      retry_pattern = pattern;
-      retry_text = text;
-      has_retry = true;
+// The length of the name that `text` begins with: letters and digits of any script, and '_'.
+std::size_t name_length(std::string_view text) {
+  static const RE2 past_ascii("[\\p{L}\\p{Nd}]");
+  std::size_t length = 0;
+  while (length < text.size()) {
+    if (is_ascii_name_char(text[length])) {
+      ++length;
       continue;
     }
-    if (pattern.empty() && text.empty()) return true;
-    if (!pattern.empty() && !text.empty()) {
-      const char c = text.front();
-      if (pattern.front() == '?') {
-        pattern.remove_prefix(1);
-        matched = true;
-      } else if (pattern.front() == '[') {
-        const auto in_class = match_class(pattern, c);
-        if (!in_class) return false;
-        matched = *in_class;
-      } else {
-        if (pattern.front() == '\\' && pattern.size() > 1) pattern.remove_prefix(1);
-        matched = pattern.front() == c;
-        pattern.remove_prefix(1);
-      }
-    }
-    if (matched) {
-      text.remove_prefix(1);
-      continue;
-    }
-    if (!has_retry || retry_text.empty()) return false;
-    retry_text.remove_prefix(1);
-    text = retry_text;
-    pattern = retry_pattern;
+    const Character c = first_character(text.substr(length));
+    if (c.code < 0x80 || (c.code == kReplacement && c.width == 1)) break;
+    if (!RE2::FullMatch(re2::StringPiece(text.data() + length, c.width), past_ascii)) break;
+    length += c.width;
   }
+  return length;
 }
 
-std::string trim(const std::string& value, const std::string& glob, bool at_start, bool longest) {
-  std::optional<std::size_t> best;
-  for (std::size_t length = 1; length <= value.size(); ++length) {
-    const std::string_view part = at_start ? std::string_view(value).substr(0, length)
-                                           : std::string_view(value).substr(value.size() - length);
-    if (!glob_matches(glob, part)) continue;
-    best = length;
-    if (!longest) break;
-  }
-  if (!best) return value;
-  return at_start ? value.substr(*best) : value.substr(0, value.size() - *best);
-}
-
-std::string replace(const std::string& value, const std::string& old, const std::string& fresh, bool all) {
+std::string with_case(std::string_view value, bool upper, bool first_only) {
   std::string out;
-  std::size_t at = 0;
-  if (old.empty()) return fresh + value;  // as Go's strings.Replace does once
-  for (auto hit = value.find(old); hit != std::string::npos; hit = value.find(old, at)) {
-    out.append(value, at, hit - at).append(fresh);
-    at = hit + old.size();
-    if (!all) break;
+  out.reserve(value.size());
+  for (std::size_t at = 0; at < value.size();) {
+    const Character c = first_character(value.substr(at));
+    append_character(out, upper ? to_upper(c.code) : to_lower(c.code));
+    at += c.width;
+    if (first_only) return out.append(value.substr(at));
   }
-  return out.append(value, at);
+  return out;
+}
+
+// By characters; bytes that are none become U+FFFD.
+std::string reversed(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  std::vector<Character> characters;
+  for (std::size_t at = 0; at < text.size(); at += characters.back().width) {
+    characters.push_back(first_character(text.substr(at)));
+  }
+  for (auto c = characters.rbegin(); c != characters.rend(); ++c) append_character(out, c->code);
+  return out;
 }
 
 std::optional<std::int64_t> number(std::string_view text) {
-  if (text.starts_with('+')) text.remove_prefix(1);
+  if (text.starts_with('+')) {
+    text.remove_prefix(1);
+    if (text.starts_with('-')) return std::nullopt;
+  }
   std::int64_t value = 0;
   const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || read.ec != std::errc() || read.ptr != text.data() + text.size()) return std::nullopt;
@@ -131,51 +81,111 @@ std::optional<std::int64_t> number(std::string_view text) {
 }
 
 // bash gives the whole string where a number does not parse.
-std::string substring(const std::string& value, const std::vector<std::string>& args) {
+std::string_view substring(std::string_view value, const std::vector<std::string>& args) {
   const auto size = static_cast<std::int64_t>(value.size());
   auto offset = number(args[0]);
   if (!offset) return value;
   if (*offset < 0) offset = std::max<std::int64_t>(size + std::max(*offset, -size), 0);
-  if (*offset >= size) return {};
-  if (args.size() == 1) return value.substr(static_cast<std::size_t>(*offset));
+  const auto from = std::min(*offset, size);
+  if (args.size() == 1) return value.substr(static_cast<std::size_t>(from));
   const auto length = number(args[1]);
   if (!length) return value;
-  if (*length < 0) return {};
-  return value.substr(static_cast<std::size_t>(*offset), static_cast<std::size_t>(*length));
+  if (*length >= 0) return value.substr(static_cast<std::size_t>(from), static_cast<std::size_t>(*length));
+  // A negative length counts back from the end.
+  const std::int64_t end = size + std::max(*length, -size);
+  if (end < *offset) return {};
+  return value.substr(static_cast<std::size_t>(from), static_cast<std::size_t>(end - from));
 }
 
-std::string call(std::string_view function, std::string value, const std::vector<std::string>& args) {
-  if (function == "#" && args.empty()) return std::to_string(value.size());
-  if (function == "^" && !value.empty()) value[0] = upper(value[0]);
-  if (function == "," && !value.empty()) value[0] = lower(value[0]);
-  if (function == "^^") std::transform(value.begin(), value.end(), value.begin(), upper);
-  if (function == ",,") std::transform(value.begin(), value.end(), value.begin(), lower);
-  if (function.starts_with('^') || function.starts_with(',')) return value;
-  if (function == "#") return trim(value, args[0], true, false);
-  if (function == "##") return trim(value, args[0], true, true);
-  if (function == "%") return trim(value, args[0], false, false);
-  if (function == "%%") return trim(value, args[0], false, true);
-  if (function == ":") return substring(value, args);
-  const std::string fresh = args.size() > 1 ? args[1] : std::string();
-  if (function == "/") return replace(value, args[0], fresh, false);
-  if (function == "//") return replace(value, args[0], fresh, true);
-  if (function == "/#") {
-    return args.size() == 2 && value.starts_with(args[0]) ? fresh + value.substr(args[0].size()) : value;
+// The functions that an expression may name, on one value.
+class Functions {
+ public:
+  Functions(WorkBudget& budget, std::size_t max_bytes) : budget_(budget), max_bytes_(max_bytes) {}
+
+  Result<std::string> call(std::string_view function, std::string_view value, const std::vector<std::string>& args) {
+    if (function == "#" && args.empty()) return std::to_string(value.size());
+    SLUICE_CHECK(budget_.spend(1 + value.size() / kBytesPerStep));
+    if (function.starts_with('^') || function.starts_with(',')) return casing(function, value);
+    if (function.starts_with('#') || function.starts_with('%')) {
+      return trim(value, args[0], function[0] == '#', function.size() == 2);
+    }
+    if (function == ":") return std::string(substring(value, args));
+    if (function.starts_with('/')) return replacement(function, value, args);
+    if (!value.empty()) return std::string(value);
+    std::string fallback;
+    for (const std::string& arg : args) fallback += arg;
+    return fallback;
   }
-  if (function == "/%") {
-    const bool matches = args.size() == 2 && value.ends_with(args[0]);
-    return matches ? value.substr(0, value.size() - args[0].size()) + fresh : value;
+
+ private:
+  Result<std::string> casing(std::string_view function, std::string_view value) {
+    SLUICE_CHECK(budget_.spend(value.size()));
+    return with_case(value, function[0] == '^', function.size() == 1);
   }
-  if (!value.empty()) return value;
-  std::string fallback;
-  for (const std::string& arg : args) fallback += arg;
-  return fallback;
-}
+
+  Result<std::string> trim(std::string_view value, std::string_view glob, bool at_start, bool longest) {
+    if (at_start) {
+      SLUICE_TRY(const auto length, matching_prefix(glob, value, longest, budget_));
+      return std::string(value.substr(length.value_or(0)));
+    }
+    // Upstream turns both around, and so sets and escapes in the glob lose their meaning there.
+    SLUICE_CHECK(budget_.spend(4 * (value.size() + glob.size())));
+    const std::string turned = reversed(value);
+    SLUICE_TRY(const auto length, matching_prefix(reversed(glob), turned, longest, budget_));
+    return reversed(std::string_view(turned).substr(length.value_or(0)));
+  }
+
+  Result<std::string> replacement(std::string_view function, std::string_view value,
+                                  const std::vector<std::string>& args) {
+    const std::string& old = args[0];
+    const std::string_view fresh = args.size() > 1 ? std::string_view(args[1]) : std::string_view();
+    if (function == "/") return replace(value, old, fresh, false);
+    if (function == "//") return replace(value, old, fresh, true);
+    const bool at_start = function == "/#";
+    const bool matches = args.size() == 2 && (at_start ? value.starts_with(old) : value.ends_with(old));
+    if (!matches) return std::string(value);
+    if (at_start) return std::string(fresh).append(value.substr(old.size()));
+    return std::string(value.substr(0, value.size() - old.size())).append(fresh);
+  }
+
+  // An empty `old` is found before every character and at the end.
+  Result<std::string> replace(std::string_view value, std::string_view old, std::string_view fresh, bool all) {
+    SLUICE_CHECK(budget_.spend(value.size()));
+    std::string out;
+    std::size_t at = 0;
+    for (bool first = true; first || all; first = false) {
+      std::size_t hit = at;
+      if (!old.empty()) {
+        // glibc's and musl's memmem are linear, which std::string::find is not.
+        const void* found = ::memmem(value.data() + at, value.size() - at, old.data(), old.size());
+        if (found == nullptr) break;
+        hit = static_cast<std::size_t>(static_cast<const char*>(found) - value.data());
+      } else if (!first) {
+        if (at == value.size()) break;
+        hit += first_character(value.substr(at)).width;
+      }
+      out.append(value.substr(at, hit - at)).append(fresh);
+      if (out.size() > max_bytes_) return base::unexpected(ErrorKind::too_large, "becomes too large");
+      at = hit + old.size();
+    }
+    return out.append(value.substr(at));
+  }
+
+  WorkBudget& budget_;
+  std::size_t max_bytes_;
+};
 
 class Substitution {
  public:
-  Substitution(std::string_view text, const VariableLookup& lookup, std::size_t max_bytes)
-      : text_(text), lookup_(lookup), max_bytes_(max_bytes) {}
+  Substitution(std::string_view text, const VariableLookup& lookup, const SubstitutionLimits& limits,
+               std::stop_token stop)
+      : text_(text), lookup_(lookup), limits_(limits), budget_{.stop = std::move(stop)} {}
+
+  // Where the outermost expression begins that is looked at.
+  std::size_t line() const {
+    return 1 + static_cast<std::size_t>(
+                   std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(opened_), '\n'));
+  }
 
   Result<std::string> run() {
     std::string out;
@@ -191,7 +201,7 @@ class Substitution {
         out += text_.substr(at_, dollar - at_);
         at_ = dollar;
       }
-      if (out.size() > max_bytes_) return base::unexpected(ErrorKind::too_large, "the substituted text is too large");
+      if (out.size() > limits_.max_bytes) return wrong("the substituted text is too large", ErrorKind::too_large);
     }
     return out;
   }
@@ -199,19 +209,20 @@ class Substitution {
  private:
   bool looking_at(std::string_view what) const { return text_.substr(at_).starts_with(what); }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  base::Unexpected wrong(std::string_view what) const {
-    const auto line = 1 + std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(opened_), '\n');
-    const std::string_view rest = text_.substr(opened_);
-    const std::size_t length = std::min({rest.find('\n'), rest.size(), std::size_t{60}});
-    return base::unexpected(ErrorKind::invalid, "line " + std::to_string(line) + ": " + std::string(what) + " in " +
-                                                    std::string(rest.substr(0, length)));
+  // Names the variable that was read last, and nothing else of the text.
+  base::Unexpected wrong(std::string_view what, ErrorKind kind = ErrorKind::invalid) const {
+    std::string message(what);
+    // At least this much may be told: it is what the author calls the value.
+    if (!variable_.empty()) message += " (variable '" + variable_.substr(0, kMaxNameShown) + "')";
+    return base::unexpected(kind, std::move(message));
   }
 
   Result<std::string> name() {
     const std::size_t start = at_;
-    while (at_ < text_.size() && is_name_char(text_[at_])) ++at_;
-    if (at_ == start) return wrong("unable to parse variable name");
-    return std::string(text_.substr(start, at_ - start));
+    at_ += name_length(text_.substr(start));
+    variable_ = text_.substr(start, at_ - start);
+    if (variable_.empty()) return wrong("unable to parse variable name");
+    return variable_;
   }
   Result<void> close() {
     if (peek() != '}') return wrong("missing closing brace");
@@ -223,6 +234,7 @@ class Substitution {
   Result<std::string> expression(int depth) {
     if (depth == 0) opened_ = at_;
     if (depth > kMaxDepth) return wrong("too many expressions inside of each other");
+    if (++expressions_ > limits_.max_expressions) return wrong("too many expressions", ErrorKind::too_large);
     at_ += 2;
     if (peek() == '#') {
       ++at_;
@@ -247,6 +259,7 @@ class Substitution {
   Result<std::string> colon(const std::string& variable, int depth) {
     const char second = at_ + 1 < text_.size() ? text_[at_ + 1] : '\0';
     if (second == '=' || second == '-' || second == '?' || second == '+') return fallback(variable, 2, depth);
+    if (static_cast<unsigned char>(second) >= 0x80) return wrong("bad substitution");
     ++at_;
     std::vector<std::string> args;
     SLUICE_TRY(std::string offset, part(":}", false, depth));
@@ -325,29 +338,44 @@ class Substitution {
   }
 
   Result<std::string> apply(const std::string& variable, std::string_view function,
-                            const std::vector<std::string>& args) const {
+                            const std::vector<std::string>& args) {
     const bool has_fallback = function == "=" || (function.size() == 2 && function[0] == ':');
-    auto value = lookup_(variable);
+    const auto value = lookup_(variable);
+    variable_.clear();
     if (!value && !has_fallback) return wrong("variable not set (strict mode): \"" + variable + "\"");
-    return call(function, std::move(value).value_or(std::string()), args);
+    variable_ = variable;
+    auto result = Functions(budget_, limits_.max_bytes).call(function, value.value_or(std::string_view()), args);
+    if (!result) return wrong(result.error().message, result.error().kind);
+    // All values on the way together: what is an argument of something else is held as well.
+    produced_ += result->size();
+    if (produced_ > kValuesPerText * limits_.max_bytes) return wrong("becomes too large", ErrorKind::too_large);
+    return result;
   }
 
   std::string_view text_;
   const VariableLookup& lookup_;
-  std::size_t max_bytes_;
+  const SubstitutionLimits& limits_;
+  WorkBudget budget_;
+  std::string variable_;  // for messages
+  std::size_t expressions_ = 0;
+  std::size_t produced_ = 0;  // bytes
   std::size_t at_ = 0;
   std::size_t opened_ = 0;  // of the outermost expression, for messages
 };
 
 }  // namespace
 
-Result<std::string> substitute(std::string_view text, const VariableLookup& lookup, std::size_t max_bytes) {
-  return Substitution(text, lookup, max_bytes).run();
+Result<std::string> substitute(std::string_view text, const VariableLookup& lookup, const SubstitutionLimits& limits,
+                               std::stop_token stop, std::size_t* failed_line) {
+  Substitution substitution(text, lookup, limits, std::move(stop));
+  auto result = substitution.run();
+  if (!result && failed_line != nullptr) *failed_line = substitution.line();
+  return result;
 }
 
 bool is_variable_name(std::string_view name) noexcept {
   if (name.empty() || is_digit(name.front())) return false;
-  return std::all_of(name.begin(), name.end(), [](char c) { return is_ascii_letter(c) || is_digit(c) || c == '_'; });
+  return std::all_of(name.begin(), name.end(), is_ascii_name_char);
 }
 
 }  // namespace sluice::text

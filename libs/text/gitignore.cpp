@@ -6,6 +6,8 @@
 #include <tuple>
 #include <utility>
 
+#include "text/utf8.hpp"
+
 namespace sluice::text {
 
 namespace {
@@ -22,17 +24,17 @@ std::vector<String> split_path(std::string_view text) {
 }
 
 // One character of a bracket expression; nothing at its malformed end.
-std::optional<char> take_char(std::string_view& pattern) {
+std::optional<char32_t> take_char(std::string_view& pattern) {
   if (pattern.empty() || pattern.front() == '-' || pattern.front() == ']') return std::nullopt;
   if (pattern.front() == '\\') pattern.remove_prefix(1);
-  if (pattern.empty()) return std::nullopt;
-  const char c = pattern.front();
-  pattern.remove_prefix(1);
-  return c;
+  const Character c = first_character(pattern);
+  if (c.width == 0 || (c.code == kReplacement && c.width == 1)) return std::nullopt;
+  pattern.remove_prefix(c.width);
+  return c.code;
 }
 
 // Reads "[...]" off the pattern and says whether `c` is in it; nothing if malformed.
-std::optional<bool> take_brackets(std::string_view& pattern, char c) {
+std::optional<bool> take_brackets(std::string_view& pattern, char32_t c) {
   pattern.remove_prefix(1);
   const bool negated = pattern.starts_with('^');
   if (negated) pattern.remove_prefix(1);
@@ -48,32 +50,40 @@ std::optional<bool> take_brackets(std::string_view& pattern, char c) {
       high = take_char(pattern);
       if (!high) return std::nullopt;
     }
-    in = in || (static_cast<unsigned char>(*low) <= static_cast<unsigned char>(c) &&
-                static_cast<unsigned char>(c) <= static_cast<unsigned char>(*high));
+    in = in || (*low <= c && c <= *high);
   }
   pattern.remove_prefix(1);
   return in != negated;
 }
 
-// Consumes one element of the pattern, other than '*', and the byte it stands for.
+// Consumes one element of the pattern, other than '*', and what it stands for:
+// a character for ? and brackets, else a byte.
 bool step(std::string_view& pattern, std::string_view& name) {
-  const char c = name.front();
-  bool same = false;
+  const Character c = first_character(name);
   if (pattern.front() == '[') {
-    same = take_brackets(pattern, c).value_or(false);
-  } else if (pattern.front() == '?') {
-    same = true;
-    pattern.remove_prefix(1);
-    // A character may have several bytes; all but the first are taken here.
-    while (name.size() > 1 && (static_cast<unsigned char>(name[1]) & 0xC0U) == 0x80U) name.remove_prefix(1);
-  } else {
-    if (pattern.front() == '\\') pattern.remove_prefix(1);
-    if (pattern.empty()) return false;
-    same = pattern.front() == c;
-    pattern.remove_prefix(1);
+    name.remove_prefix(c.width);
+    return take_brackets(pattern, c.code).value_or(false);
   }
+  if (pattern.front() == '?') {
+    pattern.remove_prefix(1);
+    name.remove_prefix(c.width);
+    return true;
+  }
+  if (pattern.front() == '\\') pattern.remove_prefix(1);
+  if (pattern.empty()) return false;
+  const bool same = pattern.front() == name.front();
+  pattern.remove_prefix(1);
   name.remove_prefix(1);
   return same;
+}
+
+bool is_blank(std::string_view line) {
+  while (!line.empty()) {
+    const Character c = first_character(line);
+    if (!is_space(c.code)) return false;
+    line.remove_prefix(c.width);
+  }
+  return true;
 }
 
 }  // namespace
@@ -122,7 +132,7 @@ void IgnoreRules::add_lines(std::string_view text, std::string_view folder) {
     auto line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.starts_with('#') || line.find_first_not_of(" \t\r\f\v") == line.npos) continue;
+    if (line.starts_with('#') || is_blank(line)) continue;
     add(line, folder);
   }
 }

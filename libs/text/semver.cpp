@@ -1,6 +1,7 @@
 #include "text/semver.hpp"
 
 #include <fmt/core.h>
+#include <re2/re2.h>
 
 #include <algorithm>
 #include <charconv>
@@ -14,61 +15,69 @@ using base::unexpected;
 
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_identifier_char(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-'; }
+// Longer versions and ranges are refused, as upstream does: 256 and 512 bytes.
+constexpr std::size_t kMaxVersion = 256;
+constexpr std::size_t kMaxRange = 512;
+constexpr std::size_t kMaxAlternatives = 32;
+
+// The grammar. Numbers of a range may be wildcards, and a '|' among them.
+const std::string kSuffixes = R"((-(?:[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?)";
+const std::string kNumber = "[0-9xX*|]+";
+const std::string kPartial = "v?(" + kNumber + ")(\\." + kNumber + ")?(\\." + kNumber + ")?" + kSuffixes;
+const std::string kOperator = "(!=|>=|=>|<=|=<|~>|=|>|<|~|\\^|)";
+
+const RE2& version_syntax() {
+  static const RE2 syntax("v?([0-9]+)(\\.[0-9]+)?(\\.[0-9]+)?" + kSuffixes);
+  return syntax;
+}
 
 std::optional<std::uint64_t> to_number(std::string_view digits) {
+  if (digits.starts_with('.')) digits.remove_prefix(1);
+  if (digits.empty()) return 0;
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
   return value;
 }
 
 bool is_number(std::string_view text) { return text.find_first_not_of("0123456789") == text.npos && !text.empty(); }
-bool has_leading_zero(std::string_view text) { return text.size() > 1 && text.front() == '0'; }
 
-// Calls `each` with every part between dots; stops at the first false.
-template <class Each>
-bool for_each_part(std::string_view text, Each each) {
-  for (;;) {
-    const auto dot = text.find('.');
-    if (!each(text.substr(0, dot))) return false;
-    if (dot == text.npos) return true;
-    text.remove_prefix(dot + 1);
-  }
-}
-
-bool are_identifiers(std::string_view text, bool leading_zeros) {
-  return for_each_part(text, [&](std::string_view part) {
-    if (part.empty() || (!leading_zeros && is_number(part) && has_leading_zero(part))) return false;
-    for (const char c : part) {
-      if (!is_identifier_char(c)) return false;
-    }
-    return true;
-  });
-}
-
-// Cuts "-prerelease" and "+metadata" off the end of `text`; false if malformed.
-bool take_suffixes(std::string_view& text, Semver& into, bool leading_zeros) {
-  if (const auto plus = text.find('+'); plus != text.npos) {
-    into.metadata = text.substr(plus + 1);
-    text = text.substr(0, plus);
-    if (!are_identifiers(into.metadata, true)) return false;
-  }
-  if (const auto dash = text.find('-'); dash != text.npos) {
-    into.prerelease = text.substr(dash + 1);
-    text = text.substr(0, dash);
-    if (!are_identifiers(into.prerelease, leading_zeros)) return false;
+// No number in it begins with a zero.
+bool is_prerelease(std::string_view text) {
+  while (!text.empty()) {
+    const auto part = text.substr(0, text.find('.'));
+    if (is_number(part) && part.size() > 1 && part.front() == '0') return false;
+    text.remove_prefix(std::min(text.size(), part.size() + 1));
   }
   return true;
 }
 
+// Any number of numbers from one to three; leading zeros count for nothing.
+std::optional<Semver> parse_loosely(std::string_view text) {
+  re2::StringPiece major, minor, patch, prerelease, metadata;
+  const re2::StringPiece piece(text.data(), text.size());
+  if (text.size() > kMaxVersion ||
+      !RE2::FullMatch(piece, version_syntax(), &major, &minor, &patch, &prerelease, &metadata)) {
+    return std::nullopt;
+  }
+  const auto view = [](re2::StringPiece part) { return std::string_view(part.data(), part.size()); };
+  const auto numbers = {to_number(view(major)), to_number(view(minor)), to_number(view(patch))};
+  if (std::any_of(numbers.begin(), numbers.end(), [](const auto& number) { return !number; })) return std::nullopt;
+  Semver version{.major = **numbers.begin(), .minor = **(numbers.begin() + 1), .patch = **(numbers.begin() + 2)};
+  if (!prerelease.empty()) version.prerelease = view(prerelease).substr(1);
+  version.metadata = view(metadata);
+  if (!is_prerelease(version.prerelease)) return std::nullopt;
+  return version;
+}
+
+// Numbers come before words and by their value; one past 64 bits is a word.
 std::weak_ordering compare_identifiers(std::string_view a, std::string_view b) {
-  const bool a_number = is_number(a);
-  const bool b_number = is_number(b);
-  if (a_number != b_number) return a_number ? std::weak_ordering::less : std::weak_ordering::greater;
-  // Without leading zeros the longer number is the larger one.
-  if (a_number && a.size() != b.size()) return a.size() <=> b.size();
+  if (a == b) return std::weak_ordering::equivalent;
+  const auto number_in = [](std::string_view text) { return is_number(text) ? to_number(text) : std::nullopt; };
+  const auto a_number = number_in(a);
+  const auto b_number = number_in(b);
+  if (a_number && b_number) return *a_number <=> *b_number;
+  if (a_number || b_number) return a_number ? std::weak_ordering::less : std::weak_ordering::greater;
   return a.compare(b) <=> 0;
 }
 
@@ -88,23 +97,12 @@ std::weak_ordering compare_prereleases(std::string_view a, std::string_view b) {
 }  // namespace
 
 Result<Semver> Semver::parse(std::string_view text) {
-  const auto wrong = [&] { return unexpected(ErrorKind::invalid, fmt::format("'{}' is no semantic version", text)); };
-  std::string_view rest = text;
-  if (rest.starts_with('v')) rest.remove_prefix(1);
-  Semver version;
-  if (!take_suffixes(rest, version, false)) return wrong();
-  std::vector<std::uint64_t> numbers;
-  const bool numeric = for_each_part(rest, [&](std::string_view part) {
-    const auto number = to_number(part);
-    if (!number || has_leading_zero(part)) return false;
-    numbers.push_back(*number);
-    return true;
-  });
-  if (!numeric || numbers.size() != 3) return wrong();
-  version.major = numbers[0];
-  version.minor = numbers[1];
-  version.patch = numbers[2];
-  return version;
+  const auto dot = text.find('.');
+  auto version = dot == text.npos || text.find('.', dot + 1) == text.npos ? std::nullopt : parse_loosely(text);
+  if (!version) {
+    return unexpected(ErrorKind::invalid, fmt::format("'{}' is no semantic version", text.substr(0, kMaxVersion)));
+  }
+  return *std::move(version);
 }
 
 std::string Semver::str() const {
@@ -119,121 +117,92 @@ std::weak_ordering Semver::operator<=>(const Semver& other) const {
   return compare_prereleases(prerelease, other.prerelease);
 }
 
-// One alternative of a range, read from left to right.
+// Reads a range as upstream does, habits included: what looks like "1 - 2" is
+// replaced by two comparisons first, wherever it stands.
 class SemverRange::Parser {
  public:
-  explicit Parser(std::string_view text) : rest_(text) {}
-
-  std::optional<Alternative> parse() {
-    Alternative out;
-    do {
-      auto comparator = take_comparator();
-      if (!comparator) return std::nullopt;
-      const bool hyphen = take_hyphen();
-      if (hyphen) {
-        if (comparator->op != Operator::equal) return std::nullopt;
-        comparator->op = Operator::greater_equal;
-      }
-      out.all_of.push_back(*std::move(comparator));
-      if (!hyphen) continue;
-      auto upper = take_version();
-      if (!upper) return std::nullopt;
-      upper->op = Operator::less_equal;
-      out.all_of.push_back(*std::move(upper));
-    } while (take_separator());
-    if (!rest_.empty()) return std::nullopt;
-    for (const auto& comparator : out.all_of) {
-      out.with_prereleases = out.with_prereleases || !comparator.version.prerelease.empty();
+  static std::optional<std::vector<Alternative>> parse(std::string_view text) {
+    if (text.size() > kMaxRange) return std::nullopt;
+    static const RE2 hyphen("\\s*(" + kPartial + ")\\s+-\\s+(" + kPartial + ")\\s*");
+    std::string range(text);
+    RE2::GlobalReplace(&range, hyphen, ">= \\1, <= \\7 ");
+    std::vector<Alternative> any_of;
+    for (std::string_view rest = range;;) {
+      const auto bars = rest.find("||");
+      auto alternative = any_of.size() < kMaxAlternatives ? parse_alternative(rest.substr(0, bars)) : std::nullopt;
+      if (!alternative) return std::nullopt;
+      any_of.push_back(*std::move(alternative));
+      if (bars == rest.npos) return any_of;
+      rest.remove_prefix(bars + 2);
     }
-    return out;
   }
 
  private:
-  void skip_blanks() {
-    const auto next = rest_.find_first_not_of(" \t\n\r\f\v");
-    rest_.remove_prefix(next == rest_.npos ? rest_.size() : next);
-  }
-
-  bool take(std::string_view word) {
-    if (!rest_.starts_with(word)) return false;
-    rest_.remove_prefix(word.size());
-    return true;
-  }
-
-  std::optional<Comparator> take_comparator() {
-    // Longer spellings first. "=>", "=<" and "~>" are upstream's too.
-    static constexpr std::pair<std::string_view, Operator> kOperators[] = {
-        {"!=", Operator::not_equal},  {">=", Operator::greater_equal}, {"=>", Operator::greater_equal},
-        {"<=", Operator::less_equal}, {"=<", Operator::less_equal},    {"~>", Operator::tilde},
-        {"=", Operator::equal},       {">", Operator::greater},        {"<", Operator::less},
-        {"~", Operator::tilde},       {"^", Operator::caret}};
-    skip_blanks();
-    Operator op = Operator::equal;
-    for (const auto& [spelling, meaning] : kOperators) {
-      if (!take(spelling)) continue;
-      op = meaning;
-      break;
+  static std::optional<Alternative> parse_alternative(std::string_view text) {
+    static const std::string one = kOperator + "\\s*" + kPartial;
+    static const RE2 all("\\s*" + one + "\\s*(?:(?:\\s+|,\\s*)" + one + "\\s*)*");
+    static const RE2 next(one);
+    re2::StringPiece rest(text.data(), text.size());
+    if (!RE2::FullMatch(rest, all)) return std::nullopt;
+    Alternative out;
+    std::string op, major, minor, patch, prerelease, metadata;
+    while (RE2::FindAndConsume(&rest, next, &op, &major, &minor, &patch, &prerelease, &metadata)) {
+      auto comparator = make_comparator(major, minor, patch, prerelease, metadata);
+      if (!comparator) return std::nullopt;
+      comparator->op = operator_of(op);
+      out.with_prereleases = out.with_prereleases || !comparator->version.prerelease.empty();
+      out.all_of.push_back(*std::move(comparator));
     }
-    auto comparator = take_version();
-    if (comparator) comparator->op = op;
-    return comparator;
-  }
-
-  std::optional<Comparator> take_version() {
-    skip_blanks();
-    auto word = rest_.substr(0, rest_.find_first_of(" \t\n\r\f\v,"));
-    rest_.remove_prefix(word.size());
-    if (word.starts_with('v')) word.remove_prefix(1);
-    Comparator out;
-    if (!take_suffixes(word, out.version, true)) return std::nullopt;
-    std::uint64_t* const places[] = {&out.version.major, &out.version.minor, &out.version.patch};
-    static constexpr Given kGiven[] = {Given::nothing, Given::major, Given::minor, Given::all};
-    std::size_t given = 0;
-    std::size_t parts = 0;
-    const bool fine = for_each_part(word, [&](std::string_view part) {
-      if (parts++ == 3) return false;
-      if (part == "x" || part == "X" || part == "*") return true;
-      const auto number = to_number(part);
-      if (!number) return false;
-      // What stands behind a wildcard counts for nothing: "1.x.3" is "1.x".
-      if (given + 1 == parts) *places[given++] = *number;
-      return true;
-    });
-    if (!fine) return std::nullopt;
-    out.given = kGiven[given];
     return out;
   }
 
-  // " - ", with blanks on both sides.
-  bool take_hyphen() {
-    const auto dash = rest_.find_first_not_of(" \t");
-    if (dash == rest_.npos || dash == 0 || rest_[dash] != '-' || dash + 1 >= rest_.size()) return false;
-    if (rest_[dash + 1] != ' ' && rest_[dash + 1] != '\t') return false;
-    rest_.remove_prefix(dash + 1);
-    return true;
+  static Operator operator_of(std::string_view spelling) {
+    static constexpr std::pair<std::string_view, Operator> kOperators[] = {
+        {"!=", Operator::not_equal},  {">=", Operator::greater_equal}, {"=>", Operator::greater_equal},
+        {"<=", Operator::less_equal}, {"=<", Operator::less_equal},    {"~>", Operator::tilde},
+        {">", Operator::greater},     {"<", Operator::less},           {"~", Operator::tilde},
+        {"^", Operator::caret}};
+    for (const auto& [known, meaning] : kOperators) {
+      if (known == spelling) return meaning;
+    }
+    return Operator::equal;
   }
 
-  bool take_separator() {
-    skip_blanks();
-    if (rest_.empty()) return false;
-    take(",");
-    return true;
+  // What stands behind a wildcard counts for nothing: "1.x.3" is "1.x".
+  static std::optional<Comparator> make_comparator(const std::string& major, const std::string& minor,
+                                                   const std::string& patch, const std::string& prerelease,
+                                                   const std::string& metadata) {
+    const auto is_open = [](std::string_view part) {
+      if (part.starts_with('.')) part.remove_prefix(1);
+      return part.empty() || part == "x" || part == "X" || part == "*";
+    };
+    Given given = Given::all;
+    std::string numbers = major + minor + patch;
+    if (is_open(major)) {
+      given = Given::nothing;
+      numbers = "0";
+    } else if (is_open(minor)) {
+      given = Given::major;
+      numbers = major;
+    } else if (is_open(patch)) {
+      given = Given::minor;
+      numbers = major + minor;
+    }
+    auto version = parse_loosely(numbers + prerelease);
+    if (!version) return std::nullopt;
+    version->metadata = metadata;
+    return Comparator{Operator::equal, *std::move(version), given};
   }
-
-  std::string_view rest_;
 };
 
 Result<SemverRange> SemverRange::parse(std::string_view text) {
-  SemverRange range;
-  std::string_view rest = text;
-  for (;;) {
-    const auto bars = rest.find("||");
-    auto alternative = Parser(rest.substr(0, bars)).parse();
-    if (!alternative) return unexpected(ErrorKind::invalid, fmt::format("'{}' is no range of versions", text));
-    range.any_of_.push_back(*std::move(alternative));
-    if (bars == rest.npos) return range;
-    rest.remove_prefix(bars + 2);
+  auto any_of = Parser::parse(text);
+  if (!any_of) {
+    return unexpected(ErrorKind::invalid, fmt::format("'{}' is no range of versions", text.substr(0, kMaxRange)));
   }
+  SemverRange range;
+  range.any_of_ = *std::move(any_of);
+  return range;
 }
 
 bool SemverRange::matches(const Semver& version) const {

@@ -1,8 +1,8 @@
 // Semantic versions (semver.org, 2.0.0) and the ranges that Flux's fields take.
 //
-// Versions are read strictly, but for a leading "v"; ranges follow
-// github.com/Masterminds/semver v3, which Flux names as its reference: partial
-// versions, wildcards, ~ ^ = != > >= < <=, "1.2 - 2.3", comma or blank for
+// Versions are read as loosely as Flux reads tags since 2025 (fluxcd/pkg version);
+// ranges follow github.com/Masterminds/semver v3, which Flux names as its
+// reference: partial versions, wildcards, ~ ^ = != > >= < <=, "1.2 - 2.3", comma or blank for
 // "and", || for "or". Pure; safe from any thread.
 #pragma once
 
@@ -23,8 +23,9 @@ struct Semver {
   std::string prerelease{};  // "rc.1"
   std::string metadata{};    // "build.7"; no part of the order
 
-  // "1.2.3-rc.1+build.7", also with a leading "v". `invalid` for anything else,
-  // partial versions and leading zeros included.
+  // "1.2.3-rc.1+build.7", also with a leading "v". Numbers may have leading zeros
+  // ("2025.02.03", as calendar versions do), and two of them are enough where a
+  // pre-release has the second dot ("1.2-rc.1"). `invalid` for anything else.
   static base::Result<Semver> parse(std::string_view text);
   std::string str() const;
 

@@ -58,13 +58,12 @@ Result<std::string> clean_entry_path(std::string_view raw, std::size_t max_bytes
   return clean;
 }
 
-Result<void> check_link(std::string_view path, std::string_view target) {
-  const auto refuse = [path, target](std::string_view why) {
-    return base::unexpected(ErrorKind::invalid,
-                            fmt::format("entry {} is a symbolic link to {}, {}", shown(path), shown(target), why));
-  };
-  if (target.empty() || target.find('\0') != std::string_view::npos) return refuse("which is no path");
-  if (target.front() == '/') return refuse("which is absolute");
+Result<std::string> link_escape(std::string_view path, std::string_view target) {
+  if (target.empty() || target.find('\0') != std::string_view::npos) {
+    return base::unexpected(ErrorKind::invalid, fmt::format("entry {} is a symbolic link to {}, which is no path",
+                                                            shown(path), shown(target)));
+  }
+  if (target.front() == '/') return std::string("is absolute");
   std::size_t depth = 0;
   for (const char c : path) depth += c == '/' ? 1 : 0;
   for (std::string_view rest = target; !rest.empty();) {
@@ -73,10 +72,17 @@ Result<void> check_link(std::string_view path, std::string_view target) {
     if (segment != "..") {
       ++depth;
     } else if (depth-- == 0) {
-      return refuse("which leaves the archive");
+      return std::string("leaves the archive");
     }
   }
-  return {};
+  return std::string();
+}
+
+Result<void> check_link(std::string_view path, std::string_view target) {
+  SLUICE_TRY(const std::string escape, link_escape(path, target));
+  if (escape.empty()) return {};
+  return base::unexpected(ErrorKind::invalid, fmt::format("entry {} is a symbolic link to {}, which {}", shown(path),
+                                                          shown(target), escape));
 }
 
 }  // namespace sluice::archive::detail

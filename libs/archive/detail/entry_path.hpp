@@ -17,7 +17,11 @@ std::string shown(std::string_view name);
 // `max_bytes` or one segment is longer than file systems take.
 base::Result<std::string> clean_entry_path(std::string_view raw, std::size_t max_bytes);
 
-// `invalid` unless a link at `path` with that target stays below the root.
+// How a link at `path` with that target leads out of the tree ("is absolute",
+// "leaves the archive"); "" if it stays below the root. `invalid` for a target
+// that is no path.
+base::Result<std::string> link_escape(std::string_view path, std::string_view target);
+// `invalid` for one that leads out as well.
 base::Result<void> check_link(std::string_view path, std::string_view target);
 
 }  // namespace sluice::archive::detail

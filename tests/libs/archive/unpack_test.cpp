@@ -60,15 +60,45 @@ TEST_CASE("a path that leaves the root is refused in every place that can hold o
                 ErrorKind::invalid, "global header");
 }
 
-TEST_CASE("links that escape are refused, links that stay inside are left out") {
-  check_refused(archive_of({{.name = "l", .type = '2', .link = "/etc"}}), ErrorKind::invalid, "which is absolute");
-  check_refused(archive_of({{.name = "l", .type = '2', .link = "a/../../b"}}), ErrorKind::invalid, "leaves");
-  check_refused(archive_of({{.name = "d/l", .type = '2', .link = "../.."}}), ErrorKind::invalid, "leaves");
+TEST_CASE("no link is made, and those that escape are named") {
   check_refused(archive_of({{.name = "l", .type = '2'}}), ErrorKind::invalid, "which is no path");
   check_refused(archive_of({{.name = "l", .type = '1', .link = "a"}}), ErrorKind::invalid, "hard link");
-  auto files = unpack(archive_of({{.name = "d/l", .type = '2', .link = "../a"}, {.name = "a", .body = "x"}}));
+  check_refused(archive_of({{.name = "../l", .type = '2', .link = "a"}}), ErrorKind::invalid, "'..'");
+  const TemporaryFolder folder;
+  const std::string bytes = archive_of({{.name = "abs", .type = '2', .link = "/etc/passwd"},
+                                        {.name = "d/out", .type = '2', .link = "../.."},
+                                        {.name = "back", .type = '2', .link = "a/../../b"},
+                                        {.name = "d/in", .type = '2', .link = "../a"},
+                                        {.name = "a", .body = "x"}});
+  archive::MemorySource source(bytes);
+  auto report = archive::unpack_to_folder(source, folder / "out", {}, {});
+  REQUIRE(report);
+  CHECK(report->files == 1);
+  CHECK(report->skipped_links == 4);
+  CHECK(report->escaping_links == 3);
+  CHECK(report->escaping_link_names == std::vector<std::string>{"'abs' -> '/etc/passwd', which is absolute",
+                                                                "'d/out' -> '../..', which leaves the archive",
+                                                                "'back' -> 'a/../../b', which leaves the archive"});
+  for (const char* name : {"out/abs", "out/d/out", "out/back", "out/d/in"}) {
+    CHECK(std::filesystem::symlink_status(folder / name).type() == std::filesystem::file_type::not_found);
+  }
+  auto files = unpack(bytes);
   REQUIRE(files);
   CHECK(files->size() == 1);
+}
+
+TEST_CASE("the names of escaping links are bounded") {
+  std::string tar;
+  for (int i = 0; i < 100; ++i) tar += raw_entry({.name = "l" + std::to_string(i), .type = '2', .link = "/x"});
+  auto report = [&] {
+    const TemporaryFolder folder;
+    const std::string bytes = gzip(tar + std::string(1024, '\0'));
+    archive::MemorySource source(bytes);
+    return archive::unpack_to_folder(source, folder / "out", {}, {});
+  }();
+  REQUIRE(report);
+  CHECK(report->escaping_links == 100);
+  CHECK(report->escaping_link_names.size() == archive::UnpackReport::kMaxNames);
 }
 
 TEST_CASE("nothing can be written through a link of the archive's own") {

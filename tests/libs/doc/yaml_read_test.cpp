@@ -1,7 +1,10 @@
-#include <catch2/catch.hpp>
 #include <stop_token>
 
 #include "doc/yaml.hpp"
+
+#include <sys/resource.h>
+
+#include <catch2/catch.hpp>
 
 using sluice::base::ErrorKind;
 using sluice::doc::Json;
@@ -230,4 +233,94 @@ TEST_CASE("reading ends where it is told to stop") {
   const auto stopped = parse_yaml("a: 1\n", reading);
   REQUIRE_FALSE(stopped);
   CHECK(stopped.error().kind == ErrorKind::cancelled);
+}
+
+TEST_CASE("aliases in aliases are refused before they are expanded") {
+  std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
+  for (int i = 1; i < 9; ++i) {
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+    for (int j = 0; j < 10; ++j) bomb += (j > 0 ? ",*a" : "*a") + std::to_string(i - 1);
+    bomb += "]\n";
+  }
+  rusage before{}, after{};
+  ::getrusage(RUSAGE_SELF, &before);
+  const auto value = parse_yaml(bomb);
+  ::getrusage(RUSAGE_SELF, &after);
+  REQUIRE_FALSE(value);
+  CHECK(value.error().kind == ErrorKind::too_large);
+  CHECK(value.error().message.find("aliases") != std::string::npos);
+  CHECK(after.ru_maxrss - before.ru_maxrss < 48L << 10);  // KiB
+  // Long keys count like long values.
+  std::string keys = "a: &a {? " + std::string(100'000, 'k') + " : 1}\nb: [*a";
+  for (int i = 0; i < 10'000; ++i) keys += ", *a";
+  CHECK(parse_yaml(keys + "]\n").error().kind == ErrorKind::too_large);
+  // An honest file with many uses of an anchor.
+  std::string honest = "a: &a {k: 1, l: [1, 2, 3]}\nb:\n";
+  for (int i = 0; i < 20'000; ++i) honest += "- *a\n";
+  CHECK(parse_yaml(honest));
+}
+
+TEST_CASE("UTF-16 with a BOM is read") {
+  const auto utf16 = [](std::string_view text, bool big) {
+    std::string out = big ? "\xFE\xFF" : "\xFF\xFE";
+    for (const char c : text) out += big ? std::string{'\0', c} : std::string{c, '\0'};
+    return out;
+  };
+  for (const bool big : {true, false})
+    CHECK(*parse_yaml(utf16("a: 1\r\nb: x\r\n", big)) == Json({{"a", 1}, {"b", "x"}}));
+  using namespace std::string_literals;
+  CHECK(*parse_yaml("\xFF\xFE"s + "a\0:\0 \0\xE4\0\x3D\xD8\x00\xDE"s) == Json({{"a", "\xC3\xA4\xF0\x9F\x98\x80"}}));
+  CHECK_FALSE(parse_yaml("\xFF\xFE"s + "a\0:\0 \0\x3D\xD8"s));
+  CHECK_FALSE(parse_yaml("\xFF\xFE"s + "a"s));
+}
+
+TEST_CASE("kustomize's documents may begin with a BOM, and their separators have a comment glued on") {
+  YamlReading reading;
+  reading.as_kustomize = true;
+  const auto documents = parse_yaml_stream(
+      "\xEF\xBB\xBF"
+      "a: 1\n---#c\n\xEF\xBB\xBF"
+      "b: 2\n---\n\xEF\xBB\xBF"
+      "c: 3\n",
+      reading);
+  if (!documents) FAIL(documents.error().message);
+  REQUIRE(documents->size() == 3);
+  CHECK((*documents)[1].value == Json({{"b", 2}}));
+  CHECK((*documents)[2].line == 5);
+}
+
+TEST_CASE("merge keys need maps; in YAML 1.1 a later one wins over what is there") {
+  for (const char* text : {"<<: x", "a: 1\n<<:", "<<: [1]", "<<: [{a: 1}, x]"}) CHECK_FALSE(parse_yaml(text));
+  CHECK(*parse_yaml("\"<<\": x") == Json({{"<<", "x"}}));
+  CHECK(parse_yaml("{<<: {a: 1}, <<: {b: 2}}").error().message.find("twice") != std::string::npos);
+  YamlReading reading;
+  reading.version_1_1 = true;
+  const char* const text = "x: &a {p: 1}\nz: {p: 3, <<: *a}\nw: {<<: [{p: 2, q: 3}, {q: 4}], q: 5}";
+  CHECK((*parse_yaml(text, reading))["z"]["p"] == 1);
+  CHECK((*parse_yaml(text, reading))["w"] == Json({{"p", 2}, {"q", 5}}));
+  CHECK((*parse_yaml(text))["z"]["p"] == 3);
+}
+
+TEST_CASE("what JSON cannot hold is an error in YAML 1.1") {
+  YamlReading reading;
+  reading.version_1_1 = true;
+  for (const char* text : {"a: .inf", "a: -.Inf", "a: .nan", "~: a", "9223372036854775808: a", "a: !!float .inf"}) {
+    INFO(text);
+    CHECK_FALSE(parse_yaml(text, reading));
+  }
+  CHECK(*parse_yaml("a: !!bool yes", reading) == Json({{"a", true}}));
+  CHECK(*parse_yaml("a: !!x\nb: !!x 5", reading) == Json({{"a", ""}, {"b", "5"}}));
+  CHECK(*parse_yaml("---\n---\nk: 1", [&] {
+    reading.first_document_only = true;
+    return reading;
+  }()) == Json());
+}
+
+TEST_CASE("an error quotes nothing where nothing may be quoted") {
+  YamlReading reading;
+  reading.quote_nothing = true;
+  for (const char* text : {"a: *hunter2", "{hunter2: 1, hunter2: 2}", "a: !!int hunter2", "a: !!timestamp hunter2"}) {
+    INFO(text);
+    CHECK(parse_yaml(text, reading).error().message.find("hunter2") == std::string::npos);
+  }
 }

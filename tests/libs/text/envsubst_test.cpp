@@ -1,7 +1,9 @@
 #include "text/envsubst.hpp"
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <map>
+#include <thread>
 
 using sluice::base::ErrorKind;
 using sluice::text::is_variable_name;
@@ -12,9 +14,10 @@ namespace {
 const std::map<std::string, std::string, std::less<>> kVariables{
     {"name", "shop"}, {"EMPTY", ""}, {"path", "a/b/c.tar.gz"}, {"mixed", "heLLo"}, {"n_1", "3"}};
 
-std::optional<std::string> strict(std::string_view name) {
+std::optional<std::string_view> strict(std::string_view name) {
   const auto found = kVariables.find(name);
-  return found == kVariables.end() ? std::nullopt : std::optional(found->second);
+  if (found == kVariables.end()) return std::nullopt;
+  return found->second;
 }
 
 std::string lenient(std::string_view text) {
@@ -60,25 +63,119 @@ TEST_CASE("the functions of a shell") {
 }
 
 TEST_CASE("in strict mode a variable that is not set is an error unless it has a default") {
-  CHECK(refused("a\nb: ${missing}").find("line 2: variable not set (strict mode): \"missing\"") == 0);
+  CHECK(refused("a\nb: ${missing}") == "variable not set (strict mode): \"missing\"");
   refused("${#missing}");
   refused("${missing^^}");
   refused("${name:-${missing}}");
   CHECK(substitute("${missing:-x}${missing=y}${EMPTY}", strict).value() == "xy");
 }
 
-TEST_CASE("what cannot be read is an error that shows where") {
+TEST_CASE("what cannot be read is an error that names the line and the variable") {
   for (const char* text : {"${", "${}", "${name", "${name-x}", "${name:}", "${name#}", "${name/a}", "${name^^^}", "${#}",
                            "${name:-x", "${name:-${name}", "${ name}", "${#name:-x}"}) {
-    CHECK(refused(text).find("${") != std::string::npos);
+    INFO(text);
+    CHECK_FALSE(refused(text).empty());
   }
+  CHECK(refused("a\nb: ${name} ${n_1") == "missing closing brace (variable 'n_1')");
+  std::size_t line = 0;
+  CHECK_FALSE(substitute("a: ${name}\nb: ${name} ${n_1\n", strict, {}, {}, &line));
+  CHECK(line == 2);
+}
+
+TEST_CASE("no error quotes text around a variable") {
+  for (const char* text : {"postgres://${user}:hunter2@db ${", "postgres://${user:hunter2@db", "${user|hunter2}",
+                           "${name:-hunter2", "${name/hunter2", "${name^^hunter2}", "hunter2 ${-hunter2}"}) {
+    CHECK(refused(text).find("hunter2") == std::string::npos);
+  }
+}
+
+TEST_CASE("letters past ASCII") {
+  const std::map<std::string, std::string, std::less<>> values{{"U", "äöü"}, {"I", "ıİ"}, {"ß", "x"}, {"bad", "a\xFF"}};
+  const auto text_of = [&](std::string_view text) {
+    return substitute(text,
+                      [&](std::string_view name) -> std::optional<std::string_view> {
+                        const auto found = values.find(name);
+                        if (found == values.end()) return std::nullopt;
+                        return found->second;
+                      })
+        .value();
+  };
+  CHECK(text_of("${U^} ${U^^} ${I,,} ${ß}") == "Äöü ÄÖÜ ıi x");
+  CHECK(text_of("${U#[ä]} ${U##[^a]} ${U#[a-z]} ${U%[ü]}") == "öü öü äöü äöü");
+  CHECK(text_of("${bad^^}") == "A\xEF\xBF\xBD");
+}
+
+TEST_CASE("a negative length counts from the end") {
+  CHECK(lenient("${mixed:1:-1} ${mixed:0:-2} ${mixed:4:-3}${mixed: -3:-1}${mixed:1:-9}") == "eLL heL heLLo");
+  CHECK(lenient("${mixed:9:x}") == "heLLo");
+}
+
+TEST_CASE("an empty text is found before every character") {
+  CHECK(lenient("${mixed//${EMPTY}/-}") == "-h-e-L-L-o-");
+  CHECK(lenient("${mixed/${EMPTY}/-}") == "-heLLo");
+}
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long one expression takes over a value, in seconds.
+double seconds(std::string_view text, std::string_view value, bool may_fail = false) {
+  const auto start = Clock::now();
+  const auto result = substitute(text, [value](std::string_view) { return std::optional(value); });
+  CHECK((result || may_fail));
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+TEST_CASE("every function is linear in the size of a value") {
+  const std::string large(300'000, 'a');
+  // Quadratic work would be 10^11 steps and more, hours in this build.
+  for (const char* text :
+       {"${x##*b}", "${x#*b}", "${x%%b*}", "${x%b*}", "${x##*a}", "${x%%a*}", "${x##*a*a*a*a*b}", "${x//aaaaaaaaab/c}",
+        "${x//a/bb}", "${x^^}", "${x/#*/b}", "${x##*[b-z]?}", "${x%[a-z]*b}"}) {
+    INFO(text);
+    CHECK(seconds(text, large) < 30);
+  }
+  const std::string half = std::string(150'000, 'a') + "b";
+  CHECK(seconds("${x//" + half + "/c}", large) < 30);
+  CHECK(seconds("${x##*" + half + "}", large, true) < 30);
+}
+
+TEST_CASE("work without end is refused by the name of the variable") {
+  const std::string large(300'000, 'a');
+  std::string text;
+  for (int i = 0; i < 2'000; ++i) text += "${big##*b}";
+  const auto result = substitute(text, [&](std::string_view) { return std::optional<std::string_view>(large); });
+  REQUIRE_FALSE(result);
+  CHECK(result.error().kind == ErrorKind::too_large);
+  CHECK(result.error().message.find("'big'") != std::string::npos);
+  std::string many;
+  for (int i = 0; i < 20; ++i) many += "${name}";
+  CHECK(substitute(many, strict, {.max_expressions = 10}).error().kind == ErrorKind::too_large);
+}
+
+TEST_CASE("a substitution ends soon after it is asked to") {
+  const std::string large(300'000, 'a');
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "${x##*a*a*a*b}";
+  std::stop_source stop;
+  std::jthread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    stop.request_stop();
+  });
+  const auto result = substitute(
+      text, [&](std::string_view) { return std::optional<std::string_view>(large); }, {}, stop.get_token());
+  REQUIRE_FALSE(result);
+  CHECK(result.error().kind == ErrorKind::cancelled);
 }
 
 TEST_CASE("neither depth nor size is without bounds") {
   std::string deep;
   for (int i = 0; i < 1000; ++i) deep += "${missing:-";
   refused(deep);
-  auto large = substitute("${name}${name}", strict, 5);
+  auto large = substitute("${name}${name}", strict, {.max_bytes = 5});
   REQUIRE_FALSE(large);
   CHECK(large.error().kind == ErrorKind::too_large);
 }
