@@ -85,7 +85,9 @@ std::string field_at(const std::string& yaml, std::size_t line) {
   std::string path;
   for (doc::Json::json_pointer at(place); !at.empty(); at.pop_back()) {
     const std::string& token = at.back();
-    const bool is_index = documents->front().value.at(at.parent_pointer()).is_array();
+    const doc::Json::json_pointer parent = at.parent_pointer();
+    const doc::Json& value = documents->front().value;
+    const bool is_index = value.contains(parent) && value.at(parent).is_array();
     path.insert(0, is_index ? "[" + token + "]" : "." + token);
   }
   return path.starts_with('.') ? path.substr(1) : path;
@@ -96,12 +98,14 @@ std::string in_field(std::string_view doing, const std::string& yaml, std::size_
   return field.empty() ? std::string(doing) : std::string(doing) + " in " + field;
 }
 
-// N of an error that begins with "line N, "; 0 for any other.
-std::size_t line_of(std::string_view message) {
-  constexpr std::string_view kLine = "line ";
-  std::size_t line = 0;
-  if (message.starts_with(kLine)) std::from_chars(message.data() + kLine.size(), message.data() + message.size(), line);
-  return line;
+// The number behind `words` in a message; 0 where they are not in it.
+std::size_t number_behind(std::string_view message, std::string_view words) {
+  const std::size_t at = message.find(words);
+  std::size_t number = 0;
+  if (at != std::string_view::npos) {
+    std::from_chars(message.data() + at + words.size(), message.data() + message.size(), number);
+  }
+  return number;
 }
 
 // What reading the result found wrong, without a word of it: it holds the values.
@@ -109,10 +113,15 @@ base::Unexpected not_yaml(const std::string& before, const std::string& after, c
   // Lines are those of the text before only while no value brought others.
   const bool same_lines =
       std::count(before.begin(), before.end(), '\n') == std::count(after.begin(), after.end(), '\n');
-  const std::size_t line = same_lines ? line_of(error.message) : 0;
-  const std::size_t colon = error.message.find(": ");
-  const std::string why = colon == std::string::npos ? error.message : error.message.substr(colon + 2);
-  return base::unexpected(error.kind, in_field("not YAML after variable substitution", before, line) + ": " + why);
+  constexpr std::string_view kBegins = " that begins at line ";
+  const std::string_view message = error.message;
+  const std::size_t begins = number_behind(message, kBegins);
+  const std::size_t line = begins > 0 ? begins : number_behind(message, "line ");
+  const std::size_t colon = message.find(": ");
+  const std::string_view cause = colon == std::string_view::npos ? message : message.substr(colon + 2);
+  const std::string why(cause.substr(0, cause.find(kBegins)));
+  return base::unexpected(error.kind,
+                          in_field("not YAML after variable substitution", before, same_lines ? line : 0) + ": " + why);
 }
 
 }  // namespace

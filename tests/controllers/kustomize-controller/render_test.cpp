@@ -1,6 +1,10 @@
 #include "kustomize-controller/render.hpp"
 
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <thread>
+
+#include "kustomize-controller/post_build.hpp"
 
 using namespace sluice;
 using kustomize_controller::render;
@@ -114,6 +118,66 @@ TEST_CASE("variables are put into built objects, and may change the type of a va
   CHECK(strict.message.find("variable not set (strict mode): \"n\"") != std::string::npos);
   what.substitution.variables["bad-name"] = "x";
   CHECK(refused({{"app/a.yaml", text}}, what).message.find("'bad-name' var name is invalid") != std::string::npos);
+}
+
+namespace {
+
+std::string post_build_error(const std::string& field, const api::StringMap& variables) {
+  RenderInput what = input();
+  what.kustomization.spec.post_build.emplace();
+  what.substitution.variables = variables;
+  const std::string text =
+      "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cfg\n  namespace: apps\ndata:\n  a: x\n  list: [y, {k: '" +
+      field + "'}]\n";
+  return refused({{"app/a.yaml", text}}, what).message;
+}
+
+}  // namespace
+
+TEST_CASE("a failed substitution names object, field and variable, and shows no value", "[secrets]") {
+  const std::string broken = post_build_error("postgres://${user:hunter2@db", {{"user", "x"}});
+  CHECK(broken.find("ConfigMap/cfg") != std::string::npos);
+  CHECK(broken.find("data.list[1].k: missing closing brace (variable 'user')") != std::string::npos);
+  CHECK(broken.find("hunter2") == std::string::npos);
+  CHECK(broken.find("postgres") == std::string::npos);
+  // Values that are not YAML where they are put.
+  for (const char* value : {"*hunter2", "{hunter2: 1, ~: 2}", "!!int hunter2", "\"hunter2", "[hunter2", ".inf"}) {
+    INFO(value);
+    const std::string odd = post_build_error("${user}", {{"user", value}});
+    CHECK(odd.find("not YAML after variable substitution in data.list[1].k: ") != std::string::npos);
+    CHECK(odd.find("hunter2") == std::string::npos);
+  }
+}
+
+TEST_CASE("a value without quotes is read as YAML 1.1", "[postbuild]") {
+  const auto value_of = [](const char* value) {
+    kustomize_controller::Substitution substitution;
+    substitution.variables = {{"v", value}};
+    const auto done = kustomize_controller::substitute_in(doc::Json({{"a", "${v}"}, {"b", "yes"}}), substitution);
+    if (!done) FAIL(done.error().message);
+    CHECK((*done)["b"] == "yes");
+    return (*done)["a"];
+  };
+  for (const char* yes : {"yes", "on", "y", "Y", "ON", "true"}) CHECK(value_of(yes) == true);
+  for (const char* no : {"no", "off", "n", "N", "False"}) CHECK(value_of(no) == false);
+  CHECK(value_of("'yes'") == "yes");
+  CHECK(value_of("0x10") == 16);
+  CHECK(value_of("yess") == "yess");
+}
+
+TEST_CASE("a substitution that is asked to stop stops", "[postbuild]") {
+  kustomize_controller::Substitution substitution;
+  substitution.variables = {{"v", std::string(300'000, 'a')}};
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "${v##*a*a*a*b}";
+  std::stop_source stop;
+  std::jthread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    stop.request_stop();
+  });
+  const auto done = kustomize_controller::substitute_in(doc::Json({{"a", text}}), substitution, stop.get_token());
+  REQUIRE_FALSE(done);
+  CHECK(done.error().kind == base::ErrorKind::cancelled);
 }
 
 TEST_CASE("without variables nothing is substituted, unless it is asked for; and single objects may opt out") {
