@@ -105,7 +105,9 @@ class Functions {
   Result<std::string> call(std::string_view function, std::string_view value, const std::vector<std::string>& args) {
     if (function == "#" && args.empty()) return std::to_string(value.size());
     SLUICE_CHECK(budget_.spend(1 + value.size() / kBytesPerStep));
-    if (function.starts_with('^') || function.starts_with(',')) return casing(function, value);
+    // A mixed pair, "^,", names no function, so it is the default of nothing.
+    const bool mixed = function == "^," || function == ",^";
+    if (!mixed && (function.starts_with('^') || function.starts_with(','))) return casing(function, value);
     if (function.starts_with('#') || function.starts_with('%')) {
       return trim(value, args[0], function[0] == '#', function.size() == 2);
     }

@@ -116,6 +116,7 @@ Json envsubst(const Json& input) {
 Json postbuild(const Json& input) {
   kustomize_controller::Substitution substitution;
   substitution.strict = input["strict"].get<bool>();
+  substitution.always = true;  // the rows are of objects that are substituted in, however few variables there are
   for (const auto& [name, value] : input["vars"].items()) substitution.variables[name] = value.get<std::string>();
   if (auto named = kustomize_controller::check_variable_names(substitution.variables); !named) return refused(named);
   const auto result = kustomize_controller::substitute_in(input["object"], substitution);

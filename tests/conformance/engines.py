@@ -36,7 +36,8 @@ def plain(answer):
         return answer["status"].replace("Unknown", "InProgress")
     kept = {key: value for key, value in answer.items() if key not in ("ok", "escaped")}
     if "json" in kept:
-        kept["json"] = json.loads(kept["json"])
+        # Numbers past 64 bits are floats to both, however they are printed.
+        kept["json"] = json.loads(kept["json"], parse_int=lambda text: int(text) if abs(int(text)) < 2**63 else float(text))
     return kept
 
 
@@ -52,10 +53,10 @@ def main():
     if not files:
         print(f"SKIPPED: no recorded rows of the small engines at {args.rows}")
         return 77
-    rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").split("\n") if line]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     ran = subprocess.run([args.engine_rows], input=text, capture_output=True, text=True, encoding="utf-8")
-    answers = [json.loads(line) for line in ran.stdout.splitlines()]
+    answers = [json.loads(line) for line in ran.stdout.split("\n") if line]
     if ran.returncode != 0 or len(answers) != len(rows):
         print(f"{args.engine_rows} ended with {ran.returncode} after {len(answers)} of {len(rows)} rows: {ran.stderr[-500:]}")
         if len(answers) < len(rows):
