@@ -195,8 +195,8 @@ rt::Task<StepResult> KustomizationReconciler::read_variables(Run& run) {
   if (!run.spec().post_build->substitute_from.empty()) {
     services_.sources->watch_configs(common_.watch_configs_label_selector);
   }
-  rt::Task<Result<api::StringMap>> task =
-      kustomize_controller::read_variables(run.context.client, *run.spec().post_build, run.owner.namespace_);
+  rt::Task<Result<api::StringMap>> task = kustomize_controller::read_variables(
+      run.context.client, *run.spec().post_build, run.owner.namespace_, run.context.masks);
   auto variables = co_await std::move(task);
   if (!variables) {
     co_return failed(run, api::reason::kBuildFailed, std::move(variables).error().with_context("post build failed"));

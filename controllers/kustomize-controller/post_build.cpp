@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "api/names.hpp"
-#include "base/digest.hpp"
 #include "doc/yaml.hpp"
+#include "kube/secret_view.hpp"
 #include "text/envsubst.hpp"
 
 namespace sluice::kustomize_controller {
@@ -21,17 +21,21 @@ std::string without_line_ends(std::string value) {
   return value;
 }
 
-// The data of a ConfigMap, or of a Secret, which is base64.
-Result<void> take_in(const doc::Json& object, bool is_secret, api::StringMap& variables) {
+void take_config(const doc::Json& object, api::StringMap& variables) {
   const doc::Json* data = doc::find(object, {"data"});
-  if (data == nullptr || !data->is_object()) return {};
+  if (data == nullptr || !data->is_object()) return;
   for (const auto& [key, value] : data->items()) {
-    if (!value.is_string()) continue;
-    std::string text = value.get<std::string>();
-    if (is_secret) {
-      SLUICE_TRY(text, base::base64_decode(text));
-    }
-    variables[key] = without_line_ends(std::move(text));
+    if (value.is_string()) variables[key] = without_line_ends(value.get<std::string>());
+  }
+}
+
+Result<void> take_secret(doc::Json object, const std::string& name, const std::shared_ptr<base::Masks>& masks,
+                         api::StringMap& variables) {
+  SLUICE_TRY(auto values, kube::SecretView(std::move(object), name, masks).all());
+  for (auto& [key, value] : values) {
+    std::string text = without_line_ends(std::move(value));
+    if (masks) masks->add(text);
+    variables[key] = std::move(text);
   }
   return {};
 }
@@ -39,7 +43,7 @@ Result<void> take_in(const doc::Json& object, bool is_secret, api::StringMap& va
 }  // namespace
 
 rt::Task<Result<api::StringMap>> read_variables(std::shared_ptr<kube::Client> client, api::PostBuild post_build,
-                                                std::string space) {
+                                                std::string space, std::shared_ptr<base::Masks> masks) {
   api::StringMap variables;
   for (const api::SubstituteReference& ref : post_build.substitute_from) {
     const bool is_secret = ref.kind == "Secret";
@@ -49,8 +53,12 @@ rt::Task<Result<api::StringMap>> read_variables(std::shared_ptr<kube::Client> cl
     if (!found && found.error().kind == ErrorKind::not_found && ref.optional) continue;
     const std::string doing = "substitute from '" + ref.kind + "/" + ref.name + "'";
     if (!found) co_return base::unexpected(std::move(found).error().with_context(doing));
-    auto taken = take_in(*found, is_secret, variables);
-    if (!taken) co_return base::unexpected(std::move(taken).error().with_context(doing));
+    if (is_secret) {
+      auto taken = take_secret(*std::move(found), space + "/" + ref.name, masks, variables);
+      if (!taken) co_return base::unexpected(std::move(taken).error().with_context(doing));
+    } else {
+      take_config(*found, variables);
+    }
   }
   for (const auto& [name, value] : post_build.substitute) variables[name] = without_line_ends(value);
   co_return variables;

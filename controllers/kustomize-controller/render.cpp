@@ -167,7 +167,7 @@ Result<Rendered> render(const base::FileView& files, const RenderInput& input, k
       SLUICE_CHECK(unless_stopped(stop));
       const std::string what = fmt::format("post build failed for {}/{} ({})", api::kind_of(object.value),
                                            api::name_of(object.value), origin_of(object));
-      auto done = substitute_in(std::move(object.value), input.substitution);
+      auto done = substitute_in(std::move(object.value), input.substitution, stop);
       if (!done) return base::unexpected(std::move(done).error().with_context(what));
       object.value = *std::move(done);
     }
