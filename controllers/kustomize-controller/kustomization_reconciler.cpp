@@ -126,11 +126,12 @@ rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
   if (!found && found.error().kind == ErrorKind::not_found) {
     uptake_.found_none(run.owner.key());
     base::Duration delay = std::min(api::effective_retry_interval(run.spec()), common_.requeue_dependency);
-    if (found.error().reason == "NoKindMatch") delay = retry_unserved(run, delay);
+    if (kube::is_about_unserved_kind(found.error())) delay = retry_unserved(run, delay);
     auto error = std::move(found).error().with_context(fmt::format("Source '{}' not found", ref.str()));
     co_return controller::wait_quietly_for(api::reason::kArtifactFailed, std::move(error), delay);
   }
   if (!found) {
+    if (kube::is_about_unserved_kind(found.error())) retry_unserved(run, {});
     auto error = std::move(found).error().with_context(fmt::format("unable to get source '{}'", key.str()));
     co_return controller::retry(api::reason::kArtifactFailed, std::move(error));
   }
@@ -369,7 +370,7 @@ rt::Task<StepResult> KustomizationReconciler::apply(Run& run) {
   const std::string log = change_log(outcome.changes);
   if (outcome.error) {
     base::Error error = *std::move(outcome.error);
-    const bool is_unserved = error.reason == "NoKindMatch";
+    const bool is_unserved = kube::is_about_unserved_kind(error);
     // A part may be applied already; upstream tells it in the same message.
     if (!log.empty()) error.message += "\n" + log;
     controller::StepFailure failure = failed(run, api::reason::kReconciliationFailed, std::move(error));

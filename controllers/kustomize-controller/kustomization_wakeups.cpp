@@ -71,6 +71,13 @@ void KustomizationReconciler::attach(controller::Controller& controller) {
   services_.live->on_drift = [weak](const api::ObjectKey& owner, const api::ObjectId& id) {
     if (const auto self = weak.lock()) self->wake_for_drift(owner, id);
   };
+  services_.live->on_blindness = [weak](const kube::Resource& resource, const std::string& why) {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->services_.metrics.set("sluice_kustomize_drift_unseen",
+                                "1 while the objects of a kind cannot be watched, so that drift goes unseen.",
+                                {{"group", resource.group}, {"kind", resource.kind}}, why.empty() ? 0 : 1);
+  };
 }
 
 std::vector<api::ObjectKey> KustomizationReconciler::who_lacks(const std::string& source,

@@ -23,7 +23,8 @@ rt::Task<base::Result<void>> setup(controller::App& app, const KustomizeOptions&
   live.owner_group = api::group::kKustomize;
   live.field_manager = api::field_manager::kKustomizeController;
   live.foreign = apply::foreign_managers(live.field_manager, own.override_managers);
-  auto mapper = std::make_shared<kube::RestMapper>(app.client());
+  auto mapper = std::make_shared<kube::RestMapper>(app.mapper());
+  live.mapper = mapper;
   auto sources = std::make_shared<sources::Sources>(sources::SourceServices{
       app.runtime(), app.client(), mapper, app.clock(), app.log(), app.options().watched_namespace()});
   auto reconciler = std::make_shared<KustomizationReconciler>(

@@ -56,6 +56,13 @@ void set_absent(Waited& waited) {
   waited.why.clear();
 }
 
+void set_unknown(Waited& waited, std::string why) {
+  waited.health = Health::in_progress;
+  waited.current = false;
+  waited.state = "Unknown";
+  waited.why = std::move(why);
+}
+
 std::string describe(const Waiting& waiting, bool only_failed) {
   std::string all;
   std::size_t named = 0;
@@ -78,6 +85,11 @@ bool refresh(Waiting& waiting) {
   bool drifted = false;
   for (Waited& waited : waiting.targets) {
     if (waited.by_name || !waited.resource) continue;
+    // What was on record before the watch broke says nothing of now.
+    if (!waiting.services.live->is_current(*waited.resource)) {
+      set_unknown(waited, waiting.services.live->why_not_current(*waited.resource));
+      continue;
+    }
     const LiveObject* live = waiting.services.live->find(*waited.resource, waited.target.id.key());
     if (live == nullptr) {
       set_absent(waited);
@@ -151,7 +163,7 @@ rt::Task<void> resolve(Waiting& waiting, Waited& waited) {
   live.watch(*waited.resource);
   const bool current = co_await live.wait_current(*waited.resource, kWatchStart);
   const LiveObject* known = live.find(*waited.resource, target.id.key());
-  waited.by_name = !current || known == nullptr || known->owner != waiting.owner;
+  waited.by_name = !current || known == nullptr || known->owner != waiting.owner || known->unreadable;
 }
 
 // Ends with a verdict in `waiting.result`, and ends the watches with it.

@@ -1,6 +1,6 @@
-// What the cluster holds of the objects that we have applied: one watch for
-// each kind, over all owners, with a short record for each object instead of
-// the object. Runs on the loop.
+// What the cluster holds of the objects that we have applied: one kube::Reflector for
+// each kind, over all owners, that feeds records (live_object.hpp: what a record says, and
+// its states) instead of objects. Runs on the loop.
 //
 //   live->watch(deployments);                         // cheap; once for all who need it
 //   const LiveObject* web = live->find(deployments, {"apps", "web"});
@@ -8,9 +8,8 @@
 // Only objects with the label `<group>/name` are seen. The records answer three
 // questions without a request: is an object still as we left it (drift), is it
 // healthy (readiness), is it there at all (pruning, recreation). While a watch is
-// down is_current() is false, and whoever asks must ask the server instead.
-// Facts: "Kubernetes API Concepts", sections "Efficient detection of changes" and
-// "Watch bookmarks"; KEP-5504, resource versions are comparable as integers.
+// down, or when the daemon stops, is_current() is false, and whoever asks must ask
+// the server instead; why_not_current() says what is wrong.
 #pragma once
 
 #include <chrono>
@@ -21,40 +20,21 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "api/inventory.hpp"
 #include "api/object_meta.hpp"
+#include "apply/live_object.hpp"
 #include "apply/ownership.hpp"
-#include "apply/readiness.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "doc/json.hpp"
 #include "kube/client.hpp"
+#include "kube/reflector.hpp"
+#include "kube/rest_mapper.hpp"
 #include "rt/runtime.hpp"
 
 namespace sluice::apply {
-
-struct LiveObject {
-  std::string resource_version;
-  std::string uid;
-  api::ObjectKey owner;    // from the owner labels
-  std::uint64_t owned = 0;    // owned_hash() of it
-  std::uint64_t content = 0;  // content_hash() of it
-  Health health = Health::in_progress;
-  std::string message;        // of its readiness, unless it is current
-  bool switched_off = false;  // annotated `reconcile: disabled` or `ssa: Ignore` in the cluster
-  bool to_take_over = false;  // needs_takeover()
-  bool may_vanish = false;    // vanished.hpp
-  // What we left there: hash of the manifest, and owned_hash() of the server's
-  // answer. 0 when this process has not applied it.
-  std::uint64_t desired = 0;
-  std::uint64_t left = 0;
-  int writes = 0;     // requests of ours that are on
-  bool gone = false;  // deleted while such a request is on; resource_version is that of the deletion
-
-  // As we left it, for all that we know.
-  bool stands() const noexcept { return left != 0 && owned == left && !to_take_over; }
-};
 
 struct LiveOptions {
   std::string owner_group;    // label prefix, "kustomize.toolkit.fluxcd.io"
@@ -64,6 +44,9 @@ struct LiveOptions {
   std::chrono::nanoseconds max_backoff = std::chrono::seconds(5);  // drift goes unseen meanwhile
   // A watch on which neither event nor bookmark came for this long is opened anew.
   std::chrono::nanoseconds silence_limit = std::chrono::minutes(3);
+  kube::PageLimits pages;
+  // Proves that a kind is gone, and with it its objects.
+  std::shared_ptr<kube::RestMapper> mapper;
 };
 
 class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
@@ -77,8 +60,10 @@ class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
   // Told when an object that we left stands no more as we left it, or is gone:
   // somebody else did that. Never for our own writes.
   std::function<void(const api::ObjectKey& owner, const api::ObjectId& id)> on_drift;
-  // Told in its place when what we left is gone as it has to be: its work is done (vanished.hpp).
+  // Told in its place when what we left with the manifest `desired` is gone as it has to be.
   std::function<void(const api::ObjectKey& owner, const api::ObjectId& id, std::uint64_t desired)> on_vanished;
+  // Told when drift of a kind begins to go unseen, and why; with "" when it is seen again.
+  std::function<void(const kube::Resource& resource, const std::string& why)> on_blindness;
 
   // Starts the watch of a resource, unless it is on. It stays on for good.
   void watch(const kube::Resource& resource);
@@ -86,6 +71,9 @@ class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
   bool is_current(const kube::Resource& resource) const;
   // Waits until it is; false if it has not come within `limit`, or the last try failed.
   rt::Task<bool> wait_current(kube::Resource resource, std::chrono::nanoseconds limit);
+
+  // Why it is not; empty while it is. For people.
+  std::string why_not_current(const kube::Resource& resource) const;
 
   // Null where nothing is known; valid until the loop turns.
   const LiveObject* find(const kube::Resource& resource, const api::ObjectKey& key) const;
@@ -121,22 +109,18 @@ class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
   std::shared_ptr<rt::Notify> changes_of(const api::ObjectKey& owner);
 
  private:
-  struct Kind;
+  class Kind;
   LiveObjects(rt::Runtime& runtime, std::shared_ptr<kube::Client> client, base::Logger log, LiveOptions options);
 
-  static rt::Task<void> follow(std::weak_ptr<LiveObjects> weak, std::shared_ptr<Kind> kind);
-  static rt::Task<base::Result<void>> list_all(std::weak_ptr<LiveObjects> weak, std::shared_ptr<Kind> kind);
-  static rt::Task<base::Result<void>> watch_once(std::weak_ptr<LiveObjects> weak, std::shared_ptr<Kind> kind);
   Kind* kind_of(const kube::Resource& resource) const;
   LiveObject* record(const kube::Resource& resource, const api::ObjectKey& key) const;
   LiveObject describe(const doc::Json& object) const;
-  void store(Kind& kind, const doc::Json& object);
+  LiveObject describe_unreadable(const doc::Json& metadata) const;
+  void store(Kind& kind, const api::ObjectKey& key, LiveObject now);
   // `last_state` is the object as it was deleted, where that is known.
-  void drop(Kind& kind, const api::ObjectKey& key, std::string_view version, const doc::Json* last_state = nullptr);
-  void tell_gone(const Kind& kind, const api::ObjectKey& key, const LiveObject& last);
-  void replace_all(Kind& kind, const kube::ObjectList& all);
-  void judge(const Kind& kind, const api::ObjectKey& key, LiveObject& object);
+  void lose(Kind& kind, const api::ObjectKey& key, std::string_view version, const doc::Json* last_state = nullptr);
   void tell(const api::ObjectKey& owner);
+  void tell_effect(const Kind& kind, const api::ObjectKey& key, const LiveObject& object, LiveObject::Effect effect);
   void tell_all();
 
   rt::Runtime& runtime_;

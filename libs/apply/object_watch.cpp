@@ -1,7 +1,9 @@
 #include "apply/object_watch.hpp"
 
-#include <algorithm>
 #include <utility>
+
+#include "base/clock.hpp"
+#include "kube/reflector.hpp"
 
 namespace sluice::apply {
 
@@ -11,51 +13,59 @@ using doc::Json;
 
 namespace {
 
-constexpr std::chrono::milliseconds kMinPause{200};
-constexpr std::chrono::milliseconds kMaxPause{30'000};
-
-bool is_final(ErrorKind kind) {
-  return kind == ErrorKind::forbidden || kind == ErrorKind::unauthorized || kind == ErrorKind::not_found ||
-         kind == ErrorKind::unsupported || kind == ErrorKind::invalid;
-}
-
-// One list and one watch; true when `seen` has said true.
-rt::Task<Result<bool>> follow_once(std::shared_ptr<kube::Client> client, kube::Resource resource, api::ObjectKey key,
-                                   std::function<bool(const Json*)> seen) {
-  const std::string by_name = "metadata.name=" + key.name;
-  kube::ListOptions list;
-  list.namespace_ = key.namespace_;
-  list.field_selector = by_name;
-  auto listed = co_await client->list(resource, list);
-  SLUICE_CO_TRY(const kube::ObjectList now, std::move(listed));
-  if (seen(now.items.empty() ? nullptr : &now.items.front())) co_return true;
-  kube::WatchOptions options;
-  options.namespace_ = key.namespace_;
-  options.field_selector = by_name;
-  options.resource_version = now.resource_version;
-  auto opened = co_await client->watch(resource, options);
-  SLUICE_CO_TRY(const std::unique_ptr<kube::Watch> watch, std::move(opened));
-  for (;;) {
-    auto next = co_await watch->next();
-    SLUICE_CO_TRY(const auto event, std::move(next));
-    if (!event) co_return false;
-    if (event->type == kube::WatchEventType::bookmark) continue;
-    if (seen(event->type == kube::WatchEventType::deleted ? nullptr : &event->object)) co_return true;
+bool is_final(const base::Error& error) {
+  switch (error.kind) {
+    case ErrorKind::forbidden:
+    case ErrorKind::unauthorized:
+    case ErrorKind::not_found:
+    case ErrorKind::unsupported:
+    case ErrorKind::invalid: return true;
+    default: return false;
   }
 }
+
+// A list and a watch of one name.
+class OneObject final : public kube::ReflectorSink {
+ public:
+  explicit OneObject(std::function<bool(const Json*)> seen) : tell_(std::move(seen)) {}
+
+  void list_began(const std::string&, kube::ListMark, bool) override { listed_ = false; }
+  void list_ended(const std::string&, kube::ListMark) override {
+    if (!listed_) tell(nullptr);
+  }
+  void seen(Json object) override {
+    listed_ = true;
+    tell(&object);
+  }
+  // Its conditions are not known, but that it is there, and which one it is.
+  void seen_unreadable(Json metadata) override { seen(std::move(metadata)); }
+  void removed(Json) override { tell(nullptr); }
+  void not_served(bool) override {}
+  bool is_satisfied() const override { return done_; }
+
+ private:
+  void tell(const Json* object) {
+    if (!done_) done_ = tell_(object);
+  }
+  std::function<bool(const Json*)> tell_;
+  bool listed_ = false;
+  bool done_ = false;
+};
 
 }  // namespace
 
 rt::Task<Result<void>> follow_object(std::shared_ptr<kube::Client> client, kube::Resource resource, api::ObjectKey key,
                                      std::function<bool(const Json*)> seen) {
-  std::chrono::milliseconds pause = kMinPause;
-  for (;;) {
-    auto done = co_await follow_once(client, resource, key, seen);
-    if (done && *done) co_return Result<void>();
-    if (!done && is_final(done.error().kind)) co_return base::unexpected(std::move(done).error());
-    co_await rt::sleep_for(pause);
-    pause = std::min(pause * 2, kMaxPause);
-  }
+  OneObject sink(std::move(seen));
+  kube::ReflectorOptions options;
+  options.resource = std::move(resource);
+  options.namespace_ = key.namespace_;
+  options.field_selector = "metadata.name=" + key.name;
+  options.max_pause = std::chrono::seconds(30);
+  options.is_final = is_final;
+  kube::Reflector reflector(std::move(client), base::system_clock(), base::Logger::discard(), std::move(options), sink);
+  auto followed = co_await reflector.run();
+  co_return followed;
 }
 
 rt::Task<Result<void>> await_gone(std::shared_ptr<kube::Client> client, kube::Resource resource, api::ObjectKey key,

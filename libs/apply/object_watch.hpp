@@ -13,8 +13,8 @@
 namespace sluice::apply {
 
 // Calls `seen` with the object as it is and at each of its changes; null where
-// it does not exist. Returns when `seen` says true. A watch that breaks is
-// opened anew, after a pause if it broke at once; `forbidden`, `unauthorized`,
+// it does not exist. Returns when `seen` says true. By a kube::Reflector
+// of that name, so a watch that breaks is opened anew; `forbidden`, `unauthorized`,
 // `not_found` (no such resource) and `unsupported` end it. Bound it in time
 // with rt::with_timeout.
 rt::Task<base::Result<void>> follow_object(std::shared_ptr<kube::Client> client, kube::Resource resource,

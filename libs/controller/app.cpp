@@ -162,10 +162,8 @@ std::string App::Impl::why_not_ready() const {
   std::string why;
   if (stopping) why += "shutting down\n";
   for (const auto& [key, cache] : caches) {
-    if (cache->has_synced()) continue;
-    why += "cache of " + cache->resource().plural + " has not synced";
-    if (cache->last_error()) why += ": " + cache->last_error()->message;
-    why += '\n';
+    const std::string missing = cache->why_not_ready();
+    if (!missing.empty()) why += missing + '\n';
   }
   for (const auto& check : checks) {
     const std::string answer = check.check();
@@ -283,6 +281,7 @@ WatchCache& App::cache(WatchCacheOptions options) {
   if (options.namespace_.empty() && options.resource.namespaced) {
     options.namespace_ = impl_->options.watched_namespace();
   }
+  if (!options.mapper) options.mapper = std::make_shared<kube::RestMapper>(impl_->mapper);
   auto& slot = impl_->caches[cache_key(options)];
   if (!slot) {
     slot = std::make_unique<WatchCache>(impl_->client, clock(), impl_->log, std::move(options));
@@ -301,6 +300,7 @@ Controller& App::add(std::shared_ptr<Reconciler> reconciler) {
   controller_options.retry = options.retry;
   controller_options.jitter_percent = static_cast<unsigned>(options.interval_jitter_percentage);
   WatchCache& own = cache(std::move(cache_options));
+  own.require();
   impl_->controllers.push_back(
       std::make_unique<Controller>(services(), std::move(reconciler), own, controller_options));
   return *impl_->controllers.back();

@@ -1,16 +1,10 @@
-// A local copy of all objects of one resource, kept current by a watch. Runs on
-// the loop.
-//
-//   listing -> watching -> (stream ends) watching -> (410 Gone) listing
-//      ^          |
-//      +- backoff-+  (errors; exponential, with the objects kept as they are)
+// A local copy of all objects of one resource, kept current by a kube::Reflector. Runs
+// on the loop.
 //
 // Readers share the objects and never change them, nor send them back whole:
 // what only the server and kubectl read is cut off. What the daemon writes
 // itself it hands in with observe_write(), so its next reconcile does not see
 // an older state than it has left ("read your own writes").
-// Facts: "Kubernetes API Concepts", sections "Efficient detection of changes"
-// and "Watch bookmarks".
 #pragma once
 
 #include <cstdint>
@@ -18,7 +12,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <random>
 #include <set>
 #include <string>
 #include <string_view>
@@ -31,6 +24,8 @@
 #include "base/result.hpp"
 #include "doc/json.hpp"
 #include "kube/client.hpp"
+#include "kube/reflector.hpp"
+#include "kube/rest_mapper.hpp"
 #include "rt/runtime.hpp"
 
 namespace sluice::controller {
@@ -50,9 +45,10 @@ struct WatchCacheOptions {
   base::Duration max_backoff = std::chrono::seconds(15);
   // How long one watch request may live (asked of the server).
   std::chrono::seconds watch_timeout{290};
-  // A watch on which neither event nor bookmark came for this long is cut and
-  // opened anew: servers send a bookmark about once a minute.
+  // A watch on which neither event nor bookmark came for this long is opened anew.
   base::Duration silence_limit = std::chrono::minutes(3);
+  // Proves that the resource is not served: then there are no objects, and the cache counts as synced.
+  std::shared_ptr<kube::RestMapper> mapper;
 };
 
 // Called on the loop, in the order of the changes; must not block. Unset
@@ -63,16 +59,16 @@ struct CacheHandlers {
   std::function<void(const Object& last)> deleted;
 };
 
-class WatchCache {
+class WatchCache : private kube::ReflectorSink {
  public:
-  enum class State { stopped, listing, watching, backing_off };
+  using State = kube::Reflector::State;
   // Names under which an object is found by by_index().
   using IndexFunction = std::function<std::vector<std::string>(const doc::Json&)>;
   using HandlerId = std::uint64_t;
 
   WatchCache(std::shared_ptr<kube::Client> client, const base::Clock& clock, base::Logger log,
              WatchCacheOptions options);
-  ~WatchCache();
+  ~WatchCache() override;
   WatchCache(const WatchCache&) = delete;
   WatchCache& operator=(const WatchCache&) = delete;
 
@@ -85,22 +81,26 @@ class WatchCache {
   // Lists and watches until it is cancelled. Exactly one at a time.
   rt::Task<void> run();
 
-  // True once the first list is in, or the server has said time and again that it
-  // does not serve the resource: then there are none, and it is asked on.
+  // True once the first list is in, or it is proved that the server does not serve the
+  // resource: then there are none, and it is looked for on.
   bool has_synced() const noexcept { return synced_; }
   // Waits for that; false if it has not come within `limit`.
   rt::Task<bool> wait_synced(base::Duration limit);
-  State state() const noexcept { return state_; }
+  State state() const noexcept { return reflector_.state(); }
   // Time since the server was last known to agree with the cache: zero while a
   // watch is open and alive, nothing before the first list.
-  std::optional<base::Duration> staleness() const;
+  std::optional<base::Duration> staleness() const { return reflector_.staleness(); }
   // False while the server does not answer: what would be read here may be old,
   // and nothing could be written.
   bool is_in_touch() const noexcept;
   // Waits until it is, or for `limit`.
   rt::Task<void> wait_in_touch(base::Duration limit);
-  // Why it is backing off; nothing while all is well.
-  const std::optional<base::Error>& last_error() const noexcept { return last_error_; }
+  // What went wrong since the server last answered; nothing while all is well.
+  const std::optional<base::Error>& last_error() const noexcept { return reflector_.trouble(); }
+  // The daemon is of no use without these objects: that the resource is not served counts against it.
+  void require() noexcept { required_ = true; }
+  // For /readyz; empty while the cache is as it should be, or the server merely away for a while.
+  std::string why_not_ready() const;
 
   // Null where there is none.
   Object find(const api::ObjectKey& key) const;
@@ -118,48 +118,42 @@ class WatchCache {
     IndexFunction keys_of;
     std::map<std::string, std::set<api::ObjectKey>, std::less<>> entries;
   };
-  rt::Task<base::Result<void>> list_all();
-  rt::Task<base::Result<void>> watch_once();
-  void enter(State state);
-  void note_alive();
+  struct Entry {
+    Object object;
+    kube::ListMark mark = 0;
+  };
+  void list_began(const std::string& version, kube::ListMark mark, bool went_back) override;
+  void list_ended(const std::string& version, kube::ListMark mark) override;
+  void seen(doc::Json object) override;
+  void seen_unreadable(doc::Json metadata) override;
+  void removed(doc::Json last) override;
+  void not_served(bool kind_gone) override;
+  void state_changed() override;
+
+  static kube::ReflectorOptions reflecting(const WatchCacheOptions& options);
   void note_synced();
-  void note_failure(const base::Error& error, base::Duration pause);
-  void cut(doc::Json& object) const;
   Object prepare(doc::Json object) const;
-  base::Duration pause_after(const base::Result<void>& outcome, base::Duration backoff);
-  base::Duration spread(base::Duration pause);
-  void store(doc::Json object, bool even_if_older);
+  void store(doc::Json object);
   void drop(const api::ObjectKey& key, Object last);
-  void replace_all(kube::ObjectList all);
   void index(Index& index, const Object& object, bool insert);
   void reindex(const Object& before, const Object& now);
   void notify(const Object& before, const Object& now);
 
-  std::shared_ptr<kube::Client> client_;
   const base::Clock& clock_;
-  base::Logger log_;
   WatchCacheOptions options_;
-  State state_ = State::stopped;
   bool synced_ = false;
-  std::string resource_version_;
-  std::optional<base::SteadyPoint> last_alive_;
-  std::optional<base::Error> last_error_;
-  std::unordered_map<api::ObjectKey, Object> objects_;
-  std::uint64_t changes_seen_ = 0;
+  bool required_ = false;
+  std::unordered_map<api::ObjectKey, Entry> objects_;
+  kube::ListMark mark_ = 0;
+  bool went_back_ = false;  // the list that is being told is right, however old its versions are
   std::map<std::string, Index, std::less<>> indexes_;
   std::map<HandlerId, std::shared_ptr<const CacheHandlers>> handlers_;
   HandlerId next_handler_ = 1;
   rt::Notify synced_notify_;
-  // Of the failures since the server was last heard.
-  int failures_ = 0;
-  base::SteadyPoint logged_at_{};
   rt::Notify in_touch_notify_;
-  std::minstd_rand random_{std::random_device{}()};
+  kube::Reflector reflector_;
 };
 
-// True if `left` is an older version than `right`. Both must be of one resource
-// and server. Versions that are no numbers are never older.
-// Fact: KEP-5504, resource versions are comparable as integers.
-bool is_older_version(std::string_view left, std::string_view right) noexcept;
+using kube::is_older_version;
 
 }  // namespace sluice::controller

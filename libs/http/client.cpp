@@ -50,12 +50,13 @@ class PooledClient final : public Client, public std::enable_shared_from_this<Po
         reaper_(runtime.context()) {}
 
   rt::Task<base::Result<Response>> send(Request request) override {
+    const std::uint64_t max_body = request.max_body > 0 ? request.max_body : options_.max_body;
     auto wire = to_wire(std::move(request));
     if (!wire) co_return base::unexpected(std::move(wire).error());
     const Slots::Lease lease = co_await slots_->acquire();
     std::uint64_t epoch = epoch_;
     if (std::unique_ptr<Connection> kept = take_idle()) {
-      auto first = co_await kept->exchange(*wire, options_.request_timeout, options_.max_body);
+      auto first = co_await kept->exchange(*wire, options_.request_timeout, max_body);
       if (first.reusable) keep(std::move(kept), epoch);
       // Nothing of an answer on a kept connection means, nearly always, that the
       // server closed it while it was idle; but it may have died at its work.
@@ -66,7 +67,7 @@ class PooledClient final : public Client, public std::enable_shared_from_this<Po
     auto connecting = detail::connect(route_, options_.connect_timeout);
     auto fresh = co_await std::move(connecting);
     if (!fresh) co_return base::unexpected(std::move(fresh).error());
-    auto exchange = co_await (*fresh)->exchange(*wire, options_.request_timeout, options_.max_body);
+    auto exchange = co_await (*fresh)->exchange(*wire, options_.request_timeout, max_body);
     if (exchange.reusable) keep(*std::move(fresh), epoch);
     co_return std::move(exchange.response);
   }

@@ -1,6 +1,7 @@
 // HTTP requests and responses as plain values (RFC 9110).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,6 +34,8 @@ struct Request {
   // although its method is not idempotent: sending it twice has the effect of
   // sending it once. GET, HEAD, PUT, DELETE and OPTIONS always are.
   bool replayable = false;
+  // How many bytes of a body the answer may have, for bodies that are read whole; 0: as the client was told.
+  std::uint64_t max_body = 0;
 };
 
 struct Response {

@@ -41,6 +41,7 @@ struct Call {
   std::string accept = kJson;
   std::string content_type;
   std::string body;
+  std::uint64_t max_answer = 0;  // bytes; 0: the client's bound
 };
 
 // What all clients of one server share, whoever they speak as.
@@ -50,6 +51,7 @@ struct Transport {
   detail::Credentials credentials;
   RequestCounter counter;
   detail::ClockSkew skew = {};
+  std::function<void(const Resource&)> not_served = {};
 };
 
 const char* content_type(PatchType type) {
@@ -107,16 +109,26 @@ class ApiClient final : public Client {
     SLUICE_CO_TRY(std::string path, detail::object_path(resource, key.namespace_, key.name));
     Call request{"get", "GET", std::move(path), kJson, {}, {}};
     auto answer = co_await call(std::move(request));
+    if (!answer) co_return base::unexpected(about_object(resource, std::move(answer).error()));
     co_return answer;
   }
 
-  rt::Task<Result<ObjectList>> list(Resource resource, ListOptions options) override {
-    auto first = co_await list_pages(resource, options, true);
-    if (first || first.error().kind != ErrorKind::gone) co_return first;
-    // The continue token expired half-way: start again, in one piece.
-    options.page_size = 0;
-    auto whole = co_await list_pages(resource, options, false);
-    co_return whole;
+  rt::Task<Result<ListPage>> list_page(Resource resource, ListOptions options) override {
+    const bool first = options.continue_token.empty();
+    const detail::Query query{{"labelSelector", options.label_selector},
+                              {"fieldSelector", options.field_selector},
+                              {"limit", options.page_size > 0 ? std::to_string(options.page_size) : ""},
+                              {"continue", options.continue_token},
+                              {"resourceVersion", first ? options.resource_version : ""}};
+    SLUICE_CO_TRY(std::string path, detail::collection_path(resource, options.namespace_));
+    Call request{"list", "GET", detail::with_query(std::move(path), query), kJson, {}, {}, options.max_bytes};
+    if (options.metadata_only) request.accept = kMetadataList;
+    std::uint64_t bytes = 0;
+    auto answer = co_await call(std::move(request), &bytes);
+    if (!answer) co_return base::unexpected(std::move(answer).error());
+    auto page = read_page(resource, *std::move(answer), options.metadata_only);
+    if (page) page->bytes = bytes;
+    co_return page;
   }
 
   rt::Task<Result<std::unique_ptr<Watch>>> watch(Resource resource, WatchOptions options) override {
@@ -186,7 +198,7 @@ class ApiClient final : public Client {
     if (options.dry_run) body["dryRun"] = Json::array({"All"});
     Call request{"delete", "DELETE", std::move(path), kJson, kJson, doc::print_json(body)};
     auto answer = co_await call(std::move(request));
-    if (!answer) co_return base::unexpected(std::move(answer).error());
+    if (!answer) co_return base::unexpected(about_object(resource, std::move(answer).error()));
     co_return Result<void>();
   }
 
@@ -200,6 +212,13 @@ class ApiClient final : public Client {
     co_return answer;
   }
 
+  rt::Task<Result<void>> probe(std::string path) override {
+    Call request{"get", "GET", std::move(path), "*/*", {}, {}};
+    auto answer = co_await exchange(std::move(request));
+    if (!answer) co_return base::unexpected(std::move(answer).error());
+    co_return Result<void>();
+  }
+
   std::shared_ptr<Client> impersonate(std::string user, std::vector<std::string> groups) override {
     return impersonate_as({std::move(user), {}, std::move(groups), {}});
   }
@@ -209,14 +228,26 @@ class ApiClient final : public Client {
   }
 
   void on_request(RequestCounter counter) override { transport_->counter = std::move(counter); }
+  void on_not_served(std::function<void(const Resource&)> listener) override {
+    transport_->not_served = std::move(listener);
+  }
   base::Duration clock_skew() const override { return transport_->skew.value(); }
 
  private:
+  // Whoever asks for one object takes "not found" for "gone".
+  base::Error about_object(const Resource& resource, base::Error error) const {
+    if (error.kind != ErrorKind::not_found || error.reason != detail::kNotServed) return error;
+    if (transport_->not_served) transport_->not_served(resource);
+    error.kind = ErrorKind::unavailable;
+    return std::move(error).with_context(fmt::format("the API server knows no {} at the moment", resource.plural));
+  }
+
   http::Request to_request(const Call& request) const {
     http::Request message;
     message.method = request.method;
     message.target = request.target;
     message.body = request.body;
+    message.max_body = request.max_answer;
     // Applying the same twice is applying it once.
     message.replayable = request.verb == "apply";
     message.headers.set("Accept", request.accept);
@@ -247,13 +278,28 @@ class ApiClient final : public Client {
       return std::chrono::milliseconds::zero();
     }
     base::Error error = detail::error_of(refusal, request.method + " " + request.target);
+    if (error.kind == ErrorKind::forbidden && transport_->credentials.are_sent() &&
+        error.message.find("\"system:anonymous\"") != std::string::npos) {
+      // It passes over what it does not understand: user and password, since Kubernetes 1.19.
+      error.kind = ErrorKind::unauthorized;
+      error.message += "; the API server takes us for nobody, as it does not read the kind of credentials that we send";
+    }
     const auto wait = attempts.retries.wait_after(refusal, error, std::chrono::steady_clock::now());
     if (!wait) return base::unexpected(std::move(error));
     return *wait;
   }
 
-  // Sends, honours Retry-After, renews credentials once on 401, and parses.
-  rt::Task<Result<Json>> call(Call request) {
+  // Sends, honours Retry-After, renews credentials once on 401, and parses; `bytes`: of the answer.
+  rt::Task<Result<Json>> call(Call request, std::uint64_t* bytes = nullptr) {
+    auto response = co_await exchange(std::move(request));
+    if (!response) co_return base::unexpected(std::move(response).error());
+    if (bytes != nullptr) *bytes = response->body.size();
+    auto parsed = co_await parse(*std::move(response));
+    co_return parsed;
+  }
+
+  // The answer, which is 2xx.
+  rt::Task<Result<http::Response>> exchange(Call request) {
     SLUICE_CO_CHECK(check_identity());
     Attempts attempts;
     for (;;) {
@@ -265,10 +311,7 @@ class ApiClient final : public Client {
       count(request.verb, response ? response->status : 0, started);
       if (!response) co_return base::unexpected(std::move(response).error());
       transport_->skew.observe(response->headers.find("Date"), base::system_clock().now());
-      if (response->status >= 200 && response->status < 300) {
-        auto parsed = co_await parse(*std::move(response));
-        co_return parsed;
-      }
+      if (response->status >= 200 && response->status < 300) co_return response;
       const auto pause = pause_after(*response, request, *authorized, attempts);
       if (!pause) co_return base::unexpected(pause.error());
       co_await rt::sleep_for(*pause);
@@ -308,40 +351,25 @@ class ApiClient final : public Client {
     co_return parsed;
   }
 
-  rt::Task<Result<ObjectList>> list_pages(Resource resource, ListOptions options, bool paged) {
-    ObjectList all;
-    std::string next;
-    SLUICE_CO_TRY(const std::string path, detail::collection_path(resource, options.namespace_));
-    do {
-      detail::Query query{{"labelSelector", options.label_selector},
-                          {"fieldSelector", options.field_selector},
-                          {"limit", paged && options.page_size > 0 ? std::to_string(options.page_size) : ""},
-                          {"continue", next},
-                          {"resourceVersion", next.empty() ? options.resource_version : ""}};
-      Call request{"list", "GET", detail::with_query(path, query), kJson, {}, {}};
-      if (options.metadata_only) request.accept = kMetadataList;
-      auto page = co_await call(std::move(request));
-      if (!page) co_return base::unexpected(std::move(page).error());
-      const auto items = page->find("items");
-      if (items != page->end() && items->is_array()) {
-        for (Json& item : *items) {
-          if (!item.is_object()) {
-            co_return base::unexpected(ErrorKind::unavailable,
-                                       fmt::format("list of {}: an item is no object", resource.plural));
-          }
-          // The items of a typed list do not repeat what they are.
-          if (!options.metadata_only) {
-            item["apiVersion"] = resource.api_version();
-            item["kind"] = resource.kind;
-          }
-          if (options.cut) options.cut(item);
-          all.items.push_back(std::move(item));
-        }
+  static Result<ListPage> read_page(const Resource& resource, Json answer, bool metadata_only) {
+    ListPage page;
+    page.resource_version = std::string(doc::find_string(answer, {"metadata", "resourceVersion"}));
+    page.next = std::string(doc::find_string(answer, {"metadata", "continue"}));
+    const auto items = answer.find("items");
+    if (items == answer.end() || !items->is_array()) return page;
+    page.items.reserve(items->size());
+    for (Json& item : *items) {
+      if (!item.is_object()) {
+        return base::unexpected(ErrorKind::unavailable, fmt::format("list of {}: an item is no object", resource.plural));
       }
-      all.resource_version = std::string(doc::find_string(*page, {"metadata", "resourceVersion"}));
-      next = std::string(doc::find_string(*page, {"metadata", "continue"}));
-    } while (!next.empty());
-    co_return all;
+      // The items of a typed list do not repeat what they are.
+      if (!metadata_only) {
+        item["apiVersion"] = resource.api_version();
+        item["kind"] = resource.kind;
+      }
+      page.items.push_back(std::move(item));
+    }
+    return page;
   }
 
   std::shared_ptr<Transport> transport_;
@@ -350,6 +378,12 @@ class ApiClient final : public Client {
 };
 
 }  // namespace
+
+rt::Task<Result<void>> Client::probe(std::string path) {
+  auto answer = co_await raw_get(std::move(path));
+  if (!answer) co_return base::unexpected(std::move(answer).error());
+  co_return Result<void>();
+}
 
 std::shared_ptr<Client> Client::impersonate_as(Impersonation who) {
   return impersonate(std::move(who.user), std::move(who.groups));

@@ -43,12 +43,18 @@ struct ListOptions {
   std::string namespace_;  // empty: all
   std::string label_selector;
   std::string field_selector;
-  std::int64_t page_size = 500;
+  std::int64_t page_size = 100;  // objects; 0: no limit
   std::string resource_version;  // empty: most recent; "0": any, from the server's cache
   bool metadata_only = false;    // PartialObjectMetadata
-  // Called with each object as its page comes in, on the loop; may cut it down, so that
-  // never more than a page is held whole.
-  std::function<void(doc::Json&)> cut;
+  std::string continue_token;    // ListPage::next of the page before; empty: the first page
+  std::uint64_t max_bytes = 0;   // of the answer, which is `too_large` beyond; 0: 256 MiB
+};
+
+struct ListPage {
+  std::vector<doc::Json> items;  // each with apiVersion and kind filled in
+  std::string resource_version;
+  std::string next;         // continue token; empty: this is the last page
+  std::uint64_t bytes = 0;  // of the answer
 };
 
 struct ObjectList {
@@ -107,9 +113,14 @@ class Client {
   static base::Result<std::shared_ptr<Client>> create(rt::Runtime& runtime, Config config);
   virtual ~Client() = default;
 
+  // `not_found`: there is no such object. `unavailable` with reason "NotServed": the server knows no such
+  // resource, which says nothing of the object (remove() too); see on_not_served().
   virtual rt::Task<base::Result<doc::Json>> get(Resource resource, api::ObjectKey key) = 0;
-  // All pages. A continue token that expired half-way (410) restarts the list once.
-  virtual rt::Task<base::Result<ObjectList>> list(Resource resource, ListOptions options) = 0;
+  // One page. `gone`: the continue token has expired. See pages.hpp for whole lists that may be large.
+  virtual rt::Task<base::Result<ListPage>> list_page(Resource resource, ListOptions options) = 0;
+  // All objects, held at once: for lists that are known to be short. A continue token that
+  // expired half-way restarts the list once.
+  rt::Task<base::Result<ObjectList>> list(Resource resource, ListOptions options);
   virtual rt::Task<base::Result<std::unique_ptr<Watch>>> watch(Resource resource, WatchOptions options) = 0;
   virtual rt::Task<base::Result<doc::Json>> create(Resource resource, doc::Json object, std::string field_manager) = 0;
   virtual rt::Task<base::Result<doc::Json>> update(Resource resource, doc::Json object, std::string field_manager) = 0;
@@ -120,6 +131,8 @@ class Client {
   virtual rt::Task<base::Result<void>> remove(Resource resource, api::ObjectKey key, DeleteOptions options) = 0;
   // A GET of any path ("/version", "/openapi/v3").
   virtual rt::Task<base::Result<doc::Json>> raw_get(std::string path) = 0;
+  // Whether a GET of this path is answered with 2xx; the answer may be any text ("/readyz").
+  virtual rt::Task<base::Result<void>> probe(std::string path);
 
   // The same server and connections, speaking as somebody else
   // ("Authentication: User impersonation"). Without a user every request of the
@@ -128,6 +141,8 @@ class Client {
   // The same with UID and extra fields; a fake may know users and groups only.
   virtual std::shared_ptr<Client> impersonate_as(Impersonation who);
   virtual void on_request(RequestCounter counter) = 0;
+  // Called when the server knows no such resource. One listener, for all who share the connections.
+  virtual void on_not_served(std::function<void(const Resource&)>) {}
   // How far the server's clock is ahead of ours, to the second; zero while they agree or nothing is known.
   virtual base::Duration clock_skew() const { return {}; }
 };

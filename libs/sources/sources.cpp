@@ -11,9 +11,6 @@ using controller::Object;
 
 namespace {
 
-const kube::Resource kDefinitions{"apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions",
-                                  false};
-
 // Keeps the cache alive for as long as it runs.
 rt::Task<void> run_cache(std::shared_ptr<controller::WatchCache> cache) { co_await cache->run(); }
 
@@ -59,24 +56,12 @@ std::vector<std::string> source_of(const doc::Json& object) {
 }
 
 void Sources::start() {
-  if (definitions_) return;
-  controller::WatchCacheOptions options;
-  options.resource = kDefinitions;
-  options.metadata_only = true;
-  options.transform = cut_definition;
-  definitions_ =
-      std::make_shared<controller::WatchCache>(services_.client, services_.clock, services_.log, std::move(options));
-  controller::CacheHandlers handlers;
-  auto tell = [weak = weak_from_this()] {
+  if (std::exchange(started_, true)) return;
+  services_.mapper->on_change([weak = weak_from_this()] {
     const auto self = weak.lock();
-    if (!self || !self->definitions_->has_synced()) return;
-    self->services_.mapper->invalidate();
-    if (self->on_definitions) self->on_definitions();
-  };
-  handlers.added = [tell](const Object&) { tell(); };
-  handlers.updated = [tell](const Object&, const Object&) { tell(); };
-  definitions_->subscribe(std::move(handlers));
-  services_.runtime.spawn("definitions", run_cache(definitions_), rt::AtShutdown::cancel);
+    if (self && self->on_definitions) self->on_definitions();
+  });
+  services_.mapper->follow_definitions(services_.runtime, services_.log);
 }
 
 void Sources::note(const std::string& kind, const Object& before, const Object& now) {
@@ -94,6 +79,7 @@ void Sources::watch_kind(const kube::Resource& resource) {
   options.resource = resource;
   options.namespace_ = services_.namespace_;
   options.transform = cut_source;
+  options.mapper = services_.mapper;
   cache =
       std::make_shared<controller::WatchCache>(services_.client, services_.clock, services_.log, std::move(options));
   controller::CacheHandlers handlers;

@@ -3,7 +3,7 @@
 //
 // A kind is watched from the first time somebody asks for one of its objects. A
 // kind that is not there yet is looked for again when a CustomResourceDefinition
-// comes or changes.
+// comes, changes or goes, which the mapper follows.
 #pragma once
 
 #include <functional>
@@ -46,7 +46,7 @@ class Sources : public std::enable_shared_from_this<Sources> {
 
   // A source's artifact is another one than before.
   std::function<void(const std::string& id, const std::string& digest)> on_artifact;
-  // A CustomResourceDefinition came or changed: what was not served may be now.
+  // A CustomResourceDefinition came, changed or went: what was not served may be now.
   std::function<void()> on_definitions;
 
   // A ConfigMap or Secret with the label for it came, changed or went.
@@ -57,7 +57,7 @@ class Sources : public std::enable_shared_from_this<Sources> {
   // Starts watching ConfigMaps and Secrets with matching labels; cheap when done before.
   void watch_configs(const std::string& label_selector);
   // The source. `not_found` where it is not there, with reason "NoKindMatch"
-  // where its kind is not served.
+  // where it is proved that its kind is not served.
   rt::Task<base::Result<controller::Object>> find(api::CrossNamespaceSourceReference ref, api::ObjectKey key);
 
  private:
@@ -67,7 +67,7 @@ class Sources : public std::enable_shared_from_this<Sources> {
 
   SourceServices services_;
   std::map<api::GroupKind, std::shared_ptr<controller::WatchCache>> kinds_;
-  std::shared_ptr<controller::WatchCache> definitions_;
+  bool started_ = false;
   std::map<std::string, std::shared_ptr<controller::WatchCache>> configs_;
 };
 

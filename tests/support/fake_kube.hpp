@@ -1,12 +1,14 @@
 // A Kubernetes API server in memory, for unit tests: optimistic locking, merge
-// patches, the status subresource, finalizers, generations, watches with
-// resource versions, and faults on demand. Lives on one loop.
+// patches, the status subresource, finalizers, generations, lists in pages, watches with
+// resource versions, ownership of fields, users and their rights, incomplete discovery, and
+// faults on demand. Lives on one loop.
 //
 //   auto kube = std::make_shared<test::FakeKube>();
 //   kube->put(kFoos, object);                                  // as if by somebody else
 //   kube->fail_next("patch", {ErrorKind::conflict, ...}, 3);   // the next three patches
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <list>
@@ -21,6 +23,7 @@
 #include "api/object_meta.hpp"
 #include "doc/json.hpp"
 #include "kube/client.hpp"
+#include "support/fake_fields.hpp"
 
 namespace sluice::test {
 
@@ -42,6 +45,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     doc::Json body;
     std::string manager;
     std::string subresource;
+    std::string user;  // whom it was made as; empty: the owner of the client
   };
 
   // --- what tests do ---
@@ -50,18 +54,37 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   std::function<void(const Request&)> before;
   // Answers of raw_get(), by path; discovery for one.
   std::map<std::string, doc::Json> raw;
-  // Discovery (apidiscovery.k8s.io/v2) that serves these.
-  void serve(const std::vector<kube::Resource>& resources) {
-    for (const char* path : {"/api", "/apis"}) raw[path] = doc::Json{{"items", doc::Json::array()}};
+  // Discovery (apidiscovery.k8s.io/v2) that serves these. `stale`: groups that are listed without
+  // resources, as one whose backend does not answer.
+  void serve(const std::vector<kube::Resource>& resources, const std::vector<std::string>& stale = {}) {
+    std::map<std::string, std::map<std::string, doc::Json>> kinds;  // by group and version
     for (const auto& resource : resources) {
       doc::Json kind = {{"resource", resource.plural}, {"scope", resource.namespaced ? "Namespaced" : "Cluster"}};
       kind["responseKind"] = {{"group", resource.group}, {"version", resource.version}, {"kind", resource.kind}};
-      doc::Json version = {{"version", resource.version}, {"resources", doc::Json::array({kind})}};
-      doc::Json group = {{"metadata", {{"name", resource.group}}}, {"versions", doc::Json::array({version})}};
-      raw[resource.group.empty() ? "/api" : "/apis"]["items"].push_back(std::move(group));
+      kinds[resource.group][resource.version].push_back(std::move(kind));
+    }
+    for (const auto& group : stale) kinds[group].try_emplace("v1", doc::Json::array());
+    for (const char* path : {"/api", "/apis"}) raw[path] = doc::Json{{"items", doc::Json::array()}};
+    for (const auto& [name, by_version] : kinds) {
+      doc::Json group = {{"metadata", {{"name", name}}}, {"versions", doc::Json::array()}};
+      for (const auto& [version, list] : by_version) {
+        const bool is_stale = std::find(stale.begin(), stale.end(), name) != stale.end();
+        group["versions"].push_back({{"version", version},
+                                     {"resources", is_stale ? doc::Json::array() : list},
+                                     {"freshness", is_stale ? "Stale" : "Current"}});
+      }
+      raw[name.empty() ? "/api" : "/apis"]["items"].push_back(std::move(group));
     }
   }
-  // Who answers those that speak as somebody else; this server, unless set.
+  // What /readyz says; nothing: that it is.
+  std::optional<base::Error> not_ready;
+  // Refuses requests by who makes them.
+  std::function<std::optional<base::Error>(const Request&)> authorize;
+  // Keeps metadata.managedFields as the server does, but for lists, which have one owner each:
+  // appliers own what they apply, and what they leave out goes when nobody else owns it; who changes
+  // a field in another way takes it from them.
+  bool tracks_fields = false;
+  // Who answers those that speak as somebody else; this server, unless set. See Request::user.
   std::function<std::shared_ptr<kube::Client>(const std::string& user, const std::vector<std::string>& groups)> as;
   // Every request takes this long.
   std::chrono::milliseconds latency{0};
@@ -122,6 +145,14 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     store_[resource.plural].erase(key);
     publish(resource, kube::WatchEventType::deleted, object);
   }
+  // etcd comes back from a backup, in which versions are older; what is stored is as it was.
+  void restore(std::uint64_t version) {
+    version_ = version;
+    history_.clear();
+    for (auto& [plural, objects] : store_) {
+      for (auto& [key, object] : objects) object["metadata"]["resourceVersion"] = std::to_string(version);
+    }
+  }
   // Ends all open watches of a resource with this answer; nothing: in order.
   void cut_watches(const kube::Resource& resource, std::optional<base::Error> error) {
     for (auto* watch : watches_) {
@@ -143,21 +174,48 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     SLUICE_CO_CHECK(std::move(started));
     co_return existing(resource, key);
   }
-  rt::Task<base::Result<kube::ObjectList>> list(kube::Resource resource, kube::ListOptions options) override {
+  rt::Task<base::Result<kube::ListPage>> list_page(kube::Resource resource, kube::ListOptions options) override {
     const api::ObjectKey scope{options.namespace_, ""};
     auto starting = begin(made("list", resource.plural, scope, doc::Json(), std::string(), std::string()));
     auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
-    kube::ObjectList found;
-    found.resource_version = std::to_string(version_);
-    for (auto& object : all(resource)) {
-      if (!selects(object, options.label_selector, options.field_selector)) continue;
-      if (options.namespace_.empty() || api::namespace_of(object) == options.namespace_) {
-        found.items.push_back(std::move(object));
+    // A continue token is the version of the list and where to go on.
+    kube::ListPage page;
+    std::vector<doc::Json> found;
+    std::size_t from = 0;
+    page.resource_version = std::to_string(version_);
+    if (const auto colon = options.continue_token.find(':'); colon != std::string::npos) {
+      const auto snapshot = snapshots_.find(options.continue_token.substr(0, colon));
+      if (snapshot == snapshots_.end()) co_return base::unexpected(base::ErrorKind::gone, "the token has expired");
+      found = snapshot->second;
+      page.resource_version = snapshot->first;
+      from = std::stoul(options.continue_token.substr(colon + 1));
+    } else {
+      for (auto& object : all(resource)) {
+        if (!selects(object, options.label_selector, options.field_selector)) continue;
+        const bool inside = options.namespace_.empty() || api::namespace_of(object) == options.namespace_;
+        if (inside) found.push_back(std::move(object));
       }
     }
-    co_return found;
+    const std::size_t limit = options.page_size > 0 ? static_cast<std::size_t>(options.page_size) : found.size();
+    const std::size_t to = std::min(found.size(), from + limit);
+    for (std::size_t i = from; i < to; ++i) {
+      doc::Json object = found[i];
+      if (options.metadata_only) object = metadata_of(object);
+      page.bytes += doc::print_json(object).size();
+      page.items.push_back(std::move(object));
+    }
+    if (options.max_bytes > 0 && page.bytes > options.max_bytes) {
+      co_return base::unexpected(base::ErrorKind::too_large, "the body is over the limit");
+    }
+    if (to < found.size()) {
+      page.next = page.resource_version + ":" + std::to_string(to);
+      snapshots_[page.resource_version] = std::move(found);
+    }
+    co_return page;
   }
+  // Continue tokens that were given out are good no more.
+  void expire_lists() { snapshots_.clear(); }
   rt::Task<base::Result<std::unique_ptr<kube::Watch>>> watch(kube::Resource resource,
                                                              kube::WatchOptions options) override {
     doc::Json body = doc::Json::object();
@@ -193,6 +251,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     SLUICE_CO_CHECK(std::move(started));
     SLUICE_CO_TRY(const doc::Json old, existing(resource, key));
     SLUICE_CO_CHECK(check_version(old, object));
+    if (tracks_fields) fields::take_fields(old, object, manager);
     put(resource, std::move(object));
     co_return this->object(resource, key);
   }
@@ -202,9 +261,16 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     auto starting = begin(made("apply", resource.plural, key, object, options.field_manager, std::string()));
     auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
-    doc::Json merged = this->object(resource, key);
-    if (merged.is_null()) merged = doc::Json::object();
-    merge_into(merged, object);
+    const doc::Json before = this->object(resource, key);
+    doc::Json merged = before.is_null() ? doc::Json::object() : before;
+    if (tracks_fields) {
+      auto applied = fields::apply_fields(merged, object, options);
+      if (!applied) co_return base::unexpected(std::move(applied).error());
+      // The server leaves the resourceVersion alone when an apply changes nothing.
+      if (merged == before) co_return before;
+    } else {
+      merge_into(merged, object);
+    }
     if (options.dry_run) co_return merged;
     put(resource, std::move(merged));
     co_return this->object(resource, key);
@@ -221,7 +287,9 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     } else {
       patch.erase("status");
     }
+    const doc::Json before = object;
     merge_into(object, patch);
+    if (tracks_fields) fields::take_fields(before, object, options.field_manager);
     const bool gone =
         api::is_being_deleted(object) && object["metadata"].value("finalizers", doc::Json::array()).empty();
     put(resource, object);
@@ -244,13 +312,79 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     if (const auto found = raw.find(path); found != raw.end()) co_return found->second;
     co_return base::unexpected(base::ErrorKind::not_found, path);
   }
+  rt::Task<base::Result<void>> probe(std::string) override {
+    if (not_ready) co_return base::unexpected(*not_ready);
+    co_return base::Result<void>();
+  }
   std::shared_ptr<kube::Client> impersonate(std::string user, std::vector<std::string> groups) override {
     if (as) return as(user, groups);
-    return shared_from_this();
+    return std::make_shared<User>(shared_from_this(), std::move(user));
   }
   void on_request(kube::RequestCounter) override {}
 
  private:
+  // The same server, asked as somebody.
+  class User final : public kube::Client {
+   public:
+    User(std::shared_ptr<FakeKube> kube, std::string name) : kube_(std::move(kube)), name_(std::move(name)) {}
+    rt::Task<base::Result<doc::Json>> get(kube::Resource resource, api::ObjectKey key) override {
+      return as_me(&FakeKube::get, std::move(resource), std::move(key));
+    }
+    rt::Task<base::Result<kube::ListPage>> list_page(kube::Resource resource, kube::ListOptions options) override {
+      return as_me(&FakeKube::list_page, std::move(resource), std::move(options));
+    }
+    rt::Task<base::Result<std::unique_ptr<kube::Watch>>> watch(kube::Resource resource,
+                                                               kube::WatchOptions options) override {
+      return as_me(&FakeKube::watch, std::move(resource), std::move(options));
+    }
+    rt::Task<base::Result<doc::Json>> create(kube::Resource resource, doc::Json object, std::string manager) override {
+      return as_me(&FakeKube::create, std::move(resource), std::move(object), std::move(manager));
+    }
+    rt::Task<base::Result<doc::Json>> update(kube::Resource resource, doc::Json object, std::string manager) override {
+      return as_me(&FakeKube::update, std::move(resource), std::move(object), std::move(manager));
+    }
+    rt::Task<base::Result<doc::Json>> apply(kube::Resource resource, doc::Json object,
+                                            kube::ApplyOptions options) override {
+      return as_me(&FakeKube::apply, std::move(resource), std::move(object), std::move(options));
+    }
+    rt::Task<base::Result<doc::Json>> patch(kube::Resource resource, api::ObjectKey key, kube::PatchType type,
+                                            doc::Json patch, kube::PatchOptions options) override {
+      return as_me(&FakeKube::patch, std::move(resource), std::move(key), type, std::move(patch), std::move(options));
+    }
+    rt::Task<base::Result<void>> remove(kube::Resource resource, api::ObjectKey key,
+                                        kube::DeleteOptions options) override {
+      return as_me(&FakeKube::remove, std::move(resource), std::move(key), std::move(options));
+    }
+    rt::Task<base::Result<doc::Json>> raw_get(std::string path) override {
+      return as_me(&FakeKube::raw_get, std::move(path));
+    }
+    std::shared_ptr<kube::Client> impersonate(std::string user, std::vector<std::string> groups) override {
+      return kube_->impersonate(std::move(user), std::move(groups));
+    }
+    void on_request(kube::RequestCounter) override {}
+
+   private:
+    // A request is noted before the first wait, so whose it is cannot be mixed up.
+    template <class R, class... Arguments>
+    rt::Task<R> as_me(rt::Task<R> (FakeKube::*method)(Arguments...), Arguments... arguments) {
+      return ask(kube_, name_, method, std::move(arguments)...);
+    }
+    template <class R, class... Arguments>
+    static rt::Task<R> ask(std::shared_ptr<FakeKube> kube, std::string name,
+                           rt::Task<R> (FakeKube::*method)(Arguments...), Arguments... arguments) {
+      kube->speaker_ = std::move(name);
+      rt::Task<R> task = ((*kube).*method)(std::move(arguments)...);
+      R answer = co_await std::move(task);
+      co_return answer;
+    }
+    std::shared_ptr<FakeKube> kube_;
+    std::string name_;
+  };
+
+  static doc::Json metadata_of(const doc::Json& object) {
+    return {{"apiVersion", "meta.k8s.io/v1"}, {"kind", "PartialObjectMetadata"}, {"metadata", object["metadata"]}};
+  }
+
   // A label's presence, and metadata.name; other selectors select all.
   static bool selects(const doc::Json& object, const std::string& labels, const std::string& fields) {
     constexpr std::string_view by_name = "metadata.name=";
@@ -302,15 +436,18 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   };
 
   // Not a braced list where it is awaited: g++ 12 destroys those twice.
-  static Request made(std::string verb, std::string plural, api::ObjectKey key, doc::Json body, std::string manager,
-                      std::string subresource) {
-    return {std::move(verb), std::move(plural),  std::move(key),
-            std::move(body), std::move(manager), std::move(subresource)};
+  Request made(std::string verb, std::string plural, api::ObjectKey key, doc::Json body, std::string manager,
+               std::string subresource) {
+    return {std::move(verb),        std::move(plural),          std::move(key), std::move(body), std::move(manager),
+            std::move(subresource), std::exchange(speaker_, {})};
   }
   rt::Task<base::Result<void>> begin(Request request) {
     if (latency.count() > 0) co_await rt::sleep_for(latency);
     requests.push_back(request);
     if (before) before(request);
+    if (authorize) {
+      if (auto refusal = authorize(request)) co_return base::unexpected(*std::move(refusal));
+    }
     auto& faults = faults_[request.verb];
     if (faults.empty()) co_return base::Result<void>();
     base::Error fault = std::move(faults.front());
@@ -345,6 +482,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   std::vector<std::tuple<std::uint64_t, std::string, kube::WatchEvent>> history_;
   std::map<std::string, std::deque<base::Error>> faults_;
   std::list<FakeWatch*> watches_;
+  std::map<std::string, std::vector<doc::Json>> snapshots_;  // lists that are not told to their end, by version
+  std::string speaker_;                                      // who makes the next request
   std::uint64_t version_ = 100;
   int uid_ = 0;
 };

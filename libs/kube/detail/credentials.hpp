@@ -26,6 +26,8 @@ class Credentials {
   // renewal at a time, whose outcome all share who ask meanwhile. A plugin's
   // client certificate is handed to `client`.
   rt::Task<base::Result<Generation>> authorize(http::Request& request, http::Client& client);
+  // Whether requests carry a token, or a user and password.
+  bool are_sent() const noexcept { return !config_.token.empty() || !config_.username.empty(); }
   // The server said 401 to `used`: true if the request should be sent again,
   // with credentials that are new or will be read anew.
   bool expire(Generation used);

@@ -43,6 +43,8 @@ base::Error error_of(const http::Response& response, std::string_view request) {
   const auto body = doc::parse_json(response.body);
   if (!body || doc::find_string(*body, {"kind"}) != "Status") {
     if (!response.body.empty()) plain.message += ": " + response.body.substr(0, 200);
+    // Of an object that is not there it says so in a Status; this is about the whole path.
+    if (response.status == 404) plain.reason = kNotServed;
     return plain;
   }
   base::Error error = error_of(*body);

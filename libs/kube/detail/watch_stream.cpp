@@ -11,8 +11,9 @@ using base::Result;
 
 namespace {
 
-// etcd's limit is 1.5 MiB an object; anything much larger is no Kubernetes event.
-constexpr std::size_t kMaxLine = 32U << 20U;
+// etcd's limit is 1.5 MiB an object; anything much larger is told by a list, by its metadata.
+constexpr std::size_t kMaxLine = 16U << 20U;
+constexpr std::size_t kKept = 64U << 10U;  // of the buffer, when a large event has been read
 
 class LineWatch final : public Watch {
  public:
@@ -31,7 +32,8 @@ class LineWatch final : public Watch {
       buffer_.erase(0, start_);
       start_ = 0;
       scanned_ = buffer_.size();
-      if (buffer_.size() > kMaxLine) co_return base::unexpected(ErrorKind::too_large, "watch: an event of over 32 MiB");
+      if (buffer_.size() > kMaxLine) co_return base::unexpected(ErrorKind::too_large, "watch: an event of over 16 MiB");
+      if (buffer_.size() < kKept && buffer_.capacity() > 2 * kKept) buffer_.shrink_to_fit();
       auto piece = co_await stream_->read_some(idle_);
       if (!piece) {
         base::Error error = std::move(piece).error();

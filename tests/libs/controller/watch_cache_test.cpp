@@ -101,7 +101,7 @@ TEST_CASE("while the server is away the objects stay, staleness is known, and it
   h.kube->fail_next("watch", make_error(ErrorKind::unavailable, "connection refused"), 3);
   h.kube->cut_watches(kFoos, make_error(ErrorKind::unavailable, "connection reset"));
   until(*h.runtime, [&] { return h.cache->last_error().has_value(); });
-  CHECK(h.cache->state() == WatchCache::State::backing_off);
+  CHECK(h.cache->state() == WatchCache::State::pausing);
   CHECK(h.cache->find(foo_key("a")));
   CHECK(*h.cache->staleness() >= 0ns);
   until(*h.runtime, [&] { return h.kube->open_watches() == 1 && !h.cache->last_error(); });
@@ -198,19 +198,43 @@ TEST_CASE("a handler may unsubscribe another while a change is told") {
   CHECK(told == 0);
 }
 
-TEST_CASE("who waits for a resource that is not served goes on without it, and learns of it when it is") {
-  CacheHarness h;
-  h.kube->put(kFoos, make_foo("a"));
-  h.kube->fail_next("list", make_error(ErrorKind::not_found, "the server could not find the resource"), 5);
-  h.runtime->spawn("cache", h.cache->run());
-  until(*h.runtime, [&] { return h.cache->has_synced(); });
-  CHECK(h.kube->count("list") == 4);
-  CHECK(h.cache->size() == 0);
-  CHECK(h.cache->is_in_touch());
-  until(*h.runtime, [&] { return h.cache->size() == 1; });
+namespace {
+
+// A mapper that needs no patience.
+void with_mapper(CacheHarness& h, sluice::controller::WatchCacheOptions& options) {
+  sluice::kube::RestMapperOptions quick{1ms, 5ms, 1ms, 0ms};
+  options.mapper = std::make_shared<sluice::kube::RestMapper>(h.kube, quick);
 }
 
-TEST_CASE("a list that is denied keeps what is cached") {
+}  // namespace
+
+TEST_CASE("who waits for a resource that is proved not to be served goes on without it, and learns of it when it is") {
+  CacheHarness h;
+  auto options = h.cache_options();
+  with_mapper(h, options);
+  h.cache = std::make_unique<WatchCache>(h.kube, sluice::base::system_clock(), sluice::base::Logger::discard(), options);
+  h.kube->serve({});
+  h.kube->put(kFoos, make_foo("a"));
+  bool installed = false;
+  h.kube->before = [&](const FakeKube::Request& request) {
+    if (request.verb == "list" && request.plural == kFoos.plural && !installed) {
+      h.kube->fail_next("list", make_error(ErrorKind::not_found, "the server could not find the requested resource"));
+    }
+  };
+  h.runtime->spawn("cache", h.cache->run());
+  until(*h.runtime, [&] { return h.cache->has_synced(); });
+  CHECK(h.cache->size() == 0);
+  CHECK(h.cache->is_in_touch());
+  CHECK(h.cache->why_not_ready().empty());
+  h.cache->require();
+  CHECK(h.cache->why_not_ready().find("CustomResourceDefinition") != std::string::npos);
+  installed = true;
+  h.kube->serve({kFoos});
+  until(*h.runtime, [&] { return h.cache->size() == 1; });
+  CHECK(h.cache->why_not_ready().empty());
+}
+
+TEST_CASE("a resource that is denied but not proved to be gone keeps what is cached, and nobody goes on without it") {
   CacheHarness h;
   h.kube->put(kFoos, make_foo("a"));
   h.start();
@@ -219,6 +243,34 @@ TEST_CASE("a list that is denied keeps what is cached") {
   until(*h.runtime, [&] { return h.kube->count("list") == 6; });
   CHECK(h.cache->size() == 1);
   CHECK(h.seen == std::vector<std::string>{"+a"});
+  CacheHarness other;
+  other.kube->fail_next("list", make_error(ErrorKind::not_found, "the server could not find the resource"), 6);
+  other.runtime->spawn("cache", other.cache->run());
+  until(*other.runtime, [&] { return other.kube->count("list") == 6; });
+  CHECK_FALSE(other.cache->has_synced());
+}
+
+TEST_CASE("an object that was deleted and made anew while nobody looked is told as two") {
+  CacheHarness h;
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  h.kube->cut_watches(kFoos, make_error(ErrorKind::gone, "expired"));
+  h.kube->erase(kFoos, foo_key("a"));
+  h.kube->put(kFoos, make_foo("a"));
+  until(*h.runtime, [&] { return h.seen.size() == 3; });
+  CHECK(h.seen == std::vector<std::string>{"+a", "-a", "+a"});
+}
+
+TEST_CASE("a token that is refused keeps a daemon from being ready, also after it was") {
+  CacheHarness h;
+  h.start();
+  CHECK(h.cache->why_not_ready().empty());
+  h.kube->fail_next("watch", make_error(ErrorKind::unauthorized, "Unauthorized"), 1000);
+  h.kube->cut_watches(kFoos, std::nullopt);
+  until(*h.runtime, [&] { return !h.cache->why_not_ready().empty(); });
+  CHECK(h.cache->why_not_ready() == "foos cannot be watched: Unauthorized");
+  h.kube->clear_faults();
+  until(*h.runtime, [&] { return h.cache->why_not_ready().empty(); });
 }
 
 TEST_CASE("managedFields are dropped and objects are cut down as told") {
