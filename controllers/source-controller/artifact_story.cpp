@@ -184,12 +184,22 @@ StepResult StoryTeller::publish(SourceRun& run) {
   } else if (run.recovering) {
     context.event(controller::Severity::info, reason::kSucceeded, told);
   }
-  if (!run.filled.left_out.empty()) {
-    const std::string left_out = fmt::format("not in the artifact: {}", fmt::join(run.filled.left_out, "; "));
-    context.log.info(left_out, {{"revision", artifact.revision}});
-    if (is_new) context.event(controller::Severity::trace, kArtifactIncomplete, left_out);
-  }
+  tell_left_out(run);
   return controller::Done{run.interval};
+}
+
+// An Event where it is news; each new artifact of a tree with links is none.
+void StoryTeller::tell_left_out(SourceRun& run) {
+  auto& context = run.context;
+  if (run.filled.left_out.empty()) {
+    left_out_.erase(run.context.key());
+    return;
+  }
+  std::string text = fmt::format("not in the artifact: {}", fmt::join(run.filled.left_out, "; "));
+  context.log.info(text, {{"revision", run.artifact->revision}});
+  std::string& last = left_out_[context.key()];
+  if (last != text) context.event(controller::Severity::trace, kArtifactIncomplete, text);
+  last = std::move(text);
 }
 
 rt::Task<Result<void>> StoryTeller::finalize(controller::RunContext& context) {
@@ -209,7 +219,10 @@ rt::Task<Result<void>> StoryTeller::finalize(controller::RunContext& context) {
 }
 
 // A few files; on the loop, so that an object made anew meanwhile cannot lose what it stores.
-void StoryTeller::forget(const artifact::Owner& owner) { static_cast<void>(store_->remove_all(owner)); }
+void StoryTeller::forget(const artifact::Owner& owner) {
+  left_out_.erase(owner.key);
+  static_cast<void>(store_->remove_all(owner));
+}
 
 controller::KindTraits source_traits(std::string_view kind, std::string plural) {
   controller::KindTraits traits;

@@ -47,6 +47,7 @@
 // request, deletion) cancels any step where it waits.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -127,8 +128,11 @@ class StoryTeller {
   const std::shared_ptr<artifact::Store>& store() const noexcept { return store_; }
 
  private:
+  void tell_left_out(SourceRun& run);
+
   rt::Runtime& runtime_;
   std::shared_ptr<artifact::Store> store_;
+  std::map<api::ObjectKey, std::string> left_out_;  // what was told last
 };
 
 // Traits of a source kind: finalizer, field manager, bad-news conditions.

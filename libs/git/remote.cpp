@@ -2,12 +2,39 @@
 
 #include <fmt/core.h>
 
+#include "base/digest.hpp"
 #include "git/wire/remote_state.hpp"
 
 namespace sluice::git {
 
 using base::Result;
 using base::unexpected;
+
+namespace {
+
+constexpr std::string_view kHidden = "***";
+constexpr std::size_t kShortest = 4;  // a shorter secret would be found in innocent words
+
+void hide(std::string& text, std::string_view secret) {
+  if (secret.size() < kShortest) return;
+  for (std::size_t at = 0; (at = text.find(secret, at)) != std::string::npos; at += kHidden.size()) {
+    text.replace(at, secret.size(), kHidden);
+  }
+}
+
+// A server may say back whatever it was sent; messages quote it.
+base::Error without_secrets(base::Error error, const Auth& auth) {
+  if (const auto* http = std::get_if<HttpAuth>(&auth)) {
+    hide(error.message, http->password);
+    hide(error.message, http->bearer_token);
+    if (!http->password.empty()) hide(error.message, base::base64_encode(http->username + ":" + http->password));
+  } else if (const auto* ssh = std::get_if<SshAuth>(&auth)) {
+    hide(error.message, ssh->passphrase);
+  }
+  return error;
+}
+
+}  // namespace
 
 Result<void> Remote::State::open() {
   const auto doing = fmt::format("listing the references of '{}'", endpoint.display());
@@ -16,9 +43,9 @@ Result<void> Remote::State::open() {
   if (!made) return unexpected(std::move(made).error());
   connection = *std::move(made);
   auto stream = connection->advertisement(limits);
-  if (!stream) return unexpected(std::move(stream).error().with_context(doing));
+  if (!stream) return unexpected(without_secrets(std::move(stream).error(), auth).with_context(doing));
   auto listed = wire::read_advertisement(**stream);
-  if (!listed) return unexpected(std::move(listed).error().with_context(doing));
+  if (!listed) return unexpected(without_secrets(std::move(listed).error(), auth).with_context(doing));
   advertisement = *std::move(listed);
   return {};
 }
@@ -29,9 +56,9 @@ Result<wire::ShallowUpdate> Remote::State::fetch(const wire::FetchRequest& reque
     return unexpected(base::ErrorKind::unsupported, doing + ": the server does not offer side-band-64k");
   }
   auto stream = connection->exchange(wire::encode_request(request, advertisement), limits);
-  if (!stream) return unexpected(std::move(stream).error().with_context(doing));
+  if (!stream) return unexpected(without_secrets(std::move(stream).error(), auth).with_context(doing));
   auto update = wire::read_pack(**stream, advertisement.can("shallow"), sink);
-  if (!update) return unexpected(std::move(update).error().with_context(doing));
+  if (!update) return unexpected(without_secrets(std::move(update).error(), auth).with_context(doing));
   return update;
 }
 

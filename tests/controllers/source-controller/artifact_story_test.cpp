@@ -214,7 +214,7 @@ TEST_CASE_METHOD(Notes, "story: the URL follows the advertised address, and noth
   CHECK(subject->filled == 0);
 }
 
-TEST_CASE_METHOD(Notes, "story: what the source has and the artifact has not is said, once for an artifact") {
+TEST_CASE_METHOD(Notes, "story: what the source has and the artifact has not is said, and again when it has changed") {
   write("with more");
   start();
   until_ready();
@@ -222,7 +222,15 @@ TEST_CASE_METHOD(Notes, "story: what the source has and the artifact has not is 
   CHECK(events.records.back().message == "not in the artifact: more");
   CHECK(events.records.back().severity == controller::Severity::trace);
   request();
+  edit([](Json& o) { o["spec"]["mood"] = "!"; });  // another artifact, in which the same is missing
+  until([&] { return is_settled("app") && subject->filled == 2; });
   CHECK(events.count("ArtifactIncomplete") == 1);
+  write("whole");
+  until([&] { return is_settled("app") && subject->filled == 3; });
+  CHECK(events.count("ArtifactIncomplete") == 1);
+  write("with more");
+  until([&] { return is_settled("app") && subject->filled == 4; });
+  CHECK(events.count("ArtifactIncomplete") == 2);
 }
 
 TEST_CASE_METHOD(Notes, "story: a deleted object takes its artifacts along, and nobody else's") {

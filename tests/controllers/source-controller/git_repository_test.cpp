@@ -312,3 +312,54 @@ TEST_CASE("links are left out, executables stay executable, and a submodule is a
   CHECK(listing.find("link") == std::string::npos);
   CHECK(h.artifact()->revision == "main@sha1:" + oid);
 }
+
+TEST_CASE("what is in no artifact is named by an event, but for what a rule leaves out") {
+  SourceHarness h;
+  Upstream up;
+  std::vector<FileChange> files{{"a", "1"}, {"hidden", "a", "120000"}, {"sub", std::string(40, '1'), "160000"}};
+  for (int i = 0; i < 7; ++i) files.push_back({"link" + std::to_string(i), "a", "120000"});
+  up.repository.commit("main", files);
+  h.put(up.url(), Json{{"ignore", "hidden\n"}});
+  h.start();
+  h.until_ready();
+  REQUIRE(h.events.count("ArtifactIncomplete") == 1);
+  const std::string& said = h.events.records.back().message;
+  CHECK(said.starts_with("not in the artifact: 7 symbolic links, as artifacts hold none ('link0', 'link1', "));
+  CHECK(said.find("'link4', ...)") != std::string::npos);
+  CHECK(said.find("1 submodule, ") != std::string::npos);
+  CHECK(said.find("'sub'") != std::string::npos);
+  CHECK(said.find("hidden") == std::string::npos);
+}
+
+TEST_CASE("a commit that is here from another branch is not taken for one of this branch") {
+  SourceHarness h;
+  Upstream up;
+  up.repository.commit("main", {{"a", "1"}});
+  const auto elsewhere = up.repository.commit("side", {{"a", "side"}});
+  h.put(up.url(), Json{{"ref", {{"branch", "side"}}}});
+  h.start();
+  h.until_ready();
+  const auto before = h.artifact();
+  h.edit([&](Json& o) { o["spec"]["ref"] = {{"branch", "main"}, {"commit", elsewhere}}; });
+  h.until_failed("GitOperationFailed");
+  CHECK(h.message().find("was not found in 'refs/heads/main'") != std::string::npos);
+  CHECK(h.artifact() == before);
+}
+
+TEST_CASE("a status that somebody has broken is written anew") {
+  SourceHarness h;
+  Upstream up;
+  up.repository.commit("main", {{"a", "1"}});
+  h.put(up.url());
+  h.start();
+  h.until_ready();
+  h.edit([](Json& o) {
+    o["status"]["artifact"] = "broken";
+    o["status"]["observedIgnore"] = 7;
+    o["metadata"]["annotations"]["reconcile.fluxcd.io/requestedAt"] = "now";
+  });
+  h.until([&] { return h.object()["status"]["artifact"].is_object() && h.is_settled("app"); });
+  h.check_sane();
+  CHECK(h.files() == archive::Files{{"a", "1"}});
+  CHECK_FALSE(h.object()["status"].contains("observedIgnore"));
+}

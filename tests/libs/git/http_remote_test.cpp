@@ -2,6 +2,8 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 
+#include "base/digest.hpp"
+#include "libs/http/peers.hpp"
 #include "shared_server.hpp"
 
 using namespace sluice;
@@ -236,4 +238,31 @@ TEST_CASE("ten thousand references are listed", "[git][http]") {
                                    kTimeout, {});
   REQUIRE(refs);
   CHECK(refs->refs.size() == 10'001);
+}
+
+TEST_CASE("a server that says back what it was sent tells nobody the credentials", "[git][http][hostile]") {
+  const SocketServer server([](int fd, int) {
+    const std::string request = read_request(fd);
+    const auto at = request.find("Authorization: ");
+    std::string said = at == std::string::npos ? "no credentials" : request.substr(at, request.find('\r', at) - at);
+    said = "ERR you sent " + said + " and hunter2hunter2";
+    char size[5];
+    std::snprintf(size, sizeof size, "%04zx", said.size() + 4);
+    const std::string body = size + said;
+    send_text(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: " +
+                      std::to_string(body.size()) + "\r\n\r\n" + body);
+  });
+  const std::string url = "http://127.0.0.1:" + std::to_string(server.port()) + "/r.git";
+  const git::HttpAuth with_token{.username = {}, .password = {}, .bearer_token = "hunter2hunter2", .tls = {}};
+  const git::HttpAuth with_password{.username = "ann", .password = "hunter2hunter2", .bearer_token = {}, .tls = {}};
+  for (const auto& auth : {with_token, with_password}) {
+    const auto refused = connect(url, auth);
+    REQUIRE_FALSE(refused);
+    const std::string& message = refused.error().message;
+    INFO(message);
+    CHECK(message.find("you sent Authorization: ") != std::string::npos);
+    CHECK(message.find("hunter2") == std::string::npos);
+    CHECK(message.find(base::base64_encode("ann:hunter2hunter2")) == std::string::npos);
+    CHECK(message.find("***") != std::string::npos);
+  }
 }

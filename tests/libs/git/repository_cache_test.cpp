@@ -307,7 +307,12 @@ TEST_CASE_METHOD(Fixture, "copies that nothing uses are collected, and not those
     CHECK(cache.collect(std::chrono::hours(1)).value() == 0);
     CHECK(cache.collect(std::chrono::seconds(-1)).value() == 0);
   }
-  CHECK(cache.collect(std::chrono::seconds(-1)).value() == 1);
+  const auto leftover = folder.path() / ".history-abc123";  // of a process that was killed
+  std::filesystem::create_directories(leftover / "objects");
+  CHECK(cache.collect(std::chrono::hours(1)).value() == 0);
+  CHECK(std::filesystem::exists(leftover));
+  CHECK(cache.collect(std::chrono::seconds(-1)).value() == 2);
+  CHECK_FALSE(std::filesystem::exists(leftover));
   CHECK_FALSE(std::filesystem::exists(copy()));
   CHECK(fetch(kMain));
 }

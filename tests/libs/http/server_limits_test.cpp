@@ -15,8 +15,9 @@ namespace rt = sluice::rt;
 
 namespace {
 
-rt::Task<http::Reply> hello(http::Request) {
+rt::Task<http::Reply> hello(http::Request request) {
   http::Reply reply;
+  if (request.target == "/slow") co_await rt::sleep_for(500ms);
   reply.body = std::string("hello");
   co_return reply;
 }
@@ -180,4 +181,19 @@ TEST_CASE_METHOD(Fixture, "places that are fairly held are not taken") {
   CHECK(three.is_closed(1s));
   CHECK_FALSE(one.is_closed(20ms));
   CHECK_FALSE(two.is_closed(20ms));
+}
+
+TEST_CASE_METHOD(Fixture, "of the greediest's connections the one that waits goes before one that is served") {
+  http::ServerOptions options;
+  options.max_connections = 2;
+  start(options);
+  Peer served(runtime, server->port());
+  served.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+  static_cast<void>(served.is_closed(30ms));
+  Peer waiting(runtime, server->port());  // it came later
+  Peer other(runtime, server->port(), "127.0.0.2");
+  other.send(kGet);
+  CHECK(other.is_answered());
+  CHECK(waiting.is_closed(1s));
+  CHECK(served.is_answered());
 }
