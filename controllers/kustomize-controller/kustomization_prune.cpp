@@ -19,8 +19,8 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
   const api::ObjectKey key = api::key_of(*sibling);
   api::StringMap variables;
   if (parsed.spec.post_build) {
-    rt::Task<Result<api::StringMap>> reading =
-        kustomize_controller::read_variables(context.client, *parsed.spec.post_build, key.namespace_);
+    rt::Task<Result<api::StringMap>> reading = kustomize_controller::read_variables(
+        context.client, *parsed.spec.post_build, key.namespace_, context.masks);
     auto read = co_await std::move(reading);
     SLUICE_CO_TRY(variables, std::move(read));
   }
