@@ -395,6 +395,25 @@ TEST_CASE("missing things are told by their reason: source, artifact, path, kind
   fixture.until([&] { return fixture.is_ready("shop", "main@sha1:4"); });
 }
 
+TEST_CASE("a kind that discovery shows a moment after its definition came is not left to the retry interval") {
+  const kube::Resource definitions{"apiextensions.k8s.io", "v1", "CustomResourceDefinition",
+                                   "customresourcedefinitions", false};
+  const kube::Resource widgets{"example.com", "v1", "Widget", "widgets", true};
+  Fixture fixture;
+  fixture.publish({{"shop/w.yaml", "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: w\n  namespace: apps\n"}},
+                  "main@sha1:1");
+  fixture.kustomize("shop", {{"retryInterval", "10m"}});
+  fixture.start();
+  fixture.until([&] { return fixture.reason("shop") == "ReconciliationFailed"; });
+  const std::size_t asked = fixture.kube->count("get", "/apis");
+  fixture.kube->put(definitions, {{"metadata", {{"name", "widgets.example.com"}}}});
+  fixture.until([&] { return fixture.kube->count("get", "/apis") > asked; });
+  test::settle(*fixture.runtime);
+  CHECK(fixture.reason("shop") == "ReconciliationFailed");
+  fixture.kube->serve({kKustomizations, kRepositories, kMaps, kDeployments, widgets});
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+}
+
 TEST_CASE("an object that the server refuses stops its stage, and nothing is pruned") {
   Fixture fixture;
   fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"shop/b.yaml", config_map("b", "1")}}, "main@sha1:1");
