@@ -44,7 +44,7 @@ struct Fixture : test::Harness {
     co_return reply;
   }
 
-  explicit Fixture(controller::Options common = {}) {
+  explicit Fixture(controller::Options common = {}, std::set<api::GroupKind> custom_stage = {}) {
     kube->serve({kKustomizations, kRepositories, kMaps, kDeployments});
     auto started = http::Server::start(*runtime, "127.0.0.1:0",
                                        [this](http::Request request) { return answer(this, std::move(request)); });
@@ -66,8 +66,9 @@ struct Fixture : test::Harness {
     auto sources = std::make_shared<sources::Sources>(
         sources::SourceServices{*runtime, kube, mapper, base::system_clock(), base::Logger::discard(), ""});
     auto reconciler = std::make_shared<KustomizationReconciler>(
-        kustomize_controller::ReconcilerServices{*runtime, base::system_clock(), metrics, mapper, fetcher, live, sources},
-        std::move(common), kustomize_controller::KustomizeOptions{}, std::set<api::GroupKind>{});
+        kustomize_controller::ReconcilerServices{*runtime, base::system_clock(), metrics, mapper, fetcher, live,
+                                                 sources},
+        std::move(common), kustomize_controller::KustomizeOptions{}, std::move(custom_stage));
     controller::WatchCacheOptions cached;
     cached.resource = kKustomizations;
     cache = std::make_unique<controller::WatchCache>(kube, base::system_clock(), base::Logger::discard(), cached);
@@ -141,8 +142,12 @@ struct Fixture : test::Harness {
     return api::conditions_of(object).is_true("Ready") &&
            doc::find_string(object, {"status", "lastAppliedRevision"}) == revision;
   }
-  std::string reason(const std::string& name) const { return std::string(api::conditions_of(get(name)).reason("Ready")); }
-  std::string message(const std::string& name) const { return std::string(api::conditions_of(get(name)).message("Ready")); }
+  std::string reason(const std::string& name) const {
+    return std::string(api::conditions_of(get(name)).reason("Ready"));
+  }
+  std::string message(const std::string& name) const {
+    return std::string(api::conditions_of(get(name)).message("Ready"));
+  }
   void until(const std::function<bool()>& is_so) { test::until(*runtime, is_so, std::chrono::seconds(20)); }
   std::vector<std::string> inventory(const std::string& name) const {
     std::vector<std::string> ids;
@@ -152,11 +157,17 @@ struct Fixture : test::Harness {
     for (const auto& entry : *entries) ids.push_back(entry["id"].get<std::string>());
     return ids;
   }
-  bool has_event(const std::string& reason, const std::string& text) const {
-    for (const auto& record : events.records) {
-      if (record.reason == reason && record.message.find(text) != std::string::npos) return true;
-    }
-    return false;
+  std::size_t count_events(const std::string& reason, const std::string& text) const {
+    return static_cast<std::size_t>(
+        std::count_if(events.records.begin(), events.records.end(), [&](const controller::EventRecord& record) {
+          return record.reason == reason && record.message.find(text) != std::string::npos;
+        }));
+  }
+  bool has_event(const std::string& reason, const std::string& text) const { return count_events(reason, text) > 0; }
+  void request(const std::string& name, const std::string& token) {
+    doc::Json object = get(name);
+    object["metadata"]["annotations"]["reconcile.fluxcd.io/requestedAt"] = token;
+    kube->put(kKustomizations, object);
   }
 };
 
@@ -384,8 +395,9 @@ TEST_CASE("missing things are told by their reason: source, artifact, path, kind
   fixture.publish({{"other/a.yaml", config_map("a", "1")}}, "main@sha1:1");
   fixture.until([&] { return fixture.message("shop").find("kustomization path not found") == 0; });
   CHECK(fixture.reason("shop") == "ArtifactFailed");
-  fixture.publish({{"shop/w.yaml", "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: w\n  namespace: apps\n"}},
-                  "main@sha1:2");
+  fixture.publish(
+      {{"shop/w.yaml", "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: w\n  namespace: apps\n"}},
+      "main@sha1:2");
   fixture.until([&] { return fixture.reason("shop") == "ReconciliationFailed"; });
   CHECK(fixture.message("shop").find("Widget/apps/w dry-run failed (NoKindMatch), from shop/w.yaml:1") == 0);
   fixture.archives.clear();
@@ -400,8 +412,9 @@ TEST_CASE("a kind that discovery shows a moment after its definition came is not
                                    "customresourcedefinitions", false};
   const kube::Resource widgets{"example.com", "v1", "Widget", "widgets", true};
   Fixture fixture;
-  fixture.publish({{"shop/w.yaml", "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: w\n  namespace: apps\n"}},
-                  "main@sha1:1");
+  fixture.publish(
+      {{"shop/w.yaml", "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: w\n  namespace: apps\n"}},
+      "main@sha1:1");
   fixture.kustomize("shop", {{"retryInterval", "10m"}});
   fixture.start();
   fixture.until([&] { return fixture.reason("shop") == "ReconciliationFailed"; });
@@ -424,6 +437,7 @@ TEST_CASE("an object that the server refuses stops its stage, and nothing is pru
   fixture.publish({{"shop/a.yaml", config_map("a", "2")}}, "main@sha1:2");
   fixture.until([&] { return fixture.has_event("ReconciliationFailed", "the webhook says no"); });
   CHECK(fixture.value("b") == "1");
+  CHECK(fixture.get("shop")["status"]["history"][0]["lastReconciledStatus"] == "ReconciliationFailed");
   fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
   CHECK(fixture.map("b").is_null());
 }
@@ -475,8 +489,10 @@ TEST_CASE("a dependency is waited for, and wakes who waits for it") {
 TEST_CASE("health is waited for without a worker, ends by an event, and a newer artifact cancels the wait") {
   Fixture fixture;
   const auto deployment = [](const char* image) {
-    return std::string("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\n  namespace: apps\nspec:\n  replicas: 1\n"
-                       "  template:\n    spec:\n      containers:\n      - name: c\n        image: ") + image + "\n";
+    return std::string(
+               "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\n  namespace: apps\nspec:\n  replicas: 1\n"
+               "  template:\n    spec:\n      containers:\n      - name: c\n        image: ") +
+           image + "\n";
   };
   fixture.publish({{"shop/d.yaml", deployment("a:1")}, {"other/a.yaml", config_map("a", "1")}}, "main@sha1:1");
   fixture.kustomize("shop", {{"wait", true}, {"timeout", "5m"}});
@@ -496,8 +512,11 @@ TEST_CASE("health is waited for without a worker, ends by an event, and a newer 
                           "Health checks canceled due to new reconciliation triggered by "
                           "GitRepository/flux-system/repo"));
   doc::Json live = fixture.kube->object(kDeployments, key);
-  live["status"] = {{"observedGeneration", live["metadata"]["generation"]}, {"replicas", 1}, {"updatedReplicas", 1},
-                    {"availableReplicas", 1}, {"readyReplicas", 1}};
+  live["status"] = {{"observedGeneration", live["metadata"]["generation"]},
+                    {"replicas", 1},
+                    {"updatedReplicas", 1},
+                    {"availableReplicas", 1},
+                    {"readyReplicas", 1}};
   live["status"]["conditions"] = doc::Json::array({{{"type", "Available"}, {"status", "True"}}});
   fixture.kube->put(kDeployments, live);
   fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
@@ -507,12 +526,17 @@ TEST_CASE("health is waited for without a worker, ends by an event, and a newer 
 TEST_CASE("a health check without apiVersion means apps, one with a version that is retired the one that is served") {
   Fixture fixture;
   doc::Json live = {{"metadata", {{"name", "backend"}, {"namespace", "apps"}}}, {"spec", {{"replicas", 1}}}};
-  live["status"] = {{"observedGeneration", 1}, {"replicas", 1}, {"updatedReplicas", 1}, {"availableReplicas", 1},
+  live["status"] = {{"observedGeneration", 1},
+                    {"replicas", 1},
+                    {"updatedReplicas", 1},
+                    {"availableReplicas", 1},
                     {"readyReplicas", 1}};
   live["status"]["conditions"] = doc::Json::array({{{"type", "Available"}, {"status", "True"}}});
   fixture.kube->put(kDeployments, live);
-  fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"old/b.yaml", config_map("b", "1")},
-                   {"wrong/c.yaml", config_map("c", "1")}}, "main@sha1:1");
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")},
+                   {"old/b.yaml", config_map("b", "1")},
+                   {"wrong/c.yaml", config_map("c", "1")}},
+                  "main@sha1:1");
   doc::Json check = {{"kind", "Deployment"}, {"name", "backend"}, {"namespace", "apps"}};
   fixture.kustomize("shop", {{"healthChecks", doc::Json::array({check})}, {"timeout", "2m"}});
   check["apiVersion"] = "apps/v1beta2";
@@ -526,16 +550,158 @@ TEST_CASE("a health check without apiVersion means apps, one with a version that
   CHECK(fixture.message("wrong").find("spec.healthChecks[0].apiVersion") == 0);
 }
 
+TEST_CASE("what the user has switched off is not waited for, and without a wait nothing is said of health") {
+  Fixture fixture;
+  const std::string off =
+      "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\n  namespace: apps\n  annotations:\n"
+      "    kustomize.toolkit.fluxcd.io/reconcile: disabled\nspec:\n  replicas: 1\n";
+  fixture.publish({{"shop/d.yaml", off}, {"shop/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop", {{"wait", true}, {"timeout", "5m"}});
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  CHECK(api::conditions_of(fixture.get("shop")).is_true("Healthy"));
+  doc::Json object = fixture.get("shop");
+  object["spec"]["wait"] = false;
+  fixture.kube->put(kKustomizations, object);
+  fixture.until([&] { return fixture.get("shop")["status"]["observedGeneration"] == 2; });
+  CHECK(api::conditions_of(fixture.get("shop")).find("Healthy") == nullptr);
+}
+
+TEST_CASE("drift is corrected while health is waited for, and told") {
+  Fixture fixture;
+  fixture.publish({{"shop/d.yaml",
+                    "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\n  namespace: apps\nspec:\n"
+                    "  replicas: 1\n"},
+                   {"shop/m.yaml", config_map("m", "1")}},
+                  "main@sha1:1");
+  fixture.kustomize("shop", {{"wait", true}, {"timeout", "5m"}});
+  fixture.start();
+  fixture.until([&] { return !fixture.kube->object(kDeployments, {"apps", "d"}).is_null(); });
+  test::settle(*fixture.runtime);
+  doc::Json edited = fixture.map("m");
+  edited["data"]["k"] = "by hand";
+  fixture.kube->put(kMaps, edited);
+  fixture.until([&] { return fixture.value("m") == "1"; });
+  fixture.until([&] { return fixture.has_event("Progressing", "ConfigMap/apps/m configured"); });
+  CHECK_FALSE(fixture.is_ready("shop", "main@sha1:1"));
+}
+
+TEST_CASE("poor health fails, and the revision does not count as applied") {
+  Fixture fixture;
+  const std::string failing =
+      "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\n  namespace: apps\nspec:\n"
+      "  replicas: 1\n";
+  fixture.publish({{"shop/d.yaml", failing}}, "main@sha1:1");
+  fixture.kustomize("shop", {{"wait", true}, {"timeout", "5m"}});
+  fixture.start();
+  const api::ObjectKey key{"apps", "d"};
+  fixture.until([&] { return !fixture.kube->object(kDeployments, key).is_null(); });
+  doc::Json live = fixture.kube->object(kDeployments, key);
+  live["status"] = {{"observedGeneration", live["metadata"]["generation"]}, {"replicas", 1}};
+  live["status"]["conditions"] = doc::Json::array({{{"type", "Progressing"},
+                                                    {"status", "False"},
+                                                    {"reason", "ProgressDeadlineExceeded"},
+                                                    {"message", "too slow"}}});
+  fixture.kube->put(kDeployments, live);
+  fixture.until([&] { return fixture.reason("shop") == "HealthCheckFailed"; });
+  CHECK(fixture.get("shop")["status"].value("lastAppliedRevision", "").empty());
+  CHECK(fixture.inventory("shop").size() == 1);
+}
+
+TEST_CASE(
+    "variables come from objects of the namespace, read with our own rights; a change of one is taken up at once") {
+  const auto account = std::make_shared<test::FakeKube>();
+  Fixture fixture;
+  fixture.kube->as = [&](const std::string&, const std::vector<std::string>&) { return account; };
+  doc::Json vars = {{"metadata", {{"name", "vars"}, {"namespace", "flux-system"}}}, {"data", {{"v", "one"}}}};
+  fixture.kube->put(kMaps, vars);
+  fixture.publish({{"shop/a.yaml", config_map("a", "${v}")}}, "main@sha1:1");
+  const doc::Json from = doc::Json::array({{{"kind", "ConfigMap"}, {"name", "vars"}}});
+  fixture.kustomize("shop", {{"serviceAccountName", "robot"}, {"postBuild", {{"substituteFrom", from}}}});
+  fixture.start();
+  const auto value = [&] {
+    const doc::Json object = account->object(kMaps, {"apps", "a"});
+    return object.is_null() ? std::string() : object["data"]["k"].get<std::string>();
+  };
+  fixture.until([&] { return value() == "one"; });
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  vars["data"]["v"] = "two";
+  fixture.kube->put(kMaps, vars);
+  fixture.until([&] { return value() == "two"; });
+  // What nobody sets is an error, unless the gate says otherwise.
+  fixture.publish({{"shop/a.yaml", config_map("a", "${missing}")}}, "main@sha1:2");
+  fixture.until([&] { return fixture.reason("shop") == "BuildFailed"; });
+  CHECK(fixture.message("shop").find("missing") != std::string::npos);
+}
+
+TEST_CASE("what an artifact was made from is told as long as the source tells it") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "latest@sha256:1");
+  doc::Json source = fixture.kube->object(kRepositories, {"flux-system", "repo"});
+  source["status"]["artifact"]["metadata"]["org.opencontainers.image.revision"] = "main@sha1:abc";
+  fixture.kube->put(kRepositories, source);
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "latest@sha256:1"); });
+  CHECK(fixture.get("shop")["status"]["lastAppliedOriginRevision"] == "main@sha1:abc");
+  CHECK(fixture.get("shop")["status"]["history"][0]["metadata"]["originRevision"] == "main@sha1:abc");
+  fixture.publish({{"shop/a.yaml", config_map("a", "2")}}, "latest@sha256:2");
+  fixture.until([&] { return fixture.is_ready("shop", "latest@sha256:2"); });
+  CHECK_FALSE(fixture.get("shop")["status"].contains("lastAppliedOriginRevision"));
+}
+
+TEST_CASE("kinds of the custom stage are applied before the others are looked at") {
+  std::vector<std::string> order;
+  Fixture fixture({}, {{"", "ConfigMap"}});
+  fixture.kube->before = [&](const test::FakeKube::Request& request) {
+    if (request.verb == "apply") order.push_back(request.plural);
+  };
+  fixture.publish({{"shop/d.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\n  namespace: apps\n"},
+                   {"shop/m.yaml", config_map("m", "1")}},
+                  "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  CHECK(order == std::vector<std::string>{"configmaps", "configmaps", "deployments", "deployments"});
+}
+
+TEST_CASE("who edits an object again and again is answered ever later, and holds up no other object") {
+  Fixture fixture;
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"shop/b.yaml", config_map("b", "1")}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  const auto edit = [&](const char* name) {
+    doc::Json object = fixture.map(name);
+    object["data"]["k"] = "by hand";
+    fixture.kube->put(kMaps, object);
+  };
+  for (int i = 0; i < sources::DriftPacer::kAtOnce; ++i) {
+    edit("a");
+    fixture.until([&] { return fixture.value("a") == "1"; });
+    test::settle(*fixture.runtime);
+  }
+  edit("a");
+  test::settle(*fixture.runtime, std::chrono::milliseconds(300));
+  CHECK(fixture.value("a") == "by hand");
+  edit("b");
+  test::until(
+      *fixture.runtime, [&] { return fixture.value("b") == "1"; }, std::chrono::milliseconds(500));
+  fixture.until([&] { return fixture.value("a") == "1"; });
+}
+
 TEST_CASE("deleting a Kustomization deletes its objects as its policy says") {
   Fixture fixture;
-  fixture.publish({{"gone/a.yaml", config_map("gone", "1")}, {"left/a.yaml", config_map("left", "1")},
+  fixture.publish({{"gone/a.yaml", config_map("gone", "1")},
+                   {"left/a.yaml", config_map("left", "1")},
                    {"kept/a.yaml", config_map("kept", "1")}},
                   "main@sha1:1");
   fixture.kustomize("gone", {{"deletionPolicy", "WaitForTermination"}, {"prune", false}});
   fixture.kustomize("left", {{"deletionPolicy", "Orphan"}});
   fixture.kustomize("kept");
   fixture.start();
-  for (const char* name : {"gone", "left", "kept"}) fixture.until([&] { return fixture.is_ready(name, "main@sha1:1"); });
+  for (const char* name : {"gone", "left", "kept"})
+    fixture.until([&] { return fixture.is_ready(name, "main@sha1:1"); });
   fixture.kustomize("kept", {{"suspend", true}});
   for (const char* name : {"gone", "left", "kept"}) {
     fixture.kube->erase(kKustomizations, {"flux-system", name});
@@ -548,8 +714,9 @@ TEST_CASE("deleting a Kustomization deletes its objects as its policy says") {
 
 TEST_CASE("WaitForTermination keeps the Kustomization until its objects are gone, and holds no worker") {
   Fixture fixture;
-  const std::string held = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: held\n  namespace: apps\n"
-                           "  finalizers: [example.com/hold]\ndata:\n  k: \"1\"\n";
+  const std::string held =
+      "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: held\n  namespace: apps\n"
+      "  finalizers: [example.com/hold]\ndata:\n  k: \"1\"\n";
   fixture.publish({{"shop/a.yaml", held}, {"other/a.yaml", config_map("a", "1")}}, "main@sha1:1");
   fixture.kustomize("shop", {{"deletionPolicy", "WaitForTermination"}});
   fixture.start();
@@ -655,9 +822,15 @@ TEST_CASE("rights that are lost are found out by verification, and only verifica
   fixture.start();
   fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
   forbidden = true;
-  doc::Json object = fixture.get("shop");
-  object["metadata"]["annotations"]["reconcile.fluxcd.io/requestedAt"] = "1";
-  fixture.kube->put(kKustomizations, object);
+  fixture.request("shop", "1");
+  fixture.until([&] { return refused > 0; });
+  forbidden = false;
+  // Mended with nothing changed: told, as the failure was.
+  fixture.until([&] { return fixture.count_events("ReconciliationSucceeded", "Reconciliation finished") == 2; });
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  forbidden = true;
+  refused = 0;
+  fixture.request("shop", "2");
   // Retries that nobody has asked for are refused as well, and so is another commit that changes nothing here.
   fixture.until([&] { return refused > 3; });
   CHECK(fixture.reason("shop") == "ReconciliationFailed");
@@ -700,15 +873,18 @@ TEST_CASE("a daemon that may not look at accounts deletes in the account's name,
   account->fail_next("delete", test::make_error(ErrorKind::forbidden, "robot may not"), 1);
   fixture.kube->erase(kKustomizations, {"flux-system", "shop"});
   fixture.until([&] { return fixture.get("shop").is_null(); });
-  CHECK(fixture.has_event("Failed", "pruning for deleted resource failed: ConfigMap/apps/a delete failed: robot may not"));
+  CHECK(fixture.has_event("Failed",
+                          "pruning for deleted resource failed: ConfigMap/apps/a delete failed: robot may not"));
   CHECK(fixture.has_event("Failed", "the service account 'robot'"));
   CHECK(account->object(kMaps, {"apps", "a"}).is_null());
 }
 
 TEST_CASE("what no run would accept can still be deleted, and takes with it what it is known to own") {
   Fixture fixture;
-  fixture.publish({{"far/a.yaml", config_map("far", "1")}, {"odd/a.yaml", config_map("odd", "1")},
-                   {"bad/a.yaml", config_map("bad", "1")}}, "main@sha1:1");
+  fixture.publish({{"far/a.yaml", config_map("far", "1")},
+                   {"odd/a.yaml", config_map("odd", "1")},
+                   {"bad/a.yaml", config_map("bad", "1")}},
+                  "main@sha1:1");
   for (const char* name : {"far", "odd", "bad"}) fixture.kustomize(name);
   fixture.start();
   for (const char* name : {"far", "odd", "bad"}) fixture.until([&] { return fixture.is_ready(name, "main@sha1:1"); });
