@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/names.hpp"
+#include "kube/secret_view.hpp"
 #include "dependencies.hpp"
 #include "sources/access.hpp"
 
@@ -196,7 +197,8 @@ rt::Task<StepResult> KustomizationReconciler::read_variables(Run& run) {
     services_.sources->watch_configs(common_.watch_configs_label_selector);
   }
   rt::Task<Result<api::StringMap>> task =
-      kustomize_controller::read_variables(run.context.client, *run.spec().post_build, run.owner.namespace_);
+      kustomize_controller::read_variables(run.context.client, *run.spec().post_build, run.owner.namespace_,
+                                           run.context.masks);
   auto variables = co_await std::move(task);
   if (!variables) {
     co_return failed(run, api::reason::kBuildFailed, std::move(variables).error().with_context("post build failed"));
@@ -351,10 +353,23 @@ rt::Task<apply::Outcome> KustomizationReconciler::apply_set(Run& run, apply::App
   co_return outcome;
 }
 
+namespace {
+
+// The API server's words about a Secret that it refuses quote what it holds.
+void mask_secrets(const std::vector<apply::Manifest>& manifests, base::Masks& masks) {
+  for (const auto& manifest : manifests) {
+    if (manifest.id.kind != "Secret" || !manifest.id.group.empty()) continue;
+    if (const auto object = doc::parse_json(manifest.text)) kube::mask_secret(*object, masks);
+  }
+}
+
+}  // namespace
+
 rt::Task<StepResult> KustomizationReconciler::apply(Run& run) {
   run.context.progress(fmt::format("Detecting drift for revision {} with a timeout of {}", run.artifact.revision,
                                    base::format_duration(api::effective_timeout(run.spec()))));
   pacer_.corrected(run.owner.key(), run.context.clock.steady());
+  mask_secrets(*run.rendered->manifests, *run.context.masks);
   const std::string account = identity_of(run.owner.key(), run.spec().service_account_name).account;
   const sources::Verifications::Subject subject{run.context.meta.uid, run.context.meta.generation, account};
   apply::ApplyOptions options = apply_options(run);

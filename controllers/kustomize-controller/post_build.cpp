@@ -6,6 +6,7 @@
 #include "api/names.hpp"
 #include "base/digest.hpp"
 #include "doc/yaml.hpp"
+#include "kube/secret_view.hpp"
 #include "text/envsubst.hpp"
 
 namespace sluice::kustomize_controller {
@@ -38,7 +39,7 @@ Result<void> take_in(const doc::Json& object, bool is_secret, api::StringMap& va
 }  // namespace
 
 rt::Task<Result<api::StringMap>> read_variables(std::shared_ptr<kube::Client> client, api::PostBuild post_build,
-                                                std::string space) {
+                                                std::string space, std::shared_ptr<base::Masks> masks) {
   api::StringMap variables;
   for (const api::SubstituteReference& ref : post_build.substitute_from) {
     const bool is_secret = ref.kind == "Secret";
@@ -48,6 +49,7 @@ rt::Task<Result<api::StringMap>> read_variables(std::shared_ptr<kube::Client> cl
     if (!found && found.error().kind == ErrorKind::not_found && ref.optional) continue;
     const std::string doing = "substitute from '" + ref.kind + "/" + ref.name + "'";
     if (!found) co_return base::unexpected(std::move(found).error().with_context(doing));
+    if (is_secret) kube::mask_secret(*found, *masks);
     auto taken = take_in(*found, is_secret, variables);
     if (!taken) co_return base::unexpected(std::move(taken).error().with_context(doing));
   }

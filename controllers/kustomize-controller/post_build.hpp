@@ -6,6 +6,7 @@
 
 #include "api/kustomization.hpp"
 #include "api/object_meta.hpp"
+#include "base/masks.hpp"
 #include "base/result.hpp"
 #include "doc/json.hpp"
 #include "kube/client.hpp"
@@ -15,9 +16,10 @@ namespace sluice::kustomize_controller {
 
 // Reads what `substituteFrom` names in `space`, later ones over earlier ones, and
 // puts `substitute` on top. Line ends in values are left out, as upstream has it.
-// Errors name the object; a missing optional one is none. On the loop.
+// Errors name the object; a missing optional one is none. `masks` learns the values of
+// Secrets. On the loop.
 rt::Task<base::Result<api::StringMap>> read_variables(std::shared_ptr<kube::Client> client, api::PostBuild post_build,
-                                                      std::string space);
+                                                      std::string space, std::shared_ptr<base::Masks> masks);
 
 struct Substitution {
   api::StringMap variables;

@@ -8,8 +8,8 @@
 
 #include "api/names.hpp"
 #include "artifact_builder.hpp"
-#include "base/digest.hpp"
 #include "ignore_rules.hpp"
+#include "kube/secret_view.hpp"
 
 namespace sluice::source_controller {
 
@@ -53,19 +53,6 @@ StepFailure fetch_failure(base::Error error) {
 git::RefSpec ref_spec(const api::GitRepositorySpec& spec) {
   if (!spec.ref) return {};
   return {spec.ref->branch, spec.ref->tag, spec.ref->semver, spec.ref->name, spec.ref->commit};
-}
-
-Result<git::SecretData> secret_data(const doc::Json& secret) {
-  git::SecretData data;
-  const auto* encoded = doc::find(secret, {"data"});
-  if (encoded == nullptr || !encoded->is_object()) return data;
-  for (const auto& [key, value] : encoded->items()) {
-    if (!value.is_string()) continue;
-    auto bytes = base::base64_decode(value.get_ref<const std::string&>());
-    if (!bytes) return base::unexpected(ErrorKind::invalid, fmt::format("'{}' is not base64", key));
-    data.emplace(key, *std::move(bytes));
-  }
-  return data;
 }
 
 // What filling takes, by value: it goes on in the pool while the loop turns.
@@ -160,11 +147,9 @@ rt::Task<std::optional<StepFailure>> GitRepositoryReconciler::read_credentials(R
       auto error = base::Error(secret.error()).with_context(fmt::format("failed to get secret '{}'", name));
       co_return fetch_failed(reason::kAuthenticationFailed, std::move(error));
     }
-    auto decoded = secret_data(*secret);
-    if (!decoded) {
-      auto error = std::move(decoded).error().with_context(fmt::format("secret '{}'", name));
-      co_return fetch_failed(reason::kAuthenticationFailed, std::move(error));
-    }
+    const kube::SecretView view(*secret, name, run.context.masks);
+    auto decoded = view.all({"username", "ca.crt", "caFile", "tls.crt", "known_hosts", "identity.pub"});
+    if (!decoded) co_return fetch_failed(reason::kAuthenticationFailed, std::move(decoded).error());
     data = *std::move(decoded);
   }
   for (const std::string_view key : kGitHubAppKeys) {
