@@ -20,7 +20,8 @@ namespace sluice::kustomize_controller {
 // A Kustomization that has not seen the artifact.
 struct Reader {
   controller::Object object;
-  std::shared_ptr<const RenderCache::Entry> last;  // its last build; null where none is known
+  // The build of what it has taken up; null where none is known, or is still being made.
+  std::shared_ptr<const RenderCache::Entry> last;
 };
 
 struct Concern {

@@ -139,8 +139,12 @@ rt::Task<void> KustomizationReconciler::wake_by_concern(std::weak_ptr<Kustomizat
   }
   auto readers = std::make_shared<std::vector<Reader>>();
   for (const api::ObjectKey& key : keys) {
-    if (auto object = self->controller_->cache().find(key))
-      readers->push_back({std::move(object), self->renders_.last(key)});
+    auto object = self->controller_->cache().find(key);
+    if (!object) continue;
+    // A run may be at an artifact that it has not built yet: an older build says nothing of where it will end.
+    auto last = self->renders_.last(key);
+    if (last && !self->uptake_.has_taken(key, last->artifact_digest)) last.reset();
+    readers->push_back({std::move(object), std::move(last)});
   }
   auto sort = [readers, tree](std::stop_token) {
     return base::Result<Concern>(sort_by_concern(*readers, tree->manifest()));

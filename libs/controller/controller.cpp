@@ -103,13 +103,14 @@ class Shift {
 // One of the `concurrency` workers, for as long as a run needs it.
 class Controller::Impl::Worker {
  public:
-  explicit Worker(Impl& self) : self_(self) {}
+  Worker(Impl& self, api::ObjectKey key) : self_(self), key_(std::move(key)) {}
   ~Worker() { release(); }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   void release() {
     if (!std::exchange(held_, false)) return;
     --self_.busy;
+    self_.queue.only_waits(key_);
     self_.freed.notify_all();
   }
   static rt::Task<void> take_back(Worker& worker) {
@@ -134,11 +135,12 @@ class Controller::Impl::Worker {
   };
 
   Impl& self_;  // whose `busy` counts this one already
+  const api::ObjectKey key_;
   bool held_ = true;
 };
 
 rt::Task<void> Controller::Impl::work(Impl& self, api::ObjectKey key) {
-  Worker worker(self);
+  Worker worker(self, key);
   Shift shift(self.queue, key, self.services, self.name);
   WorkerSlot slot;
   slot.release = [&worker] { worker.release(); };

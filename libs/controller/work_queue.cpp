@@ -15,7 +15,7 @@ WorkQueue::WorkQueue(const base::Clock& clock, RetryDelay delay, QueueObserver* 
 
 void WorkQueue::add(api::ObjectKey key, Lane lane) {
   if (shut_down_) return;
-  if (const auto planned = delayed_.find(key); planned != delayed_.end()) {
+  if (const auto planned = delayed_.find(key); planned != delayed_.end() && lane != Lane::leisure) {
     due_order_.erase({planned->second.due, key});
     delayed_.erase(planned);
   }
@@ -53,7 +53,11 @@ void WorkQueue::discard(const api::ObjectKey& key) {
 }
 
 void WorkQueue::plan(const api::ObjectKey& key, base::Duration delay, Lane lane) {
-  if (shut_down_ || ready_since_.contains(key)) return;  // due already, which is earlier
+  if (shut_down_) return;
+  // Due already, which is earlier; but leisure may be far away.
+  if (const auto ready = ready_since_.find(key); ready != ready_since_.end() && ready->second.lane != Lane::leisure) {
+    return;
+  }
   // Taken again as soon as its worker is done, which is earlier as well.
   if (const auto working = working_.find(key); working != working_.end() && working->second.again) return;
   delay = std::min(delay, kLongestDelay);
@@ -162,6 +166,14 @@ void WorkQueue::done(const api::ObjectKey& key) {
     }
     make_ready(key, *finished.mapped().again);
   }
+}
+
+void WorkQueue::only_waits(const api::ObjectKey& key) {
+  const auto working = working_.find(key);
+  if (working == working_.end() || working->second.lane != Lane::leisure) return;
+  working->second.lane = Lane::fresh;
+  --leisure_working_;
+  if (!lane(Lane::leisure).empty()) changed_.notify_all();
 }
 
 void WorkQueue::shut_down() {

@@ -63,7 +63,7 @@ class WorkQueue {
   // How many keys of the lane of leisure may be worked on at once; at least one.
   void limit_leisure(std::size_t keys) { leisure_limit_ = keys; }
 
-  // Due now. A delayed add of the same key is dropped.
+  // Due now. A delayed add of the same key is dropped, but for one that may come before leisure does.
   void add(api::ObjectKey key, Lane lane = Lane::fresh);
   // Due after `delay`; of several delayed adds the earliest wins.
   void add_after(api::ObjectKey key, base::Duration delay);
@@ -79,6 +79,8 @@ class WorkQueue {
   // Waits for one; nothing after shut_down().
   rt::Task<std::optional<api::ObjectKey>> take();
   void done(const api::ObjectKey& key);
+  // It is worked on, but only waits from here on: no other of leisure waits for it.
+  void only_waits(const api::ObjectKey& key);
 
   // Ends all take(); what waits is dropped.
   void shut_down();

@@ -40,6 +40,10 @@ base::Error incomplete(const std::string& what, std::string_view why) {
   return error;
 }
 
+bool is_outage(ErrorKind kind) {
+  return kind == ErrorKind::unavailable || kind == ErrorKind::timeout || kind == ErrorKind::rate_limited;
+}
+
 // Tells of definitions that come, change and go.
 class Definitions final : public ReflectorSink {
  public:
@@ -262,7 +266,12 @@ rt::Task<Result<Resource>> RestMapper::Impl::look_up(std::shared_ptr<Impl> self,
     // Confirmed or not, it is looked at again; but at most once a second.
     if (!self->is_recent()) {
       auto refreshed = co_await refresh(self);
-      if (!refreshed && self->discovery.find(key) == nullptr) co_return base::unexpected(std::move(refreshed).error());
+      if (!refreshed && self->discovery.find(key) == nullptr) {
+        // A server that is away says nothing of the kind; what else is wrong somebody has to mend.
+        base::Error error = std::move(refreshed).error();
+        if (is_outage(error.kind)) error = incomplete(key.str(), error.message);
+        co_return base::unexpected(std::move(error));
+      }
     }
   }
   const auto* known = self->discovery.find(key);

@@ -74,7 +74,8 @@ void Sources::note(const std::string& kind, const Object& before, const Object& 
 
 void Sources::watch_kind(const kube::Resource& resource) {
   auto& cache = kinds_[{resource.group, resource.kind}];
-  if (cache) return;
+  // Under another version it may be served no more.
+  if (cache && (cache->resource() == resource || !cache->last_error())) return;
   controller::WatchCacheOptions options;
   options.resource = resource;
   options.namespace_ = services_.namespace_;
@@ -133,7 +134,8 @@ rt::Task<Result<Object>> Sources::find(api::CrossNamespaceSourceReference ref, a
   const std::string& api_version = ref.api_version.empty() ? std::string(api::api_version::kSourceV1) : ref.api_version;
   SLUICE_CO_TRY(api::GroupVersionKind kind, api::GroupVersionKind::parse(api_version, ref.kind));
   const auto known = kinds_.find(kind.group_kind());
-  if (known != kinds_.end() && known->second->has_synced() && known->second->is_in_touch()) {
+  // A watch that is refused, or whose version is served no more, may be behind for ever.
+  if (known != kinds_.end() && known->second->has_synced() && !known->second->last_error()) {
     if (Object found = known->second->find(key)) co_return found;
     // It may be newer than the watch, or in a namespace that is not watched.
   }
@@ -143,7 +145,7 @@ rt::Task<Result<Object>> Sources::find(api::CrossNamespaceSourceReference ref, a
   auto object = co_await read(served, key);
   // Meanwhile the watch may have told of something newer, and nobody would tell it again.
   const auto watched = kinds_.find({served.group, served.kind});
-  if (watched != kinds_.end() && watched->second->has_synced()) {
+  if (watched != kinds_.end() && watched->second->has_synced() && !watched->second->last_error()) {
     Object seen = watched->second->find(key);
     if (seen && (!object ||
                  controller::is_older_version(api::resource_version_of(**object), api::resource_version_of(*seen)))) {

@@ -23,6 +23,11 @@ class Uptake {
     const auto found = taken_.find(who);
     return found != taken_.end() && found->second != artifact;
   }
+  // What it has taken up is of this digest.
+  bool has_taken(const api::ObjectKey& who, const std::string& digest) const {
+    const auto found = taken_.find(who);
+    return found != taken_.end() && !digest.empty() && found->second.starts_with(digest);
+  }
   void forget(const api::ObjectKey& who) { taken_.erase(who); }
 
  private:

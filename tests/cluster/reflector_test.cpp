@@ -187,7 +187,7 @@ TEST_CASE("while the API server restarts again and again nothing is taken for go
       apply::ApplyServices services{cluster.runtime, cluster.client, cluster.mapper, live_objects(cluster)};
       apply::ApplySet set(std::move(services), owner);
       std::vector<api::InventoryEntry> entries{entry};
-      const apply::Outcome outcome = cluster.run(set.prune(std::move(entries), {}, "Background"));
+      const apply::Outcome outcome = cluster.run(set.prune(std::move(entries), {}, {}));
       for (const auto& change : outcome.changes) CHECK(change.action != apply::Action::deleted);
       back = got.has_value() && !outcome.changes.empty();
     }

@@ -97,6 +97,35 @@ TEST_CASE("what has time takes no more workers than it may, and goes on when one
   CHECK(q.next() == "c");
 }
 
+TEST_CASE("of what has time, what only waits holds up no other") {
+  Queue q;
+  for (const char* name : {"a", "b", "c"}) q.queue.add(key(name), WorkQueue::Lane::leisure);
+  CHECK(q.next() == "a");
+  CHECK(q.next().empty());
+  q.queue.only_waits(key("a"));
+  CHECK(q.next() == "b");
+  q.queue.only_waits(key("a"));  // counted once
+  CHECK(q.next().empty());
+  q.done("a");
+  CHECK(q.next().empty());
+  q.done("b");
+  CHECK(q.next() == "c");
+}
+
+TEST_CASE("what was planned comes at its time, though the key stands in the lane of leisure") {
+  Queue q;
+  q.queue.add(key("first"), WorkQueue::Lane::leisure);
+  q.queue.add_after(key("planned-before"), 10s);
+  q.queue.add(key("planned-before"), WorkQueue::Lane::leisure);
+  q.queue.add(key("planned-after"), WorkQueue::Lane::leisure);
+  q.queue.add_after(key("planned-after"), 10s);
+  CHECK(q.next() == "first");  // and holds the only place of leisure
+  CHECK(q.next().empty());
+  q.clock.advance(10s);
+  std::set<std::string> due{q.next(), q.next()};
+  CHECK(due == std::set<std::string>{"planned-after", "planned-before"});
+}
+
 TEST_CASE("a key that has time moves up when something about it is new, and never down") {
   Queue q;
   q.queue.limit_leisure(100);

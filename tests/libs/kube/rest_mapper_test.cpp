@@ -179,7 +179,7 @@ TEST_CASE(
 TEST_CASE("an error of discovery is no answer, and takes nothing away") {
   Fixture f;
   CHECK(f.ask(kWidgets));
-  f.kube->fail_next("get", make_error(ErrorKind::unavailable, "refused"), 100);
+  f.kube->fail_next("get", make_error(ErrorKind::unavailable, "refused"), 100'000);  // asked without a pause here
   f.mapper->invalidate();
   CHECK(f.ask(kWidgets));
   CHECK(is_unknown(f.ask(kGadgets)));
