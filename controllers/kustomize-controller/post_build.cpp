@@ -1,11 +1,14 @@
 #include "post_build.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
 #include "api/names.hpp"
 #include "doc/yaml.hpp"
+#include "doc/yaml_place.hpp"
 #include "kube/secret_view.hpp"
 #include "text/envsubst.hpp"
 
@@ -21,21 +24,43 @@ std::string without_line_ends(std::string value) {
   return value;
 }
 
-void take_config(const doc::Json& object, api::StringMap& variables) {
-  const doc::Json* data = doc::find(object, {"data"});
-  if (data == nullptr || !data->is_object()) return;
-  for (const auto& [key, value] : data->items()) {
-    if (value.is_string()) variables[key] = without_line_ends(value.get<std::string>());
+// Adds to `variables` what objects hold, as long as all of it is no more than a run may hold.
+class Gatherer {
+ public:
+  explicit Gatherer(api::StringMap& variables) : variables_(variables) {}
+
+  Result<void> take(const std::string& name, std::string value) {
+    bytes_ += name.size() + value.size();
+    if (bytes_ > kMaxReferencedBytes) {
+      return base::unexpected(ErrorKind::too_large,
+                              fmt::format("what spec.postBuild.substituteFrom names is more than {} MiB in all",
+                                          kMaxReferencedBytes >> 20U));
+    }
+    variables_[name] = std::move(value);
+    return {};
   }
+
+ private:
+  api::StringMap& variables_;
+  std::size_t bytes_ = 0;
+};
+
+Result<void> take_config(const doc::Json& object, Gatherer& gatherer) {
+  const doc::Json* data = doc::find(object, {"data"});
+  if (data == nullptr || !data->is_object()) return {};
+  for (const auto& [key, value] : data->items()) {
+    if (value.is_string()) SLUICE_CHECK(gatherer.take(key, without_line_ends(value.get<std::string>())));
+  }
+  return {};
 }
 
 Result<void> take_secret(doc::Json object, const std::string& name, const std::shared_ptr<base::Masks>& masks,
-                         api::StringMap& variables) {
+                         Gatherer& gatherer) {
   SLUICE_TRY(auto values, kube::SecretView(std::move(object), name, masks).all());
   for (auto& [key, value] : values) {
     std::string text = without_line_ends(std::move(value));
     if (masks) masks->add(text);
-    variables[key] = std::move(text);
+    SLUICE_CHECK(gatherer.take(key, std::move(text)));
   }
   return {};
 }
@@ -44,7 +69,14 @@ Result<void> take_secret(doc::Json object, const std::string& name, const std::s
 
 rt::Task<Result<api::StringMap>> read_variables(std::shared_ptr<kube::Client> client, api::PostBuild post_build,
                                                 std::string space, std::shared_ptr<base::Masks> masks) {
+  const std::size_t references = post_build.substitute_from.size();
+  if (references > kMaxReferences) {
+    co_return base::unexpected(
+        ErrorKind::too_large,
+        fmt::format("spec.postBuild.substituteFrom has {} entries, more than {}", references, kMaxReferences));
+  }
   api::StringMap variables;
+  Gatherer gatherer(variables);
   for (const api::SubstituteReference& ref : post_build.substitute_from) {
     const bool is_secret = ref.kind == "Secret";
     kube::Resource resource{"", "v1", ref.kind, is_secret ? "secrets" : "configmaps", true};
@@ -53,12 +85,9 @@ rt::Task<Result<api::StringMap>> read_variables(std::shared_ptr<kube::Client> cl
     if (!found && found.error().kind == ErrorKind::not_found && ref.optional) continue;
     const std::string doing = "substitute from '" + ref.kind + "/" + ref.name + "'";
     if (!found) co_return base::unexpected(std::move(found).error().with_context(doing));
-    if (is_secret) {
-      auto taken = take_secret(*std::move(found), space + "/" + ref.name, masks, variables);
-      if (!taken) co_return base::unexpected(std::move(taken).error().with_context(doing));
-    } else {
-      take_config(*found, variables);
-    }
+    auto taken = is_secret ? take_secret(*std::move(found), space + "/" + ref.name, masks, gatherer)
+                           : take_config(*found, gatherer);
+    if (!taken) co_return base::unexpected(std::move(taken).error().with_context(doing));
   }
   for (const auto& [name, value] : post_build.substitute) variables[name] = without_line_ends(value);
   co_return variables;
@@ -78,25 +107,9 @@ namespace {
 
 // "spec.containers[0].image" of the field that the line of a printed object belongs to; "" if nobody can tell.
 std::string field_at(const std::string& yaml, std::size_t line) {
-  doc::YamlReading reading;
-  reading.note_lines = true;
-  const auto documents = doc::parse_yaml_stream(yaml, reading);
-  if (!documents || documents->empty()) return {};
-  std::string place;
-  int nearest = 0;
-  for (const auto& [pointer, begins] : documents->front().lines) {
-    const bool nearer = begins > nearest || (begins == nearest && pointer.size() > place.size());
-    if (!nearer || static_cast<std::size_t>(begins) > line) continue;
-    nearest = begins;
-    place = pointer;
-  }
   std::string path;
-  for (doc::Json::json_pointer at(place); !at.empty(); at.pop_back()) {
-    const std::string& token = at.back();
-    const doc::Json::json_pointer parent = at.parent_pointer();
-    const doc::Json& value = documents->front().value;
-    const bool is_index = value.contains(parent) && value.at(parent).is_array();
-    path.insert(0, is_index ? "[" + token + "]" : "." + token);
+  for (const doc::PlaceStep& step : doc::place_at_line(yaml, line)) {
+    path += step.in_list ? "[" + std::to_string(step.index) + "]" : "." + step.key;
   }
   return path.starts_with('.') ? path.substr(1) : path;
 }
@@ -134,7 +147,8 @@ base::Unexpected not_yaml(const std::string& before, const std::string& after, c
 
 }  // namespace
 
-Result<doc::Json> substitute_in(doc::Json object, const Substitution& substitution, std::stop_token stop) {
+Result<doc::Json> substitute_in(doc::Json object, const Substitution& substitution, std::stop_token stop,
+                                BuildBudget* budget) {
   if (stop.stop_requested()) return base::unexpected(ErrorKind::cancelled, "variable substitution was cancelled");
   if (substitution.variables.empty() && !substitution.always) return object;
   const auto is_off = [&object](auto read) {
@@ -148,12 +162,27 @@ Result<doc::Json> substitute_in(doc::Json object, const Substitution& substituti
     if (found != substitution.variables.end()) return found->second;
     return substitution.strict ? std::nullopt : std::optional<std::string_view>("");
   };
+  BuildBudget own;
+  const bool is_shared = budget != nullptr;
+  if (!is_shared) budget = &own;
+  budget->work.stop = std::move(stop);
   std::size_t line = 0;
-  auto after = text::substitute(before, lookup, {}, std::move(stop), &line);
+  auto after = text::substitute(before, lookup, {}, budget->work, &line);
   if (!after) {
+    if (is_shared && after.error().message.starts_with("takes too much work")) {
+      after.error().message +=
+          fmt::format(", all objects of a build together may take {} steps", text::WorkBudget().steps);
+    }
     return base::unexpected(
         std::move(after).error().with_context(in_field("variable substitution failed", before, line)));
   }
+  if (after->size() > budget->bytes) {
+    return base::unexpected(
+        ErrorKind::too_large,
+        fmt::format("variable substitution makes more than {} MiB of text in all objects of a build",
+                    kMaxSubstituted >> 20U));
+  }
+  budget->bytes -= after->size();
   // As upstream reads it: a value `yes` without quotes is a boolean.
   doc::YamlReading reading;
   reading.version_1_1 = true;

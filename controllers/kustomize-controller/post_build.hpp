@@ -1,6 +1,7 @@
 // spec.postBuild: the values of variables, and their substitution in built objects.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -12,12 +13,17 @@
 #include "doc/json.hpp"
 #include "kube/client.hpp"
 #include "rt/task.hpp"
+#include "text/glob.hpp"
 
 namespace sluice::kustomize_controller {
 
+inline constexpr std::size_t kMaxReferences = 100;                         // of one Kustomization
+inline constexpr std::size_t kMaxReferencedBytes = std::size_t{8} << 20U;  // of names and values of all of them
+
 // Reads what `substituteFrom` names in `space`, later ones over earlier ones, and
 // puts `substitute` on top. Line ends in values are left out, as upstream has it.
-// Errors name the object; a missing optional one is none. `masks` learns the values that
+// Errors name the object; a missing optional one is none; `too_large` past the bounds
+// above, since all of it is held, and compared, in every run. `masks` learns the values that
 // come from Secrets, as they are and as variables have them. On the loop.
 rt::Task<base::Result<api::StringMap>> read_variables(std::shared_ptr<kube::Client> client, api::PostBuild post_build,
                                                       std::string space, std::shared_ptr<base::Masks> masks);
@@ -28,12 +34,23 @@ struct Substitution {
   bool strict = true;   // a variable that is not set and has no default is an error
 };
 
+inline constexpr std::size_t kMaxSubstituted = std::size_t{64} << 20U;  // bytes of text in all objects of a build
+
+// What the substitution in all objects of one build may still take: a few files
+// and variables would else multiply, object by object.
+struct BuildBudget {
+  std::size_t bytes = kMaxSubstituted;
+  text::WorkBudget work{};
+};
+
 // The object with its variables replaced, read anew as YAML: a value may become a
 // number, a list or anything else. Left alone where it is annotated or labelled
 // `substitute: disabled`. `invalid` says what is wrong in which field, and quotes
 // neither values nor what stands around a variable, which may be secret;
-// `too_large`, and `cancelled` soon after `stop` was asked for. Pure.
-base::Result<doc::Json> substitute_in(doc::Json object, const Substitution& substitution, std::stop_token stop = {});
+// `too_large`, and `cancelled` soon after `stop` was asked for. Takes from `budget`;
+// without one, the object has one for itself. Pure.
+base::Result<doc::Json> substitute_in(doc::Json object, const Substitution& substitution, std::stop_token stop = {},
+                                      BuildBudget* budget = nullptr);
 
 // `invalid` for the first name that cannot be one. Pure.
 base::Result<void> check_variable_names(const api::StringMap& variables);

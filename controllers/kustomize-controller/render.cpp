@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <iterator>
 #include <utility>
 
 #include "api/names.hpp"
@@ -124,6 +125,18 @@ Result<std::string> digest_of(const kustomize::BuildResult& built, const std::st
   return hasher.finish_digest();
 }
 
+// Values may be secret: they are told apart by their digest. It is made on the loop, so of
+// the values as they are, not of a text that holds them.
+std::string digest_of(const api::StringMap& variables) {
+  base::Hasher hasher;
+  for (const auto& [name, value] : variables) {
+    hasher.update(fmt::format("{} {} ", name.size(), value.size()));
+    hasher.update(name);
+    hasher.update(value);
+  }
+  return hasher.finish_hex();
+}
+
 // The file that an object comes from, and what of the spec the API server may
 // refuse in it: the file alone would be blamed for what is not in it.
 std::string origin_in(const kustomize::Object& object, const api::KustomizationSpec& spec) {
@@ -146,8 +159,7 @@ std::string render_key(const Json& kustomization, const api::StringMap& variable
   for (const char* field : kRenderFields) {
     if (const Json* value = doc::find(kustomization, {"spec", field})) key[field] = *value;
   }
-  // Values may be secret: they are told apart by their digest.
-  if (!variables.empty()) key["variables"] = base::sha256_hex(doc::print_json(doc::Json(variables)));
+  if (!variables.empty()) key["variables"] = digest_of(variables);
   return doc::print_json(key);
 }
 
@@ -163,11 +175,12 @@ Result<Rendered> render(const base::FileView& files, const RenderInput& input, k
   if (!built) return base::unexpected(std::move(built).error().with_context("kustomize build failed"));
   if (spec.post_build) {
     SLUICE_CHECK(check_variable_names(input.substitution.variables));
+    BuildBudget budget;
     for (kustomize::Object& object : built->objects) {
       SLUICE_CHECK(unless_stopped(stop));
       const std::string what = fmt::format("post build failed for {}/{} ({})", api::kind_of(object.value),
                                            api::name_of(object.value), origin_of(object));
-      auto done = substitute_in(std::move(object.value), input.substitution, stop);
+      auto done = substitute_in(std::move(object.value), input.substitution, stop, &budget);
       if (!done) return base::unexpected(std::move(done).error().with_context(what));
       object.value = *std::move(done);
     }
@@ -200,18 +213,80 @@ Result<Rendered> render(const base::FileView& files, const RenderInput& input, k
   return rendered;
 }
 
-std::shared_ptr<const RenderCache::Entry> RenderCache::find(const api::ObjectKey& owner, const std::string& key) const {
+namespace {
+
+std::size_t bytes_of(const RenderCache::Entry& entry) {
+  std::size_t bytes = entry.key.size();
+  for (const auto& [path, digest] : entry.records) bytes += path.size() + digest.size();
+  for (const apply::Manifest& manifest : *entry.rendered->manifests) {
+    bytes += sizeof(manifest) + manifest.id.name.size() + manifest.text.size() + manifest.origin.size();
+  }
+  return bytes;
+}
+
+// What others ask of a build: who it names, and what it read. No key finds it.
+RenderCache::Entry outline_of(const RenderCache::Entry& entry) {
+  auto manifests = std::make_shared<std::vector<apply::Manifest>>();
+  manifests->reserve(entry.rendered->manifests->size());
+  for (const apply::Manifest& whole : *entry.rendered->manifests) {
+    apply::Manifest& manifest = manifests->emplace_back();
+    manifest.id = whole.id;
+    manifest.skip = whole.skip;
+  }
+  auto rendered = std::make_shared<Rendered>();
+  rendered->manifests = std::move(manifests);
+  return {{}, entry.artifact_digest, entry.records, std::move(rendered)};
+}
+
+}  // namespace
+
+std::shared_ptr<const RenderCache::Entry> RenderCache::find(const api::ObjectKey& owner, const std::string& key) {
   const auto found = entries_.find(owner);
-  return found == entries_.end() || found->second->key != key ? nullptr : found->second;
+  if (found == entries_.end() || found->second->entry->key != key) return nullptr;
+  whole_.splice(whole_.begin(), whole_, found->second);
+  return found->second->entry;
 }
 
 std::shared_ptr<const RenderCache::Entry> RenderCache::last(const api::ObjectKey& owner) const {
   const auto found = entries_.find(owner);
-  return found == entries_.end() ? nullptr : found->second;
+  return found == entries_.end() ? nullptr : found->second->entry;
 }
 
 void RenderCache::put(const api::ObjectKey& owner, Entry entry) {
-  entries_[owner] = std::make_shared<const Entry>(std::move(entry));
+  forget(owner);
+  const std::size_t bytes = bytes_of(entry);
+  whole_.push_front({owner, std::make_shared<const Entry>(std::move(entry)), bytes, false});
+  entries_.emplace(owner, whole_.begin());
+  bytes_ += bytes;
+  if (bytes > max_bytes_) shorten(whole_.begin());  // it alone, or it would leave no room to others
+  while (bytes_ > max_bytes_) {
+    if (!whole_.empty() && outline_bytes_ <= max_bytes_ / 2) {
+      shorten(std::prev(whole_.end()));
+    } else {
+      const api::ObjectKey oldest = outlines_.back().owner;
+      forget(oldest);
+    }
+  }
+}
+
+void RenderCache::shorten(std::list<Kept>::iterator kept) {
+  bytes_ -= kept->bytes;
+  kept->entry = std::make_shared<const Entry>(outline_of(*kept->entry));
+  kept->bytes = bytes_of(*kept->entry);
+  kept->is_outline = true;
+  bytes_ += kept->bytes;
+  outline_bytes_ += kept->bytes;
+  outlines_.splice(outlines_.begin(), whole_, kept);
+}
+
+void RenderCache::forget(const api::ObjectKey& owner) {
+  const auto found = entries_.find(owner);
+  if (found == entries_.end()) return;
+  const auto kept = found->second;
+  bytes_ -= kept->bytes;
+  if (kept->is_outline) outline_bytes_ -= kept->bytes;
+  (kept->is_outline ? outlines_ : whole_).erase(kept);
+  entries_.erase(found);
 }
 
 }  // namespace sluice::kustomize_controller

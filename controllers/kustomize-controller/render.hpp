@@ -7,7 +7,9 @@
 // the same (a commit that touches another application of the repository).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,8 +56,13 @@ inline constexpr const char* kEncrypted = "Encrypted";        // a Secret that w
 base::Result<Rendered> render(const base::FileView& files, const RenderInput& input,
                               kustomize::BuildCache* layers = nullptr, std::stop_token stop = {});
 
+// What was rendered last. There is room for thousands of ordinary builds; past it, those that
+// nobody asked for longest are kept in outline only: rendered again when they are asked for, but
+// who they name stays known, or what another Kustomization has taken over would be deleted. On the loop.
 class RenderCache {
  public:
+  explicit RenderCache(std::size_t max_bytes = std::size_t{256} << 20U) : max_bytes_(max_bytes) {}
+
   using Records = std::map<std::string, std::string, std::less<>>;
   struct Entry {
     std::string key;              // render_key
@@ -66,15 +73,28 @@ class RenderCache {
 
   // The entry, if it was rendered with this key. It stands if its digest is the
   // artifact's or, proven by RecordingView::still_holds, its records hold.
-  std::shared_ptr<const Entry> find(const api::ObjectKey& owner, const std::string& key) const;
-  // The entry, whatever it was rendered with.
+  std::shared_ptr<const Entry> find(const api::ObjectKey& owner, const std::string& key);
+  // The entry, whatever it was rendered with; of one in outline the manifests are `id` and `skip`.
   std::shared_ptr<const Entry> last(const api::ObjectKey& owner) const;
   void put(const api::ObjectKey& owner, Entry entry);
-  void forget(const api::ObjectKey& owner) { entries_.erase(owner); }
+  void forget(const api::ObjectKey& owner);
   std::size_t size() const noexcept { return entries_.size(); }
 
  private:
-  std::unordered_map<api::ObjectKey, std::shared_ptr<const Entry>> entries_;
+  struct Kept {
+    api::ObjectKey owner;
+    std::shared_ptr<const Entry> entry;
+    std::size_t bytes;
+    bool is_outline;
+  };
+  void shorten(std::list<Kept>::iterator kept);
+
+  std::size_t max_bytes_;
+  std::size_t bytes_ = 0;  // of all; mostly texts of manifests
+  std::size_t outline_bytes_ = 0;
+  std::list<Kept> whole_;     // the latest first
+  std::list<Kept> outlines_;  // the latest first
+  std::unordered_map<api::ObjectKey, std::list<Kept>::iterator> entries_;
 };
 
 }  // namespace sluice::kustomize_controller

@@ -12,7 +12,9 @@
 #include "base/digest.hpp"
 #include "doc/detail/yaml_events.hpp"
 #include "doc/detail/yaml_text.hpp"
+#include "doc/detail/yaml_weight.hpp"
 #include "doc/yaml.hpp"
+#include "doc/yaml_place.hpp"
 #include "doc/yaml_scalar.hpp"
 
 namespace sluice::doc {
@@ -21,40 +23,13 @@ namespace {
 using base::ErrorKind;
 
 constexpr std::uint64_t kMaxInt64 = std::numeric_limits<std::int64_t>::max();
-
-// What one expanded copy of an anchored value costs against max_nodes. Text
-// counts too, or an alias of a megabyte would cost as much as one of a byte.
-constexpr std::size_t kBytesPerNode = 256;
 constexpr std::size_t kMaxQuoted = 200;
-
-// Notes that nobody reads to the end.
-constexpr std::size_t kMaxRepeated = 100;
-
-std::size_t weight(const Json& value) {
-  std::size_t total = 1;
-  if (value.is_string()) return total + value.get_ref<const std::string&>().size() / kBytesPerNode;
-  if (value.is_array()) {
-    for (const auto& child : value) total += weight(child);
-  }
-  if (value.is_object()) {
-    for (const auto& [key, child] : value.get_ref<const Json::object_t&>()) {
-      total += key.size() / kBytesPerNode + weight(child);
-    }
-  }
-  return total;
-}
-
-std::string key_text(const Json& key) {
-  if (key.is_string()) return key.get<std::string>();
-  if (key.is_null()) return "null";
-  if (key.is_number_float()) return format_float(key.get<double>());
-  return key.dump();
-}
 
 // Makes documents of the parser's events, each handed to take().
 class Builder {
  public:
-  explicit Builder(const YamlReading& reading) : reading_(reading), limits_(reading.limits) {}
+  explicit Builder(const YamlReading& reading, std::size_t find_line = 0)
+      : reading_(reading), limits_(reading.limits), find_line_(find_line) {}
 
   void take(const yaml_event_t& event) {
     switch (event.type) {
@@ -81,6 +56,7 @@ class Builder {
     return {std::move(root_),   static_cast<int>(line_), std::move(empty_nulls_), std::move(plain_texts_),
             std::move(quoted_), std::move(lines_),       std::move(flow_),        std::move(repeated_)};
   }
+  std::vector<PlaceStep> take_found() { return std::move(found_); }
 
  private:
   struct Frame {
@@ -142,20 +118,25 @@ class Builder {
     return frames_.size() == top + 3 && frames_[top].key() == "metadata" && frames_[top + 1].key() == "labels";
   }
 
-  Json note_text(Json value, std::string_view text) {
+  Json note_text(const Mark& mark, Json value, std::string_view text) {
     const bool known = value.is_string() ? value == text : !value.is_null() && key_text(value) == text;
-    if (!known && text_counts(value)) plain_texts_.push_back({here(), value, std::string(text)});
+    if (!known && text_counts(value)) plain_texts_.push_back({here(mark), value, std::string(text)});
     return value;
   }
 
   // With a tag it stays a null in flow style, too.
-  void note_empty_null(bool tagged) {
+  void note_empty_null(const Mark& mark, bool tagged) {
     if (frames_.empty() || key_next()) return;
-    empty_nulls_.push_back({here(), frames_.back().in_flow && !tagged});
+    empty_nulls_.push_back({here(mark), frames_.back().in_flow && !tagged});
   }
 
-  // The place of the value that comes next.
-  Json::json_pointer here() const {
+  // The place of the value that comes next, for a note that is kept.
+  Json::json_pointer here(const Mark& mark) {
+    std::size_t bytes = 0;
+    for (const Frame& frame : frames_) bytes += sizeof(std::string) + frame.key().size();
+    if (!notes_.spend(bytes, nodes_)) {
+      throw Stop{ErrorKind::too_large, at(mark, "too many values below long keys")};
+    }
     Json::json_pointer place;
     for (const Frame& frame : frames_) {
       if (frame.value.is_array()) {
@@ -178,7 +159,20 @@ class Builder {
   }
 
   void note_line(const Mark& mark) {
-    if (reading_.note_lines && !key_next()) lines_.emplace(here().to_string(), static_cast<int>(mark.line));
+    if (key_next()) return;
+    if (reading_.note_lines) lines_.emplace(here(mark).to_string(), static_cast<int>(mark.line));
+    if (mark.line <= find_line_) find_here();
+  }
+
+  // Values before the line are passed one by one: of the last one's place only what is new is written.
+  void find_here() {
+    found_.resize(std::min({found_.size(), unmoved_, frames_.size()}));
+    for (std::size_t i = found_.size(); i < frames_.size(); ++i) {
+      const Frame& frame = frames_[i];
+      const bool is_list = frame.value.is_array();
+      found_.push_back({is_list ? std::string() : std::string(frame.key()), is_list ? frame.value.size() : 0, is_list});
+    }
+    unmoved_ = frames_.empty() ? 0 : frames_.size() - 1;
   }
 
   void start_document(const Mark& mark) {
@@ -232,18 +226,18 @@ class Builder {
     if (!plain) {
       if (reading_.as_kustomize && annotation_next()) return Json(value);
       Json tagged = tagged_scalar(mark, tag, value);
-      if (reading_.as_kustomize && value.empty() && tagged.is_null()) note_empty_null(true);
+      if (reading_.as_kustomize && value.empty() && tagged.is_null()) note_empty_null(mark, true);
       return tagged;
     }
     if (!reading_.as_kustomize) return in_json(mark, plain_scalar(value));
     if (value.empty()) {
-      note_empty_null(false);
+      note_empty_null(mark, false);
       return Json();
     }
-    if (!annotation_next()) return note_text(plain_scalar(value), value);
+    if (!annotation_next()) return note_text(mark, plain_scalar(value), value);
     Json resolved = plain_scalar(value);
     if (reading_.keep_annotation_nulls) return resolved.is_null() ? Json() : Json(value);
-    if (resolved != value) plain_texts_.push_back({here(), std::move(resolved), std::string(value)});
+    if (resolved != value) plain_texts_.push_back({here(mark), std::move(resolved), std::string(value)});
     return Json(value);
   }
 
@@ -307,6 +301,7 @@ class Builder {
   void close() {
     Frame frame = std::move(frames_.back());
     frames_.pop_back();
+    unmoved_ = std::min(unmoved_, frames_.empty() ? 0 : frames_.size() - 1);
     if (!frame.anchor.empty()) {
       const std::size_t size = weight(frame.value);
       count_copy(frame.mark, size);
@@ -382,7 +377,7 @@ class Builder {
                                                  : fmt::format("key \"{}\" is there twice", member->first))};
     }
     if (!is_new && repeated_.size() < kMaxRepeated) {
-      repeated_.push_back({here().to_string(), static_cast<int>(mark.line)});
+      repeated_.push_back({here(mark).to_string(), static_cast<int>(mark.line)});
     }
   }
 
@@ -410,6 +405,10 @@ class Builder {
   std::vector<PlainText> plain_texts_;
   std::vector<std::uint64_t> quoted_;
   std::map<std::string, int> lines_;
+  std::size_t find_line_;
+  std::vector<PlaceStep> found_;
+  std::size_t unmoved_ = 0;  // so many steps of found_ are those of the value that comes next
+  NoteBudget notes_;
   std::vector<std::uint64_t> flow_;
   std::vector<RepeatedKey> repeated_;
   std::size_t nodes_ = 0;
@@ -445,15 +444,18 @@ std::vector<YamlDocument> read_stream(std::string_view text, const YamlReading& 
 
 }  // namespace
 
-std::uint64_t place_of(std::uint64_t parent, std::string_view key) {
-  std::uint64_t hash = (parent ^ 0x9E3779B97F4A7C15U) * 0x100000001B3U;
-  for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
-  return hash ^ (hash >> 29U);
-}
-
-std::uint64_t place_of(std::uint64_t parent, std::size_t index) {
-  const std::uint64_t hash = (parent + index + 1) * 0x9E3779B97F4A7C15U;
-  return hash ^ (hash >> 31U);
+std::vector<PlaceStep> place_at_line(std::string_view text, std::size_t line) try {
+  const YamlReading reading;
+  Events events(text);
+  Builder builder(reading, line);
+  for (const yaml_event_t* event = &events.next();; event = &events.next()) {
+    if (event->type == YAML_DOCUMENT_END_EVENT || event->type == YAML_STREAM_END_EVENT) return builder.take_found();
+    builder.take(*event);
+  }
+} catch (const Stop&) {
+  return {};
+} catch (const std::bad_alloc&) {
+  return {};
 }
 
 base::Result<std::vector<YamlDocument>> parse_yaml_stream(std::string_view text, const YamlReading& reading) {

@@ -180,8 +180,8 @@ class Functions {
 class Substitution {
  public:
   Substitution(std::string_view text, const VariableLookup& lookup, const SubstitutionLimits& limits,
-               std::stop_token stop)
-      : text_(text), lookup_(lookup), limits_(limits), budget_{.stop = std::move(stop)} {}
+               WorkBudget& budget)
+      : text_(text), lookup_(lookup), limits_(limits), budget_(budget) {}
 
   // Where the outermost expression begins that is looked at.
   std::size_t line() const {
@@ -348,6 +348,9 @@ class Substitution {
     variable_ = variable;
     auto result = Functions(budget_, limits_.max_bytes).call(function, value.value_or(std::string_view()), args);
     if (!result) return wrong(result.error().message, result.error().kind);
+    // A short value may become a long one, and what it becomes be thrown away.
+    const auto paid = budget_.spend(result->size() / kBytesPerStep);
+    if (!paid) return wrong(paid.error().message, paid.error().kind);
     // All values on the way together: what is an argument of something else is held as well.
     produced_ += result->size();
     if (produced_ > kValuesPerText * limits_.max_bytes) return wrong("becomes too large", ErrorKind::too_large);
@@ -357,7 +360,7 @@ class Substitution {
   std::string_view text_;
   const VariableLookup& lookup_;
   const SubstitutionLimits& limits_;
-  WorkBudget budget_;
+  WorkBudget& budget_;
   std::string variable_;  // for messages
   std::size_t expressions_ = 0;
   std::size_t produced_ = 0;  // bytes
@@ -369,7 +372,13 @@ class Substitution {
 
 Result<std::string> substitute(std::string_view text, const VariableLookup& lookup, const SubstitutionLimits& limits,
                                std::stop_token stop, std::size_t* failed_line) {
-  Substitution substitution(text, lookup, limits, std::move(stop));
+  WorkBudget budget{.stop = std::move(stop)};
+  return substitute(text, lookup, limits, budget, failed_line);
+}
+
+Result<std::string> substitute(std::string_view text, const VariableLookup& lookup, const SubstitutionLimits& limits,
+                               WorkBudget& budget, std::size_t* failed_line) {
+  Substitution substitution(text, lookup, limits, budget);
   auto result = substitution.run();
   if (!result && failed_line != nullptr) *failed_line = substitution.line();
   return result;

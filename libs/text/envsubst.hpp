@@ -25,6 +25,8 @@
 
 namespace sluice::text {
 
+struct WorkBudget;  // glob.hpp
+
 // The value of a variable; nothing where it is not set and may not be missing
 // (strict mode): then only a default value helps. Who is not strict answers "".
 // The text that is answered outlives the call of substitute().
@@ -43,6 +45,11 @@ struct SubstitutionLimits {
 // and in what comes out.
 base::Result<std::string> substitute(std::string_view text, const VariableLookup& lookup,
                                      const SubstitutionLimits& limits = {}, std::stop_token stop = {},
+                                     std::size_t* failed_line = nullptr);
+
+// The same for one of several texts that share a budget of work, and its stop.
+base::Result<std::string> substitute(std::string_view text, const VariableLookup& lookup,
+                                     const SubstitutionLimits& limits, WorkBudget& budget,
                                      std::size_t* failed_line = nullptr);
 
 // True for what a variable may be called: ^[_[:alpha:]][_[:alpha:][:digit:]]*$

@@ -1,10 +1,15 @@
 #include "kustomize-controller/render.hpp"
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <thread>
 
+#include "base/digest.hpp"
 #include "kustomize-controller/post_build.hpp"
+#include "support/fake_kube.hpp"
+#include "support/run_task.hpp"
 
 using namespace sluice;
 using kustomize_controller::render;
@@ -94,6 +99,11 @@ TEST_CASE("the render key moves with what a render looks at, and with nothing el
   object["status"]["x"] = 1;
   CHECK(kustomize_controller::render_key(object, {}) == before);
   CHECK(kustomize_controller::render_key(object, {{"v", "1"}}) != before);
+  // Where a name ends counts as well.
+  CHECK(kustomize_controller::render_key(object, {{"v", "1"}, {"w", "x"}}) !=
+        kustomize_controller::render_key(object, {{"v", "1w"}, {"x", ""}}));
+  CHECK(kustomize_controller::render_key(object, {{"va", "b"}}) !=
+        kustomize_controller::render_key(object, {{"v", "ab"}}));
   object["spec"]["images"] = doc::Json::array({{{"name", "a"}}});
   CHECK(kustomize_controller::render_key(object, {}) != before);
 }
@@ -218,4 +228,119 @@ TEST_CASE("a render that is told to stop says so") {
   const auto rendered = render(*view, input(), nullptr, stop.get_token());
   REQUIRE_FALSE(rendered);
   CHECK(rendered.error().kind == base::ErrorKind::cancelled);
+}
+
+TEST_CASE("the objects of a build share one budget of substituted text and of work", "[postbuild]") {
+  std::string text;
+  for (int i = 0; i < 5; ++i) {
+    text += fmt::format(
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c{}\n  namespace: apps\ndata:\n  k: \"x${{big}}\"\n",
+        i);
+  }
+  const auto view = base::make_memory_view({{"app/a.yaml", text}});
+  RenderInput what = input();
+  what.kustomization.spec.post_build.emplace();
+  what.substitution.variables = {{"big", std::string(15U << 20U, 'a')}};
+  const base::Error error = refused({{"app/a.yaml", text}}, what);
+  CHECK(error.kind == base::ErrorKind::too_large);
+  CHECK(error.message.find("ConfigMap/c4 (app/a.yaml:") != std::string::npos);
+  CHECK(error.message.find("more than 64 MiB of text in all objects") != std::string::npos);
+
+  kustomize_controller::BuildBudget budget;
+  budget.work.steps = 1000;
+  kustomize_controller::Substitution substitution;
+  substitution.variables = {{"v", std::string(100, 'a')}};
+  const doc::Json object = {{"a", "${v^^}"}};
+  base::Result<doc::Json> done = object;
+  int count = 0;
+  while (count < 100 && (done = kustomize_controller::substitute_in(object, substitution, {}, &budget))) ++count;
+  CHECK(count > 5);
+  REQUIRE_FALSE(done);
+  CHECK(done.error().kind == base::ErrorKind::too_large);
+  CHECK(done.error().message.find("in a: takes too much work (variable 'v'), all objects of a build") !=
+        std::string::npos);
+  CHECK(kustomize_controller::substitute_in(object, substitution));
+}
+
+TEST_CASE("a build that was not asked for longest makes room, and stays known by whom it names") {
+  using kustomize_controller::RenderCache;
+  RenderCache cache(10'000);
+  const auto put = [&](const std::string& name, std::size_t bytes) {
+    auto manifests = std::make_shared<std::vector<apply::Manifest>>(1);
+    manifests->front().id.name = name;
+    manifests->front().skip = true;
+    manifests->front().text = std::string(bytes, 'x');
+    auto rendered = std::make_shared<kustomize_controller::Rendered>();
+    rendered->manifests = std::move(manifests);
+    cache.put({"a", name}, {"key", "digest", {{"file", "digest"}}, std::move(rendered)});
+  };
+  const auto whole = [&](const std::string& name) { return cache.find({"a", name}, "key") != nullptr; };
+  put("one", 3200);
+  put("two", 3200);
+  CHECK(whole("one"));
+  CHECK_FALSE(cache.find({"a", "one"}, "other"));
+  put("three", 3200);
+  CHECK_FALSE(whole("two"));
+  CHECK(whole("one"));
+  CHECK(whole("three"));
+  const auto outline = cache.last({"a", "two"});
+  REQUIRE(outline);
+  CHECK(outline->records.size() == 1);
+  REQUIRE(outline->rendered->manifests->size() == 1);
+  CHECK(outline->rendered->manifests->front().id.name == "two");
+  CHECK(outline->rendered->manifests->front().skip);
+  CHECK(outline->rendered->manifests->front().text.empty());
+  // What replaces another is counted once, and what has no room at all takes none from others.
+  for (int i = 0; i < 10; ++i) put("three", 3200);
+  put("four", 20'000);
+  CHECK(cache.last({"a", "four"}));
+  CHECK_FALSE(whole("four"));
+  CHECK(whole("one"));
+  CHECK(whole("three"));
+  cache.forget({"a", "one"});
+  cache.forget({"a", "four"});
+  put("two", 3200);
+  CHECK(whole("two"));
+  CHECK(cache.size() == 2);
+  // Outlines have a bound as well.
+  for (int i = 0; i < 1000; ++i) put("n" + std::to_string(i), 3200);
+  CHECK(cache.size() < 40);
+  CHECK(cache.last({"a", "n998"}));
+  CHECK(whole("n999"));
+}
+
+TEST_CASE("what substituteFrom names is bounded in number and in size", "[postbuild]") {
+  rt::Runtime runtime(1);
+  const auto kube = std::make_shared<test::FakeKube>();
+  const kube::Resource maps{"", "v1", "ConfigMap", "configmaps", true};
+  const kube::Resource secrets{"", "v1", "Secret", "secrets", true};
+  const auto read = [&](const api::PostBuild& post_build) {
+    return test::run(runtime, kustomize_controller::read_variables(kube, post_build, "apps", nullptr));
+  };
+  api::PostBuild post_build;
+  for (const char* name : {"a", "b", "c"}) {
+    const std::string value(3U << 20U, 'v');
+    kube->put(maps, {{"metadata", {{"name", name}, {"namespace", "apps"}}}, {"data", {{"same", value}}}});
+    kube->put(secrets, {{"metadata", {{"name", name}, {"namespace", "apps"}}},
+                        {"data", {{"same", base::base64_encode(value)}}}});
+  }
+  for (const char* kind : {"ConfigMap", "Secret"}) {
+    post_build.substitute_from = {{kind, "a"}, {kind, "b"}};
+    const auto fits = read(post_build);
+    if (!fits) FAIL(fits.error().message);
+    post_build.substitute_from.push_back({kind, "c"});
+    const auto large = read(post_build);
+    REQUIRE_FALSE(large);
+    CHECK(large.error().kind == base::ErrorKind::too_large);
+    CHECK(large.error().message ==
+          fmt::format("substitute from '{}/c': what spec.postBuild.substituteFrom names is more "
+                      "than 8 MiB in all",
+                      kind));
+  }
+  post_build.substitute_from.assign(100, {"ConfigMap", "missing", true});
+  CHECK(read(post_build));
+  post_build.substitute_from.push_back({"ConfigMap", "missing", true});
+  const auto many = read(post_build);
+  REQUIRE_FALSE(many);
+  CHECK(many.error().message == "spec.postBuild.substituteFrom has 101 entries, more than 100");
 }

@@ -5,6 +5,9 @@
 #include <sys/resource.h>
 
 #include <catch2/catch.hpp>
+#include <optional>
+
+#include "doc/yaml_place.hpp"
 
 using sluice::base::ErrorKind;
 using sluice::doc::Json;
@@ -233,6 +236,56 @@ TEST_CASE("reading ends where it is told to stop") {
   const auto stopped = parse_yaml("a: 1\n", reading);
   REQUIRE_FALSE(stopped);
   CHECK(stopped.error().kind == ErrorKind::cancelled);
+}
+
+TEST_CASE("notes of many values below long keys are refused before they fill the memory") {
+  const auto below = [](std::size_t length, int depth, int count, const std::string& value) {
+    std::string text;
+    for (int i = 0; i < depth; ++i) {
+      text += std::string(static_cast<std::size_t>(i), ' ') + std::string(length, 'k') + ":\n";
+    }
+    for (int i = 0; i < count; ++i) text += std::string(static_cast<std::size_t>(depth), ' ') + "- " + value + "\n";
+    return text;
+  };
+  YamlReading objects;
+  objects.as_kustomize = true;
+  YamlReading lines;
+  lines.note_lines = true;
+  const auto kind = [](const std::string& text, const YamlReading& reading) {
+    const auto read = parse_yaml_stream(text, reading);
+    if (!read) CHECK(read.error().message.find("long keys") != std::string::npos);
+    return read ? std::nullopt : std::optional(read.error().kind);
+  };
+  for (const char* value : {"1e3", "", "!!null"})
+    CHECK(kind(below(1000, 100, 1000, value), objects) == ErrorKind::too_large);
+  CHECK(kind(below(1000, 100, 1000, "x"), lines) == ErrorKind::too_large);
+  // Ordinary ones, and long keys without notes.
+  CHECK(kind(below(15, 20, 100'000, "1e3"), objects) == std::nullopt);
+  CHECK(kind(below(15, 20, 100'000, "x"), lines) == std::nullopt);
+  CHECK(kind(below(1000, 100, 1000, "x"), objects) == std::nullopt);
+}
+
+TEST_CASE("the last value that begins in a line or before is found") {
+  const auto found = [](std::size_t line) {
+    const std::string text =
+        "a: 1\nb:\n  c:\n  - d: x\n    e: |\n      y\n      z\n  - f: [g, {h: i}]\n  - j\nk: l\n---\nm: n\n";
+    std::string path;
+    for (const auto& step : sluice::doc::place_at_line(text, line)) {
+      path += step.in_list ? "[" + std::to_string(step.index) + "]" : "." + step.key;
+    }
+    return path;
+  };
+  CHECK(found(0).empty());
+  CHECK(found(1) == ".a");
+  CHECK(found(2) == ".a");
+  CHECK(found(3) == ".b");
+  CHECK(found(4) == ".b.c[0].d");
+  CHECK(found(5) == ".b.c[0].e");
+  CHECK(found(7) == ".b.c[0].e");
+  CHECK(found(8) == ".b.c[1].f[1].h");
+  CHECK(found(9) == ".b.c[2]");
+  CHECK(found(10) == ".k");
+  CHECK(found(99) == ".k");
 }
 
 TEST_CASE("aliases in aliases are refused before they are expanded") {

@@ -5,6 +5,8 @@
 #include <map>
 #include <thread>
 
+#include "text/glob.hpp"
+
 using sluice::base::ErrorKind;
 using sluice::text::is_variable_name;
 using sluice::text::substitute;
@@ -154,6 +156,23 @@ TEST_CASE("work without end is refused by the name of the variable") {
   std::string many;
   for (int i = 0; i < 20; ++i) many += "${name}";
   CHECK(substitute(many, strict, {.max_expressions = 10}).error().kind == ErrorKind::too_large);
+}
+
+TEST_CASE("texts that share a budget of work have it once, not each") {
+  const std::string large(160'000, 'a');
+  const auto lookup = [&](std::string_view) { return std::optional<std::string_view>(large); };
+  sluice::text::WorkBudget budget{.steps = 100'000};
+  int done = 0;
+  while (done < 10 && substitute("${x}", lookup, {}, budget)) ++done;
+  CHECK(done == 4);  // a step for 16 bytes, once of the value and once of the result
+  // What values become is paid for, though nothing be left of it.
+  sluice::text::WorkBudget small{.steps = 100'000};
+  const auto either = [&](std::string_view name) {
+    return std::optional<std::string_view>(name == "s" ? std::string_view("aaaaaaaaaa") : large);
+  };
+  const auto thrown_away = substitute("${s:-${s//a/${x}}}", either, {}, small);
+  REQUIRE_FALSE(thrown_away);
+  CHECK(thrown_away.error().kind == ErrorKind::too_large);
 }
 
 TEST_CASE("a substitution ends soon after it is asked to") {
