@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::size_t kPiece = 16U << 10U;  // a TLS record
 constexpr std::size_t kMaxHead = 128U << 10U;
+constexpr int kMaxInterimAnswers = 8;  // each may be as large as a head
 
 base::SteadyPoint after(std::chrono::nanoseconds duration) {
   const auto now = base::system_clock().steady();
@@ -57,7 +58,12 @@ rt::Task<Result<void>> Connection::send(std::string_view bytes) {
     }
     sent_some_ = true;  // also where it would block: a part may be on its way
     bytes.remove_prefix(io.bytes);
-    if (io.state == Io::State::done) continue;
+    if (io.state == Io::State::done) {
+      if (bytes.empty() || !socket_.is_turn_over()) continue;
+      auto rested = co_await socket_.rest();
+      if (!rested) co_return rested;
+      continue;
+    }
     auto ready = co_await socket_.ready(io.state);
     if (!ready) co_return ready;
   }
@@ -76,6 +82,7 @@ rt::Task<Result<void>> Connection::send_all(const Wire& wire) {
 void Connection::start_parsing(std::uint64_t max_body, bool skip_body) {
   max_body_ = max_body;
   skip_body_ = skip_body;
+  interim_answers_ = 0;
   parser_.emplace(max_body, skip_body);
 }
 
@@ -89,7 +96,12 @@ Result<void> Connection::parse() {
     if (ec) return malformed(ec);
     const int status = parser_->response().status;
     // An interim answer (100 Continue, 103 Early Hints) comes before the real one.
-    if (parser_->is_done() && status >= 100 && status < 200) start_parsing(max_body_, skip_body_);
+    if (parser_->is_done() && status >= 100 && status < 200) {
+      if (++interim_answers_ > kMaxInterimAnswers) {
+        return base::unexpected(ErrorKind::unavailable, "the answer is not HTTP/1.1: too many interim answers");
+      }
+      parser_.emplace(max_body_, skip_body_);
+    }
     if (used == 0) break;
   }
   if (begin_ == end_) begin_ = end_ = 0;
@@ -117,6 +129,9 @@ rt::Task<Result<void>> Connection::receive() {
   if (std::exchange(must_wait_, false)) {
     auto ready = co_await socket_.ready(Io::State::want_read);
     if (!ready) co_return ready;
+  } else if (socket_.is_turn_over()) {
+    auto rested = co_await socket_.rest();
+    if (!rested) co_return rested;
   }
   Io io = socket_.try_read(buffer_.get() + end_, capacity_ - end_);
   while (io.state == Io::State::want_read || io.state == Io::State::want_write) {
@@ -152,6 +167,8 @@ rt::Task<Exchange> Connection::exchange(const Wire& wire, std::chrono::milliseco
     const bool nothing = got_nothing() && got.error().kind == ErrorKind::unavailable;
     base::Error error = sent || refused ? failure("reading from", std::move(got).error())
                                         : failure("sending to", std::move(sent).error());
+    // What the status alone can tell is not lost with a body that nobody wants to read.
+    if (error.kind == ErrorKind::too_large) error.http_status = parser_->response().status;
     co_return Exchange{base::unexpected(std::move(error)), false, nothing, nothing && !sent_some_};
   }
   socket_.clear_deadline();

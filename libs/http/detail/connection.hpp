@@ -60,6 +60,7 @@ class Connection {
   std::optional<ResponseParser> parser_;
   std::uint64_t max_body_ = 0;
   bool skip_body_ = false;
+  int interim_answers_ = 0;
   bool sent_some_ = false;
   bool must_wait_ = false;  // the request has just gone out: no answer can be there yet
   // What came and is not parsed yet; freed while the connection is idle.

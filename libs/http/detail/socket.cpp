@@ -6,6 +6,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -26,6 +27,9 @@ using boost::system::error_code;
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+// How long, and for how many attempts (a TLS record each), one connection may have the loop.
+constexpr base::Duration kTurn = std::chrono::milliseconds(1);
+constexpr int kAttemptsPerTurn = 16;
 
 // Throws if this coroutine was cancelled: as_tuple would pass that on as an error code.
 rt::Task<void> unwind_if_cancelled() {
@@ -236,6 +240,20 @@ Io Socket::try_write(const char* data, std::size_t size) {
   return {later ? Io::State::want_write : Io::State::failed, 0};
 }
 
+bool Socket::is_turn_over() {
+  return ++attempts_ > kAttemptsPerTurn || base::system_clock().steady() - turn_began_ >= kTurn;
+}
+
+rt::Task<Result<void>> Socket::rest() {
+  const auto state = state_;
+  co_await asio::post(state->socket.get_executor(), asio::use_awaitable);
+  co_await unwind_if_cancelled();
+  attempts_ = 0;
+  turn_began_ = base::system_clock().steady();
+  if (state->expired || turn_began_ >= state->deadline) co_return timed_out("timed out");
+  co_return Result<void>();
+}
+
 rt::Task<Result<void>> Socket::ready(Io::State want) {
   const auto state = state_;
   const auto direction = want == Io::State::want_write ? tcp::socket::wait_write : tcp::socket::wait_read;
@@ -246,6 +264,8 @@ rt::Task<Result<void>> Socket::ready(Io::State want) {
       if (!state->expired) co_return unavailable(ec.message());
     }
   }
+  attempts_ = 0;
+  turn_began_ = base::system_clock().steady();
   if (state->expired) co_return timed_out("timed out");
   co_return Result<void>();
 }

@@ -42,6 +42,11 @@ class Socket {
 
   Io try_read(char* data, std::size_t size);
   Io try_write(const char* data, std::size_t size);
+  // Whether one more attempt should let others have the loop first: a peer that always has
+  // bytes, or room for them, would never have this connection wait. To be asked before each.
+  bool is_turn_over();
+  // Lets everything else that is due run; `timeout` if the deadline is over.
+  rt::Task<base::Result<void>> rest();
   // Waits until another attempt makes sense.
   rt::Task<base::Result<void>> ready(Io::State want);
   // Why the last attempt failed; its message begins a clause: "connection reset by peer".
@@ -63,6 +68,8 @@ class Socket {
   bool shaken_ = false;
   int ssl_result_ = 0;
   int errno_ = 0;
+  int attempts_ = 0;  // since the loop was let go
+  base::SteadyPoint turn_began_{};
 };
 
 }  // namespace sluice::http::detail
