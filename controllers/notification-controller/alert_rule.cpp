@@ -6,20 +6,55 @@ namespace sluice::notification_controller {
 
 namespace {
 
-std::vector<text::Regexp> compile_list(const std::vector<std::string>& expressions, std::string_view field,
-                                       std::string& wrong) {
-  std::vector<text::Regexp> compiled;
-  for (std::size_t i = 0; i < expressions.size(); ++i) {
-    auto expression = text::Regexp::compile(expressions[i]);
-    if (expression) {
-      compiled.push_back(*std::move(expression));
-    } else if (wrong.empty()) {
-      const std::string where = "spec." + std::string(field) + "[" + std::to_string(i) + "]";
-      wrong = std::move(expression).error().with_context(where).message;
+// Ours: expressions are compiled on the loop, and kept for as long as the Alert is there. The
+// schema cannot say so: objects that upstream took would not be served again.
+constexpr std::size_t kMaxExpressions = 64;  // of a list
+constexpr std::size_t kMaxExpression = 1024;
+constexpr std::int64_t kMaxProgram = 256 << 10;           // of an expression, what matching remembers included
+constexpr std::size_t kMaxPrograms = 512U << 10U;         // of all expressions of an Alert
+constexpr std::size_t kCostOfTooLarge = kMaxProgram / 6;  // of the program that was given up
+
+class ListCompiler {
+ public:
+  std::vector<text::Regexp> compile(const std::vector<std::string>& expressions, std::string_view field) {
+    std::vector<text::Regexp> compiled;
+    const std::string list = "spec." + std::string(field);
+    for (std::size_t i = 0; i < std::min(expressions.size(), kMaxExpressions); ++i) {
+      auto expression = compile_one(expressions[i]);
+      if (expression) {
+        compiled.push_back(*std::move(expression));
+      } else {
+        note(std::move(expression).error().with_context(list + "[" + std::to_string(i) + "]").message);
+      }
     }
+    if (expressions.size() > kMaxExpressions) note(list + ": has over 64 expressions, and those after are left out");
+    return compiled;
   }
-  return compiled;
-}
+  const std::string& wrong() const { return wrong_; }
+
+ private:
+  base::Result<text::Regexp> compile_one(const std::string& expression) {
+    if (expression.size() > kMaxExpression) {
+      return base::unexpected(base::ErrorKind::too_large, "is longer than 1024 bytes");
+    }
+    if (spent_ >= kMaxPrograms) {
+      return base::unexpected(base::ErrorKind::too_large, "the expressions of this Alert are too large together");
+    }
+    auto compiled = text::Regexp::compile(expression, kMaxProgram);
+    if (compiled) {
+      spent_ += compiled->program_bytes();
+    } else if (compiled.error().kind == base::ErrorKind::too_large) {
+      spent_ += kCostOfTooLarge;
+    }
+    return compiled;
+  }
+  void note(std::string message) {
+    if (wrong_.empty()) wrong_ = std::move(message);
+  }
+
+  std::size_t spent_ = 0;
+  std::string wrong_;
+};
 
 bool any_matches(const std::vector<text::Regexp>& expressions, std::string_view message) {
   return std::any_of(expressions.begin(), expressions.end(),
@@ -85,8 +120,10 @@ AlertRule AlertRule::compile(const api::Alert& alert, bool own_namespace_only) {
   rule.uid = alert.metadata.uid;
   rule.spec = alert.spec;
   rule.own_namespace_only = own_namespace_only;
-  rule.inclusion = compile_list(alert.spec.inclusion_list, "inclusionList", rule.wrong_expression);
-  rule.exclusion = compile_list(alert.spec.exclusion_list, "exclusionList", rule.wrong_expression);
+  ListCompiler compiler;
+  rule.inclusion = compiler.compile(alert.spec.inclusion_list, "inclusionList");
+  rule.exclusion = compiler.compile(alert.spec.exclusion_list, "exclusionList");
+  rule.wrong_expression = compiler.wrong();
   return rule;
 }
 

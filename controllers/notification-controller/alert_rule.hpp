@@ -32,7 +32,7 @@ struct AlertRule {
   bool own_namespace_only = false;  // --no-cross-namespace-refs
 
   // Of the expressions that parse: Flux leaves the others out, and so does one that takes none
-  // in of a list of them alone.
+  // in of a list of them alone. So are those that are too many or too large.
   static AlertRule compile(const api::Alert& alert, bool own_namespace_only);
 
   // Severity, sources, inclusion and exclusion; not whether it was sent before.
@@ -40,8 +40,8 @@ struct AlertRule {
   // Kind and namespace of what an Event is about are among the sources': what is cheap to know
   // before the Event is read. False for what it can never want.
   bool may_want(const doc::Json& event) const;
-  // What people must mend, though the rest of the rule is in force: the first expression that does
-  // not parse, or source that no object can ever match; each names its field. "" if all is well.
+  // What people must mend, though the rest of the rule is in force: the first expression that is
+  // left out, or source that no object can ever match; each names its field. "" if all is well.
   std::string wrong_expression;
   std::string hopeless_source() const;
   // The first source that --no-cross-namespace-refs forbids; "" if all may be listened to.

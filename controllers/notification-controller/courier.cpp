@@ -8,6 +8,9 @@ namespace sluice::notification_controller {
 
 namespace {
 
+// An answer is read to judge a delivery and to log its beginning; what is longer tells no more.
+constexpr std::uint64_t kMaxAnswer = 64U << 10U;
+
 const kube::Resource& secrets_resource() {
   static const kube::Resource resource{"", "v1", "Secret", "secrets", true};
   return resource;
@@ -54,7 +57,7 @@ base::Result<std::shared_ptr<http::Client>> HttpCourier::connection_for(const ap
   options.max_connections = 1;
   options.connect_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(endpoint.timeout);
   options.request_timeout = options.connect_timeout;
-  options.max_body = 8U << 20U;
+  options.max_body = kMaxAnswer;
   options.user_agent = "notification-controller";
   SLUICE_TRY(auto client, http::Client::create(runtime_, endpoint.url.origin(), std::move(options)));
   connections_[provider] = {endpoint.fingerprint, client};
@@ -64,7 +67,7 @@ base::Result<std::shared_ptr<http::Client>> HttpCourier::connection_for(const ap
 void HttpCourier::forget(const api::ObjectKey& provider) { connections_.erase(provider); }
 
 rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notification notification, std::string id) {
-  const base::Duration timeout = api::effective_timeout(provider.spec);
+  const base::Duration timeout = delivery_timeout(provider.spec);
   const api::ObjectKey key = provider.metadata.key();
   rt::Task<base::Result<Endpoint>> reading = read_endpoint(client_, std::move(provider));
   auto found = co_await std::move(reading);
@@ -87,6 +90,12 @@ rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notifi
   rt::Task<base::Result<http::Response>> sending = client->send(std::move(request));
   rt::Task<base::Result<http::Response>> limited = rt::with_timeout(std::move(sending), timeout, "the delivery");
   auto answer = co_await std::move(limited);
+  if (!answer && answer.error().kind == base::ErrorKind::too_large && answer.error().http_status != 0) {
+    // Taken in or not, the status says so; sending it again would only bring the same answer.
+    http::Response status_alone;
+    status_alone.status = answer.error().http_status;
+    answer = std::move(status_alone);
+  }
   base::Result<void> outcome;
   if (answer) {
     outcome = judge_answer(endpoint, *answer);

@@ -17,6 +17,12 @@ std::string alike_key(std::string_view alert_uid, std::string_view digest) {
   return std::string(alert_uid) + "/" + std::string(digest);
 }
 
+// What is remembered of a time that others wrote: it is to be forgotten some day, and a clock
+// that is no more than a day ahead still counts.
+base::TimePoint to_remember(base::TimePoint said, base::TimePoint now) {
+  return std::clamp(said, base::TimePoint(), now + std::chrono::hours(24));
+}
+
 // The spec is in force, since when; nothing while it is not, or not yet.
 std::optional<base::TimePoint> in_force_since(const api::Alert& alert) {
   if (alert.spec.suspend || alert.metadata.is_being_deleted()) return std::nullopt;
@@ -166,7 +172,7 @@ void Dispatcher::take_in_mark(const AlertRule& rule, const doc::Json& event) {
   const auto mark = mark_of(event, rule.uid);
   if (!mark || mark->state == DeliveryState::none) return;
   base::TimePoint& last = last_alike_[alike_key(rule.uid, mark->digest)];
-  last = std::max(last, mark->last);
+  last = std::max(last, to_remember(mark->last, services_.clock.now()));
 }
 
 // Flux: chats get no events that are meant for commit statuses.
@@ -214,7 +220,7 @@ void Dispatcher::enqueue(const AlertRule& rule, Delivery delivery) {
     std::erase_if(last_alike_, [old](const auto& item) { return item.second < old; });
   }
   base::TimePoint& last = last_alike_[alike_key(rule.uid, what.digest)];
-  last = std::max(last, what.last);
+  last = std::max(last, to_remember(what.last, services_.clock.now()));
   outbox_of(api::resolve(rule.spec.provider_ref, rule.key.namespace_)).push(std::move(delivery));
 }
 

@@ -14,6 +14,11 @@ constexpr std::string_view kMasked = "*****";
 // Shorter ones would blot out innocent text, and are no secrets.
 constexpr std::size_t kShortestSecret = 4;
 constexpr std::size_t kMaxAddress = 2048;  // Flux
+// Ours: headers are read and looked through for each delivery, and few receivers take more.
+constexpr std::size_t kMaxHeaders = 64;
+constexpr std::size_t kMaxHeaderBytes = 16U << 10U;
+// Ours: a delivery holds up the Provider's others, and the end of the process.
+constexpr base::Duration kLongestDelivery = std::chrono::minutes(2);
 
 std::string_view trim(std::string_view text) {
   const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
@@ -63,18 +68,27 @@ std::string scalar_text(const doc::Json& value) {
   return value.is_string() ? value.get<std::string>() : doc::print_json(value);
 }
 
+base::Unexpected too_many_headers(const SecretView& secret) {
+  return invalid(secret.where("headers") + " holds over 64 headers, or over 16 KiB");
+}
+
 base::Result<void> read_headers(const SecretView& secret, Endpoint& endpoint) {
   SLUICE_TRY(const auto text, secret.find("headers"));
   if (!text) return {};
+  if (text->size() > kMaxHeaderBytes) return too_many_headers(secret);
   const auto parsed = doc::parse_yaml(*text);
   // Not the parser's message: it may quote what it read.
   if (!parsed || !(parsed->is_object() || parsed->is_null())) {
     return invalid(secret.where("headers") + " is not a YAML map of names to values");
   }
+  if (parsed->size() > kMaxHeaders) return too_many_headers(secret);
+  std::size_t bytes = 0;  // aliases make more of them than the text has
   for (const auto& [name, value] : parsed->items()) {
     if (!value.is_primitive() || !is_field_name(name) || !is_field_value(scalar_text(value))) {
       return invalid(secret.where("headers") + " holds a name or a value that no HTTP header can have");
     }
+    bytes += name.size() + scalar_text(value).size();
+    if (bytes > kMaxHeaderBytes) return too_many_headers(secret);
     endpoint.headers.set(name, scalar_text(value));
     endpoint.secrets.push_back(scalar_text(value));
   }
@@ -159,12 +173,16 @@ std::string Endpoint::mask(std::string text) const {
   return text;
 }
 
+base::Duration delivery_timeout(const api::ProviderSpec& spec) {
+  return std::min(api::effective_timeout(spec), kLongestDelivery);
+}
+
 base::Result<Endpoint> resolve_endpoint(const api::Provider& provider, const EndpointSecrets& secrets) {
   Endpoint endpoint;
   endpoint.type = provider.spec.type;
   endpoint.channel = provider.spec.channel;
   endpoint.username = provider.spec.username;
-  endpoint.timeout = api::effective_timeout(provider.spec);
+  endpoint.timeout = delivery_timeout(provider.spec);
   SLUICE_CHECK(read_secret(provider, secrets.secret, endpoint));
   if (provider.spec.cert_secret_ref) {
     SLUICE_CHECK(read_certificates(SecretView(secrets.cert, provider.spec.cert_secret_ref->name), endpoint.tls));

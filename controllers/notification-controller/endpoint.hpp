@@ -31,6 +31,9 @@ struct Endpoint {
   std::string mask(std::string text) const;
 };
 
+// How long one delivery may take: what the spec says, and 2 minutes at the most.
+base::Duration delivery_timeout(const api::ProviderSpec& spec);
+
 // Which Secrets `resolve_endpoint` wants to see; keys of `data` that it reads.
 struct EndpointSecrets {
   doc::Json secret;  // of spec.secretRef; null if there is no such reference

@@ -41,14 +41,31 @@ InvolvedObject read_involved(const doc::Json& event) {
   return involved;
 }
 
-base::TimePoint read_server_time(const doc::Json& event, base::TimePoint last) {
+// What others wrote may be of any year that can be said at all, and the time between two such
+// cannot. Nothing narrower: an Event lives, and moves on, for as long as it is told again, and
+// there are machines whose clock begins in 1970.
+base::TimePoint plausible(base::TimePoint time, std::optional<base::TimePoint> created) {
+  constexpr base::Duration kFar = std::chrono::hours(24 * 365 * 70);
+  const base::TimePoint about = created.value_or(base::TimePoint(std::chrono::hours(24 * 365 * 56)));
+  return std::clamp(time, about - kFar, about + kFar);
+}
+
+std::optional<base::TimePoint> read_created(const doc::Json& event) {
+  constexpr base::Duration kSane = std::chrono::hours(24 * 365 * 140);  // since 1970
   const auto created = base::parse_time(doc::find_string(event, {"metadata", "creationTimestamp"}));
+  if (!created || *created < base::TimePoint() || *created > base::TimePoint(kSane)) return std::nullopt;
+  return *created;
+}
+
+base::TimePoint read_server_time(const doc::Json& event, base::TimePoint last) {
+  const auto created = read_created(event);
   if (!created) return last;
   std::string_view first_text = doc::find_string(event, {"firstTimestamp"});
   if (first_text.empty()) first_text = doc::find_string(event, {"eventTime"});
-  const auto first = base::parse_time(first_text);
-  if (!first || last < *first) return *created;
-  return *created + (last - std::chrono::floor<std::chrono::seconds>(*first));
+  const auto said = base::parse_time(first_text);
+  if (!said) return *created;
+  const base::TimePoint first = plausible(std::chrono::floor<std::chrono::seconds>(*said), created);
+  return last < first ? *created : *created + (last - first);
 }
 
 std::int64_t read_count(const doc::Json& event) {
@@ -224,7 +241,8 @@ base::TimePoint read_event_time(const doc::Json& event) {
       doc::find_string(event, {"metadata", "creationTimestamp"})};
   for (const auto text : candidates) {
     if (text.empty()) continue;
-    if (const auto time = base::parse_time(text)) return std::chrono::floor<std::chrono::seconds>(*time);
+    const auto time = base::parse_time(text);
+    if (time) return plausible(std::chrono::floor<std::chrono::seconds>(*time), read_created(event));
   }
   return {};
 }

@@ -13,6 +13,32 @@ namespace {
 constexpr std::chrono::milliseconds kTimeout = std::chrono::seconds(5);  // Flux
 constexpr base::Duration kLongestPause = std::chrono::seconds(30);
 
+// Ours, as of a Kubernetes Event. Whoever may annotate an object says what there is.
+constexpr std::size_t kMaxMessage = 16U << 10U;
+constexpr std::size_t kMaxMetadata = 16U << 10U;
+
+std::string cut(std::string_view message) {
+  if (message.size() <= kMaxMessage) return std::string(message);
+  std::size_t end = kMaxMessage - 3;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0U) == 0x80U) --end;  // not inside of a character
+  return std::string(message.substr(0, end)) + "...";
+}
+
+api::StringMap metadata_of(const api::StringMap& said, const api::StringMap& annotations) {
+  api::StringMap metadata;
+  std::size_t room = kMaxMetadata;
+  const auto add = [&](const std::string& key, const std::string& value) {
+    const std::size_t size = key.size() + value.size();
+    if (size <= room && metadata.try_emplace(key, value).second) room -= size;
+  };
+  for (const auto& [key, value] : said) add(key, value);
+  for (const auto& [key, value] : annotations) {
+    // Flux: the daemon's own metadata wins over the object's annotations.
+    if (key.starts_with(api::annotation::kEventPrefix) && !said.contains(key)) add(key, value);
+  }
+  return metadata;
+}
+
 std::string_view severity_name(Severity severity) {
   switch (severity) {
     case Severity::trace: return api::event::kSeverityTrace;
@@ -37,13 +63,9 @@ doc::Json event_json(const doc::Json& object, const EventRecord& record, base::T
   involved["resourceVersion"] = meta.resource_version;
   event["severity"] = severity_name(record.severity);
   event["timestamp"] = base::format_time(now);
-  event["message"] = record.message;
+  event["message"] = cut(record.message);
   event["reason"] = record.reason;
-  api::StringMap metadata = record.annotations;
-  for (const auto& [key, value] : meta.annotations) {
-    // Flux: the daemon's own metadata wins over the object's annotations.
-    if (key.starts_with(api::annotation::kEventPrefix)) metadata.try_emplace(key, value);
-  }
+  const api::StringMap metadata = metadata_of(record.annotations, meta.annotations);
   if (!metadata.empty()) event["metadata"] = metadata;
   event["reportingController"] = options.controller;
   event["reportingInstance"] = options.instance;
@@ -69,9 +91,35 @@ base::Result<std::unique_ptr<EventPoster>> EventPoster::create(rt::Runtime& runt
 
 void EventPoster::emit(const doc::Json& object, EventRecord record) {
   if (record.severity == Severity::trace) return;
-  if (queued_.size() >= options_.max_queued) queued_.pop_front();
-  queued_.push_back(doc::print_json(event_json(object, record, clock_.now(), options_)));
+  Queued event{std::string(api::kind_of(object)) + "/" + api::key_of(object).str(),
+               doc::print_json(event_json(object, record, clock_.now(), options_))};
+  while (!queued_.empty() &&
+         (queued_.size() >= options_.max_queued || bytes_ + event.body.size() > options_.max_queued_bytes)) {
+    drop_one();
+  }
+  bytes_ += event.body.size();
+  held_[event.object] += event.body.size();
+  queued_.push_back(std::move(event));
   changed_.notify_all();
+}
+
+void EventPoster::drop_one() {
+  const auto most =
+      std::max_element(held_.begin(), held_.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto oldest =
+      std::find_if(queued_.begin(), queued_.end(), [&](const Queued& event) { return event.object == most->first; });
+  queued_.splice(queued_.begin(), queued_, oldest);
+  take_first();
+}
+
+std::string EventPoster::take_first() {
+  Queued event = std::move(queued_.front());
+  queued_.pop_front();
+  bytes_ -= event.body.size();
+  const auto held = held_.find(event.object);
+  held->second -= event.body.size();
+  if (held->second == 0) held_.erase(held);
+  return std::move(event.body);
 }
 
 // Said once when the server goes away, and once when it is back.
@@ -120,8 +168,7 @@ rt::Task<void> EventPoster::run() {
       co_await changed_.wait();
       continue;
     }
-    std::string body = std::move(queued_.front());
-    queued_.pop_front();
+    std::string body = take_first();
     busy_ = true;
     auto posting = post(std::move(body));
     co_await std::move(posting);

@@ -1,15 +1,17 @@
 // POSTs events to the event server that --events-addr names, as Flux's controllers do to
 // upstream's notification-controller. Runs on the loop; private to this library.
 //
-// Beside Kubernetes Events, not instead of them; nothing waits for it. The queue is bounded:
-// what comes when it is full pushes out the oldest. A server that cannot be reached, or answers
+// Beside Kubernetes Events, not instead of them; nothing waits for it. The queue is bounded in
+// events and in bytes: what comes when it is full pushes out the oldest event of the object that
+// has most there, so that none takes the others' place. A server that cannot be reached, or answers
 // 5xx, is asked again a few times; any other answer is final, 429 above all: it means that the
 // server has had this event already. Trace events are not sent.
 // Facts: fluxcd/pkg apis/event/v1beta1/event.go (the JSON), runtime/events/recorder.go (what is
 // sent again); notification-controller docs/spec/v1beta3/events.md.
 #pragma once
 
-#include <deque>
+#include <list>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -26,11 +28,13 @@ struct EventPosterOptions {
   std::string controller;  // reportingController
   std::string instance;    // reportingInstance
   std::size_t max_queued = 1024;
+  std::size_t max_queued_bytes = 16U << 20U;  // of bodies
   int max_attempts = 5;
   base::Duration first_pause = std::chrono::seconds(1);  // doubles; retryablehttp's defaults
 };
 
-// The event as the event server reads it. Pure.
+// The event as the event server reads it, its message cut at 16 KiB. Metadata over 16 KiB is left
+// out, that of the object's annotations first. Pure.
 doc::Json event_json(const doc::Json& object, const EventRecord& record, base::TimePoint now,
                      const EventPosterOptions& options);
 
@@ -50,13 +54,21 @@ class EventPoster final : public EventRecorder {
   EventPoster(std::shared_ptr<http::Client> client, const base::Clock& clock, base::Logger log,
               EventPosterOptions options);
   rt::Task<void> post(std::string body);
+  void drop_one();
+  std::string take_first();
   void note(bool reached, const std::string& why);
 
   std::shared_ptr<http::Client> client_;
   const base::Clock& clock_;
   base::Logger log_;
   EventPosterOptions options_;
-  std::deque<std::string> queued_;
+  struct Queued {
+    std::string object;
+    std::string body;
+  };
+  std::list<Queued> queued_;                 // oldest first
+  std::map<std::string, std::size_t> held_;  // bytes queued, by object
+  std::size_t bytes_ = 0;
   bool busy_ = false;
   bool away_ = false;  // the server could not be reached when it was last asked
   rt::Notify changed_;

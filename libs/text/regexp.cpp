@@ -9,11 +9,11 @@
 namespace sluice::text {
 
 namespace {
-constexpr std::int64_t kMaxProgramBytes = 8 << 20;
+constexpr std::size_t kInstruction = 16;  // bytes; re2::Prog::Inst
 
-RE2::Options options() {
+RE2::Options options(std::int64_t max_bytes) {
   RE2::Options options(RE2::Quiet);
-  options.set_max_mem(kMaxProgramBytes);
+  options.set_max_mem(max_bytes);
   return options;
 }
 
@@ -192,22 +192,22 @@ re2::StringPiece piece(std::string_view text) { return {text.data(), text.size()
 }  // namespace
 
 struct Regexp::Program {
-  Program(std::string_view given, std::string_view translated)
-      : expression(given), compiled(piece(translated), options()) {}
+  Program(std::string_view given, std::string_view translated, std::int64_t max_bytes)
+      : expression(given), compiled(piece(translated), options(max_bytes)) {}
   std::string expression;
   RE2 compiled;
 };
 
 Regexp::Regexp(std::shared_ptr<const Program> program) : program_(std::move(program)) {}
 
-base::Result<Regexp> Regexp::compile(std::string_view expression) {
+base::Result<Regexp> Regexp::compile(std::string_view expression, std::int64_t max_bytes) {
   const auto refuse = [expression](base::ErrorKind kind, std::string_view why) {
     return base::unexpected(
         kind, fmt::format("regular expression '{}' is not valid: {}", expression.substr(0, 200), why.substr(0, 200)));
   };
   const auto translated = Translation(expression).run();
   if (!translated) return refuse(translated.error().kind, translated.error().message);
-  auto program = std::make_shared<const Program>(expression, *translated);
+  auto program = std::make_shared<const Program>(expression, *translated, max_bytes);
   if (!program->compiled.ok()) {
     const bool too_large = program->compiled.error_code() == RE2::ErrorPatternTooLarge;
     return refuse(too_large ? base::ErrorKind::too_large : base::ErrorKind::invalid, program->compiled.error());
@@ -220,5 +220,9 @@ bool Regexp::matches(std::string_view text) const { return RE2::PartialMatch(pie
 bool Regexp::matches_all(std::string_view text) const { return RE2::FullMatch(piece(text), program_->compiled); }
 
 const std::string& Regexp::expression() const noexcept { return program_->expression; }
+
+std::size_t Regexp::program_bytes() const {
+  return static_cast<std::size_t>(program_->compiled.ProgramSize()) * kInstruction;
+}
 
 }  // namespace sluice::text

@@ -3,6 +3,7 @@
 // safe from any thread and cheap to copy.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,14 +15,16 @@ namespace sluice::text {
 class Regexp {
  public:
   // `invalid` with the cause, quoting the expression; `too_large` for one whose
-  // program would need over 8 MiB.
-  static base::Result<Regexp> compile(std::string_view expression);
+  // program, with what matching remembers, would need over `max_bytes`.
+  static base::Result<Regexp> compile(std::string_view expression, std::int64_t max_bytes = 8 << 20);
 
   // Matches anywhere in `text`, as Go's MatchString.
   bool matches(std::string_view text) const;
   // Matches the whole of `text`, as "^(?:expression)$" does.
   bool matches_all(std::string_view text) const;
   const std::string& expression() const noexcept;
+  // Of the program alone, about.
+  std::size_t program_bytes() const;
 
  private:
   struct Program;

@@ -151,3 +151,38 @@ TEST_CASE("an expression that does not parse is told with its place, and the oth
   CHECK(wants(spec, make_event("shop", "all is fine")));
   CHECK(rule_of(doc::Json::object()).wrong_expression.empty());
 }
+
+TEST_CASE("expressions that are too many, too long or too large are left out, and told") {
+  const auto rule_with = [](const std::vector<std::string>& excluded) {
+    doc::Json spec = spec_with(source("Kustomization", "*"));
+    spec["exclusionList"] = excluded;
+    return rule_of(spec);
+  };
+  std::vector<std::string> many(64, "calm");
+  CHECK(rule_with(many).wrong_expression.empty());
+  many.push_back("applied");
+  const AlertRule too_many = rule_with(many);
+  CHECK(too_many.exclusion.size() == 64);
+  CHECK(too_many.wrong_expression.find("spec.exclusionList: has over 64") == 0);
+  CHECK(too_many.wants(make_occurrence(make_event("shop", "applied")), no_labels));
+
+  CHECK(rule_with({std::string(1024, 'a')}).wrong_expression.empty());
+  CHECK(rule_with({"calm", std::string(1025, 'a')}).wrong_expression.find("spec.exclusionList[1]: is longer") == 0);
+
+  const AlertRule large = rule_with({"(\\pL{100}){10}", "calm"});
+  CHECK(large.wrong_expression.find("spec.exclusionList[0]: ") == 0);
+  CHECK(large.exclusion.size() == 1);
+  CHECK(rule_with({"\\pL+@\\pL+", "(?i)progress(ing|ed)? of .* is \\d+%"}).wrong_expression.empty());
+}
+
+TEST_CASE("expressions that are large together are left out from where they are too large") {
+  doc::Json spec = spec_with(source("Kustomization", "*"));
+  spec["inclusionList"] = std::vector<std::string>(64, "a{1000}");
+  spec["exclusionList"] = std::vector<std::string>(64, "b{1000}");
+  const AlertRule rule = rule_of(spec);
+  CHECK(rule.inclusion.size() > 16);
+  CHECK(rule.inclusion.size() < 64);
+  CHECK(rule.exclusion.empty());
+  CHECK(rule.wrong_expression.find("spec.inclusionList[") == 0);
+  CHECK(rule.wrong_expression.find("too large together") != std::string::npos);
+}

@@ -3,6 +3,7 @@
 
 #include "support.hpp"
 #include "support/fake_kube.hpp"
+#include "support/raw_server.hpp"
 #include "support/run_task.hpp"
 
 using namespace sluice;
@@ -50,4 +51,33 @@ TEST_CASE("a Secret that is not there blames the field that names it") {
   const auto sent = deliver(spec, {});
   REQUIRE_FALSE(sent);
   CHECK(sent.error().message.find("spec.secretRef: Secret 'apps/absent'") == 0);
+}
+
+TEST_CASE("an answer that is too long to read is judged by its status") {
+  const std::string body = "\r\nContent-Length: 100000\r\n\r\n" + std::string(100'000, 'x');
+  const auto answer = [&body](const std::string& status, const std::string& type) {
+    RawServer receiver("HTTP/1.1 " + status + body, std::chrono::seconds(5));
+    doc::Json spec = doc::Json::object();
+    spec["type"] = type;
+    spec["address"] = "http://127.0.0.1:" + std::to_string(receiver.port()) + "/hook";
+    spec["secretRef"]["name"] = "hook";
+    return deliver(spec, {{"token", "s3cr3t"}});
+  };
+  CHECK(answer("200 OK", "generic"));
+  CHECK(answer("200 OK", "slack"));
+  const auto refused = answer("422 Unprocessable", "generic");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == base::ErrorKind::invalid);
+  const auto broken = answer("503 Unavailable", "generic");
+  REQUIRE_FALSE(broken);
+  CHECK(broken.error().kind == base::ErrorKind::unavailable);
+}
+
+TEST_CASE("no more than 64 KiB of an answer is read") {
+  // An answer that is cut short fails, where all of it is wanted.
+  RawServer receiver("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+  doc::Json spec = doc::Json::object();
+  spec["type"] = "generic";
+  spec["address"] = "http://127.0.0.1:" + std::to_string(receiver.port()) + "/hook";
+  CHECK(deliver(spec, {}));
 }

@@ -453,3 +453,22 @@ TEST_CASE("what is kept about a Provider goes with it, and what waits for it is 
   h.kube->put(kEvents, event_now("shop", "two"));
   h.until([&] { return h.courier.sent.size() == 2; });
 }
+
+TEST_CASE("a time of another century in a mark that others wrote holds up no message") {
+  Harness h;
+  h.start_with_alert();
+  auto marked = event_now("shop", "applied");
+  notification_controller::DeliveryMark mark;
+  mark.state = notification_controller::DeliveryState::sent;
+  mark.count = 1;
+  mark.last = at("2261-12-31T00:00:00Z");
+  mark.digest = make_occurrence(marked).digest;
+  marked["metadata"]["annotations"][notification_controller::mark_key("uid-a")] =
+      notification_controller::print_mark(mark);
+  h.kube->put(kEvents, marked);
+  h.until([&] { return h.courier.sent.size() == 1; });
+  auto of_old = make_event("shop", "applied", "1957-06-01T00:00:00Z");  // by its emitter's clock
+  of_old["metadata"]["creationTimestamp"] = now_and(1s);
+  h.kube->put(kEvents, of_old);
+  h.until([&] { return h.courier.sent.size() == 2; });
+}

@@ -137,3 +137,25 @@ TEST_CASE("connections are shared by what they depend on only") {
   CHECK(one->fingerprint != host->fingerprint);
   CHECK(one->fingerprint != ca->fingerprint);
 }
+
+TEST_CASE("over 64 headers, or over 16 KiB of them, are refused") {
+  const auto with = [](const std::string& headers) {
+    return resolve(spec_of("generic", "https://x/y"), {{"headers", headers}});
+  };
+  std::string many;
+  for (int i = 0; i < 64; ++i) many += "X-H" + std::to_string(i) + ": v\n";
+  REQUIRE(with(many));
+  CHECK(with(many)->headers.all().size() == 64);
+  CHECK(why_not(with(many + "X-Last: v\n")).find("over 64 headers") != std::string::npos);
+  CHECK(why_not(with("X-Long: " + std::string(17'000, 'a') + "\n")).find("16 KiB") != std::string::npos);
+  const std::string aliases = "A: &a " + std::string(9'000, 'a') + "\nB: *a\n";
+  CHECK(why_not(with(aliases)).find("16 KiB") != std::string::npos);
+}
+
+TEST_CASE("a delivery may take 2 minutes at the most") {
+  doc::Json spec = spec_of("generic", "https://x/y");
+  spec["timeout"] = "90s";
+  CHECK(resolve(spec)->timeout == std::chrono::seconds(90));
+  spec["timeout"] = "600m";
+  CHECK(resolve(spec)->timeout == std::chrono::minutes(2));
+}

@@ -210,3 +210,19 @@ TEST_CASE("late words about two states are two pieces of news, though they say t
   word["source"]["component"] = later["source"]["component"] = "kustomize-controller";
   CHECK(make_occurrence(word).digest == make_occurrence(later).digest);
 }
+
+TEST_CASE("times that lie centuries apart are brought near the server's") {
+  doc::Json event = make_event("shop", "applied", "1678-01-01T00:00:00Z");
+  event["lastTimestamp"] = "2261-12-31T00:00:00Z";
+  const auto years = [](int count) { return std::chrono::hours(24 * 365 * count); };
+  const base::TimePoint created = at("2026-01-31T10:00:00Z");
+  event["metadata"]["creationTimestamp"] = "2026-01-31T10:00:00Z";
+  const auto what = make_occurrence(event);
+  CHECK(what.last == created + years(70));
+  CHECK(what.at == created + years(140));
+  event["lastTimestamp"] = "2026-02-20T10:00:00Z";  // told again for three weeks: nothing of that is lost
+  CHECK(make_occurrence(event).last == at("2026-02-20T10:00:00Z"));
+  event["firstTimestamp"] = event["lastTimestamp"] = "1970-01-01T00:05:00Z";
+  CHECK(make_occurrence(event).last == at("1970-01-01T00:05:00Z"));
+  CHECK(make_occurrence(event).at == created);
+}

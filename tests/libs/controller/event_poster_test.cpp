@@ -48,8 +48,8 @@ struct PosterHarness : Harness {
     poster = *std::move(made);
     runtime->spawn("poster", poster->run());
   }
-  void emit(std::string message, Severity severity = Severity::info) {
-    Json foo = make_foo("a");
+  void emit(std::string message, Severity severity = Severity::info, const std::string& name = "a") {
+    Json foo = make_foo(name);
     foo["metadata"]["uid"] = "uid-1";
     foo["metadata"]["resourceVersion"] = "17";
     foo["metadata"]["annotations"] = {{"event.toolkit.fluxcd.io/team", "blue"},
@@ -132,4 +132,37 @@ TEST_CASE("traces are not posted, and a full queue drops the oldest") {
 TEST_CASE("an address that is no URL is refused") {
   PosterHarness h;
   CHECK_FALSE(EventPoster::create(*h.runtime, ":9090", h.clock, sluice::base::Logger::discard(), h.options));
+}
+
+TEST_CASE("when the queue is full of one object's events, another's stay") {
+  PosterHarness h;
+  h.options.max_queued_bytes = 40'000;
+  h.sink.delay = 50ms;
+  h.start(h.sink.url());
+  h.emit("first");
+  until(*h.runtime, [&] { return h.sink.requests.size() == 1; });
+  h.emit("quiet", Severity::info, "b");
+  for (int i = 0; i < 10; ++i) h.emit(std::to_string(i) + std::string(12'000, 'x'));
+  until(*h.runtime, [&] { return h.sink.requests.size() == 5; });
+  settle(*h.runtime, 80ms);
+  REQUIRE(h.sink.requests.size() == 5);
+  CHECK(Json::parse(h.sink.requests[1].body)["message"] == "quiet");
+  CHECK(Json::parse(h.sink.requests[2].body)["message"].get<std::string>()[0] == '7');
+  CHECK(Json::parse(h.sink.requests[4].body)["message"].get<std::string>()[0] == '9');
+}
+
+TEST_CASE("a long message is cut, and metadata is bounded, the object's before the daemon's") {
+  Json foo = make_foo("a");
+  for (int i = 0; i < 100; ++i) {
+    foo["metadata"]["annotations"]["event.toolkit.fluxcd.io/" + std::to_string(i)] = std::string(1000, 'v');
+  }
+  EventRecord record;
+  record.message = std::string(100'000, 'm');
+  record.annotations = {{"example.com/revision", std::string(10'000, 'r')}};
+  const Json event = sluice::controller::event_json(foo, record, {}, {});
+  const auto message = event["message"].get<std::string>();
+  CHECK(message.size() == 16 * 1024);
+  CHECK(message.ends_with("m..."));
+  CHECK(event["metadata"].size() == 7);
+  CHECK(event["metadata"].contains("example.com/revision"));
 }
