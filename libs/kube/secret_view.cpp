@@ -14,6 +14,8 @@ const Resource& secrets_resource() {
   return resource;
 }
 
+constexpr std::size_t kShortEncoded = 1024;  // of these all forms cost little
+
 std::string trimmed(const std::string& text) {
   constexpr const char* kBlanks = " \t\r\n";
   const auto first = text.find_first_not_of(kBlanks);
@@ -90,9 +92,13 @@ void mask_secret(const doc::Json& object, base::Masks& masks) {
     for (const auto& [key, value] : values->items()) {
       if (value.is_null()) continue;
       const std::string text = scalar_text(value);
-      masks.add(text);
-      if (std::string_view(field) != "data" || !value.is_string()) continue;
-      if (const auto decoded = base::base64_decode(text)) masks.add(*decoded);
+      const bool is_encoded = std::string_view(field) == "data" && value.is_string();
+      const auto decoded = is_encoded ? base::base64_decode(text) : base::Result<std::string>(std::string());
+      if (is_encoded && decoded) masks.add(*decoded);
+      // A long one in base64 is known with the value itself.
+      const bool is_known =
+          is_encoded && decoded && text.size() > kShortEncoded && base::base64_encode(*decoded) == text;
+      if (!is_known) masks.add(text);
     }
   }
 }

@@ -64,6 +64,70 @@ TEST_CASE("a value is masked as JSON and URLs spell it") {
   CHECK(masked({"p@ss/word"}, "https://u:p%40ss%2Fword@host") == "https://u:*****@host");
 }
 
+TEST_CASE("a value is masked as Go writes it in JSON, where HTML could take it for its own") {
+  CHECK(masked({"a<b>&c\"d"}, R"(value "a\u003cb\u003e\u0026c\"d")") == R"(value "*****")");
+  CHECK(masked({"a<b>&c\"d"}, R"(value "a<b>&c\"d")") == R"(value "*****")");
+}
+
+TEST_CASE("a long value is masked whole, and what a message has cut of it") {
+  std::string secret;
+  for (int i = 0; i < 40; ++i) secret += "part-" + std::to_string(i) + "!";
+  CHECK(masked({secret}, "<" + secret + ">") == "<*****>");
+  CHECK(masked({secret}, "<" + base64_encode(secret) + ">") == "<*****>");
+  CHECK(masked({secret}, "<" + secret.substr(0, 3 * Masks::kPiece) + "...>") == "<*****...>");
+  CHECK(masked({secret}, "<" + secret.substr(0, Masks::kPiece - 1) + ">") != "<*****>");
+}
+
+TEST_CASE("values made to look alike cost a text no more than others") {
+  Masks masks;
+  std::string lines;
+  for (int i = 0; i < 110000; ++i) lines += "aaaa" + std::to_string(10000 + i) + "\n";
+  masks.add(lines);
+  for (std::size_t size = 1; size < Masks::kPiece; ++size) masks.add(std::string(size, 'a') + "0");
+  const std::string text(100000, 'a');
+  CHECK(masks.apply(text) == text);
+  CHECK(masks.probes() > 0);
+  CHECK(masks.probes() <= text.size() * (Masks::kPiece - Masks::kShortest + 1));
+  CHECK(masks.apply("<aaaa10000> <aaaa10255>") == "<*****> <*****>");
+  masks.add(text);
+  CHECK(masks.apply(text) == "*****");
+}
+
+TEST_CASE("of a value's many lines the first ones are known, and of the others the long ones, up to a number") {
+  Masks masks;
+  std::string lines;
+  for (std::size_t i = 0; i < Masks::kLines; ++i) lines += "first-" + std::to_string(100000 + i) + "\n";
+  lines += "short-one-behind\na-long-line-behind-them\n";
+  for (std::size_t i = 0; i < Masks::kMaxLines; ++i)
+    lines += "and-another-long-line-" + std::to_string(10000 + i) + "\n";
+  masks.add(lines);
+  CHECK(masks.apply("<first-100000> <first-100255>") == "<*****> <*****>");
+  CHECK(masks.apply("<short-one-behind>") == "<short-one-behind>");
+  CHECK(masks.apply("<a-long-line-behind-them>") == "<*****>");
+  CHECK(masks.apply("<and-another-long-line-10100>") == "<*****>");
+  CHECK(masks.apply("<and-another-long-line-" + std::to_string(10000 + Masks::kMaxLines - 1) + " >") != "<***** >");
+  CHECK(masks.apply("<" + lines.substr(0, lines.size() - 1) + ">") == "<*****>");
+  CHECK(masks.pieces() < lines.size() / Masks::kPiece * 3 + Masks::kMaxLines * 2);
+}
+
+TEST_CASE("where more values are known than can be told apart, no text is told") {
+  Masks masks;
+  for (std::size_t i = 0; i < Masks::kMaxPieces; ++i) masks.add(std::to_string(10000000 + i));
+  CHECK(masks.pieces() == Masks::kMaxPieces);
+  CHECK(masks.apply("what nobody has ever added") == Masks::kHidden);
+}
+
+TEST_CASE("a very long text is cut, and no value with it") {
+  const std::string_view secret = "hunter2-hunter2";
+  std::string text(Masks::kMaxText - 5, '.');
+  text += secret;
+  text.append(100, '.');
+  CHECK(masked({secret}, text) == std::string(Masks::kMaxText - 5, '.') + "*****" + std::string(Masks::kCut));
+  CHECK(masked({secret}, std::string(2 * Masks::kMaxText, '.')).size() == Masks::kMaxText + Masks::kCut.size());
+  const std::string fits(Masks::kMaxText, '.');
+  CHECK(masked({secret}, fits) == fits);
+}
+
 TEST_CASE("ten thousand values cost no ten thousand searches") {
   Masks masks;
   for (int i = 0; i < 10000; ++i) masks.add("value-number-" + std::to_string(i) + "-of-many");
