@@ -209,7 +209,8 @@ bool ApplySet::settle_by_records(Job& job, const ApplyOptions& options) {
   if (live == nullptr) {
     const bool rests = manifest.may_vanish && services_.vanished && !options.renew_vanished &&
                        services_.vanished->rests(owner_.key(), job.id, manifest.hash, base::system_clock().steady(),
-                                                 options.vanished_rest);
+                                                 options.vanished_rest) &&
+                       services_.live->ending(job.resource, job.id.key()) != nullptr;
     if (rests) job.settle(Action::unchanged);
     return rests;
   }

@@ -26,6 +26,8 @@ struct Waited {
   std::optional<kube::Resource> resource;  // none: the server does not serve the kind
   bool by_name = false;                    // watched by name, as the live records do not hold it
   bool current = false;
+  bool lost = false;             // absent, and not because its work has ended
+  std::optional<Ending> ending;  // of what is watched by name, as it was last seen
   Health health = Health::in_progress;
   std::string state = "Unknown";
   std::string why;
@@ -46,10 +48,18 @@ void set_state(Waited& waited, Health health, std::string why) {
   waited.current = health == Health::current;
   waited.state = std::string(to_string(health));
   waited.why = std::move(why);
+  waited.lost = false;
 }
 
-void set_absent(Waited& waited) {
-  if (waited.target.may_vanish) return set_state(waited, Health::current, {});
+// Only of a Job that is known to have succeeded is it in order that it is gone.
+void set_absent(const Waiting& waiting, Waited& waited) {
+  if (waited.target.may_vanish) {
+    const Ending* ending =
+        waited.ending ? &*waited.ending : waiting.services.live->ending(*waited.resource, waited.target.id.key());
+    if (ending != nullptr && ending->succeeded) return set_state(waited, Health::current, {});
+    if (ending != nullptr) return set_state(waited, Health::failed, ending->why);
+  }
+  waited.lost = true;
   waited.health = Health::in_progress;
   waited.current = false;
   waited.state = "NotFound";
@@ -84,7 +94,12 @@ std::string describe(const Waiting& waiting, bool only_failed) {
 bool refresh(Waiting& waiting) {
   bool drifted = false;
   for (Waited& waited : waiting.targets) {
-    if (waited.by_name || !waited.resource) continue;
+    if (!waited.resource) continue;
+    if (waited.by_name) {
+      // Of others it is not ours to bring them back.
+      drifted = drifted || (waited.lost && waited.target.may_vanish);
+      continue;
+    }
     // What was on record before the watch broke says nothing of now.
     if (!waiting.services.live->is_current(*waited.resource)) {
       set_unknown(waited, waiting.services.live->why_not_current(*waited.resource));
@@ -92,8 +107,8 @@ bool refresh(Waiting& waiting) {
     }
     const LiveObject* live = waiting.services.live->find(*waited.resource, waited.target.id.key());
     if (live == nullptr) {
-      set_absent(waited);
-      drifted = drifted || !waited.target.may_vanish;
+      set_absent(waiting, waited);
+      drifted = drifted || waited.lost;
       continue;
     }
     set_state(waited, live->health, live->message);
@@ -126,8 +141,9 @@ std::optional<Result<void>> verdict(const Waiting& waiting) {
 rt::Task<void> watch_by_name(Waiting& waiting, Waited& waited) {
   std::function<bool(const Json*)> seen = [&waiting, &waited](const Json* object) {
     if (object == nullptr) {
-      set_absent(waited);
+      set_absent(waiting, waited);
     } else {
+      waited.ending = ending_of(*object);
       Readiness readiness = assess(*object);
       set_state(waited, readiness.health, std::move(readiness.message));
     }

@@ -20,7 +20,7 @@ namespace sluice::apply {
 struct HealthTarget {
   api::ObjectId id;
   std::string version;      // of its apiVersion; "" is any that is served
-  bool may_vanish = false;  // its absence is success, not delay
+  bool may_vanish = false;  // absent, it is as its work ended, where that is known
 };
 
 struct HealthServices {
@@ -33,7 +33,8 @@ struct HealthServices {
 struct HealthOptions {
   std::chrono::nanoseconds timeout = std::chrono::seconds(60);
   bool fail_fast = true;  // do not wait for others once one has failed
-  // Called when an object stands no more as we left it; an error ends the wait.
+  // Called when an object stands no more as we left it, or one that may vanish is gone
+  // and nobody knows how its work ended; an error ends the wait.
   std::function<rt::Task<base::Result<void>>()> repair;
   // Told what is waited for, as the error would say it, once the wait has lasted for `patience`, and
   // after that at most that often, when it has changed.

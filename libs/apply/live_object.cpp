@@ -51,6 +51,8 @@ LiveObject::Effect LiveObject::lose(std::string_view version, bool& forget) {
   rest.resource_version = version.empty() ? resource_version : std::string(version);
   rest.gone = true;
   rest.may_vanish = may_vanish;
+  rest.has_failed = has_failed;
+  rest.message = message;
   rest.mark = mark;
   *this = std::move(rest);
   return Effect::changed;

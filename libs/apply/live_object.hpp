@@ -29,7 +29,7 @@
 //
 //   *  is drift, unless a write is on: if it ends as drifted, or if what was left (left != 0) is
 //      gone or has become another object.
-//      Of an object that may vanish, its end is none (Effect::vanished).
+//      Of an object whose work has ended and that may vanish, its end is none (Effect::vanished).
 //   +  `left` is noted, and counts when the object is seen.
 #pragma once
 
@@ -50,7 +50,7 @@ struct LiveObject {
     none,      // nothing was learned
     changed,   // the record says something new
     drifted,   // and somebody else did that to what we left
-    vanished,  // what we left is gone as it has to be: its work is done
+    vanished,  // what we left is gone as it has to be: its work has ended
   };
 
   std::string resource_version;
@@ -60,9 +60,10 @@ struct LiveObject {
   std::uint64_t content = 0;  // content_hash() of it
   Health health = Health::in_progress;
   std::string message;        // of its readiness, unless it is current
-  bool switched_off = false;  // annotated `reconcile: disabled` or `ssa: Ignore` in the cluster
+  bool switched_off = false;  // `reconcile: disabled` or `ssa: Ignore` in the cluster, as label or annotation
   bool to_take_over = false;  // needs_takeover()
-  bool may_vanish = false;    // its absence is no drift
+  bool may_vanish = false;    // its work is done, and its absence no drift
+  bool has_failed = false;    // its work, of which `message` then tells
   bool unreadable = false;    // too large: nothing but its metadata is known, and the server must be asked
   // What we left there: hash of the manifest, and owned_hash() of the server's
   // answer. 0 when this process has not applied it.

@@ -4,8 +4,7 @@
 
 #include <utility>
 
-#include "api/names.hpp"
-#include "apply/vanished.hpp"
+#include "apply/detail/job.hpp"
 #include "base/clock.hpp"
 
 namespace sluice::apply {
@@ -16,10 +15,15 @@ using Effect = LiveObject::Effect;
 
 namespace {
 
-bool is_off(const Json& object) {
-  return api::annotation_of(object, api::annotation::kReconcile) == api::annotation_value::kDisabled ||
-         api::annotation_of(object, api::annotation::kSsa) == api::annotation_value::kSsaIgnore;
+// Without the end of a Job's work in its record, nobody takes its absence for what its TTL has done.
+void set_ending(LiveObject& record, const Json& object) {
+  auto ending = may_vanish(object) ? ending_of(object) : std::nullopt;
+  record.may_vanish = ending.has_value();
+  record.has_failed = ending && !ending->succeeded;
+  if (record.has_failed) record.message = std::move(ending->why);
 }
+
+constexpr std::size_t kMaxEndings = 10'000;  // of a kind
 
 std::string name_of(const kube::Resource& resource) { return resource.api_version() + "/" + resource.plural; }
 
@@ -88,6 +92,7 @@ class LiveObjects::Kind final : public kube::ReflectorSink {
 
   const kube::Resource resource;
   std::unordered_map<api::ObjectKey, LiveObject> objects;
+  std::unordered_map<api::ObjectKey, Ending> endings;  // of what has vanished, until it is seen again
   kube::ListMark mark = 0;
   rt::Notify changed;  // the reflector's state
   kube::Reflector reflector;
@@ -203,9 +208,9 @@ LiveObject LiveObjects::describe(const Json& object) const {
   Readiness readiness = assess(object);
   seen.health = readiness.health;
   if (readiness.health != Health::current) seen.message = std::move(readiness.message);
-  seen.switched_off = is_off(object);
+  seen.switched_off = is_switched_off(object);
   seen.to_take_over = needs_takeover(object, options_.foreign);
-  seen.may_vanish = may_vanish(object);
+  set_ending(seen, object);
   return seen;
 }
 
@@ -217,7 +222,7 @@ LiveObject LiveObjects::describe_unreadable(const Json& metadata) const {
   seen.owner = {std::string(api::label_of(metadata, options_.owner_group + "/namespace")),
                 std::string(api::label_of(metadata, options_.owner_group + "/name"))};
   seen.message = "the object is too large to be read";
-  seen.switched_off = is_off(metadata);
+  seen.switched_off = is_switched_off(metadata);
   seen.unreadable = true;
   return seen;
 }
@@ -225,6 +230,7 @@ LiveObject LiveObjects::describe_unreadable(const Json& metadata) const {
 void LiveObjects::store(Kind& kind, const api::ObjectKey& key, LiveObject now) {
   if (now.owner.name.empty()) return;  // not of the watched ones
   now.mark = kind.mark;
+  kind.endings.erase(key);
   LiveObject& known = kind.objects[key];
   const api::ObjectKey former = known.owner;
   const Effect effect = known.see(std::move(now));
@@ -238,9 +244,9 @@ void LiveObjects::store(Kind& kind, const api::ObjectKey& key, LiveObject now) {
 void LiveObjects::lose(Kind& kind, const api::ObjectKey& key, std::string_view version, const Json* last_state) {
   const auto found = kind.objects.find(key);
   if (found == kind.objects.end()) return;
-  // Whoever deletes it before its work is done has his own reasons. A list does not tell who it was.
+  // A list does not tell the last state; there what was seen before counts.
   if (last_state != nullptr && !kube::is_older_version(version, found->second.resource_version)) {
-    found->second.may_vanish = may_vanish(*last_state) && has_finished(*last_state);
+    set_ending(found->second, *last_state);
   }
   bool forget = false;
   const Effect effect = found->second.lose(version, forget);
@@ -251,9 +257,33 @@ void LiveObjects::lose(Kind& kind, const api::ObjectKey& key, std::string_view v
   tell(last.owner);
 }
 
-void LiveObjects::tell_effect(const Kind& kind, const api::ObjectKey& key, const LiveObject& object, Effect effect) {
+void LiveObjects::tell_effect(Kind& kind, const api::ObjectKey& key, const LiveObject& object, Effect effect) {
   if (effect == Effect::drifted && on_drift) on_drift(object.owner, kind.id(key));
+  if (effect == Effect::vanished) note_ending(kind, key, object);
   if (effect == Effect::vanished && on_vanished) on_vanished(object.owner, kind.id(key), object.desired);
+}
+
+void LiveObjects::note_ending(Kind& kind, const api::ObjectKey& key, const LiveObject& object) {
+  // Whichever goes: of what nobody knows how it ended the work is done once more.
+  if (kind.endings.size() >= kMaxEndings) kind.endings.erase(kind.endings.begin());
+  kind.endings[key] = {!object.has_failed, object.has_failed ? object.message : std::string()};
+}
+
+const Ending* LiveObjects::ending(const kube::Resource& resource, const api::ObjectKey& key) const {
+  const Kind* kind = kind_of(resource);
+  if (kind == nullptr) return nullptr;
+  const auto found = kind->endings.find(key);
+  return found == kind->endings.end() ? nullptr : &found->second;
+}
+
+void LiveObjects::disown_other_versions(const Kind& kind, const api::ObjectKey& key) {
+  const auto found = kind.objects.find(key);
+  if (found == kind.objects.end() || found->second.uid.empty()) return;
+  for (const auto& [name, other] : kinds_) {
+    if (other.get() == &kind) continue;
+    const auto same = other->objects.find(key);
+    if (same != other->objects.end() && same->second.uid == found->second.uid) same->second.disown();
+  }
 }
 
 void LiveObjects::observe(const kube::Resource& resource, const Json& object) {
@@ -270,10 +300,14 @@ void LiveObjects::note_left(const kube::Resource& resource, const Json& object, 
   if (LiveObject* known = record(resource, key)) known->leave(desired, left);
   store(*kind, key, std::move(answer));
   if (LiveObject* known = record(resource, key)) known->leave(desired, left);
+  disown_other_versions(*kind, key);
 }
 
 void LiveObjects::note_unchanged(const kube::Resource& resource, const api::ObjectKey& key, std::uint64_t desired) {
-  if (LiveObject* known = record(resource, key)) known->confirm(desired);
+  LiveObject* known = record(resource, key);
+  if (known == nullptr) return;
+  known->confirm(desired);
+  disown_other_versions(*kind_of(resource), key);
 }
 
 void LiveObjects::disown(const kube::Resource& resource, const api::ObjectKey& key) {

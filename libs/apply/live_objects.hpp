@@ -26,6 +26,7 @@
 #include "api/object_meta.hpp"
 #include "apply/live_object.hpp"
 #include "apply/ownership.hpp"
+#include "apply/vanished.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "doc/json.hpp"
@@ -77,12 +78,16 @@ class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
 
   // Null where nothing is known; valid until the loop turns.
   const LiveObject* find(const kube::Resource& resource, const api::ObjectKey& key) const;
+  // How the work of what has vanished ended (on_vanished), until an object of that name is
+  // seen again; null where nobody knows. Valid until the loop turns.
+  const Ending* ending(const kube::Resource& resource, const api::ObjectKey& key) const;
   const LiveOptions& options() const noexcept { return options_; }
   std::size_t size() const noexcept;
 
   // Takes in the server's answer to a request, unless something newer is known.
   void observe(const kube::Resource& resource, const doc::Json& object);
-  // `object` is the server's answer to a write of the manifest with hash `desired`.
+  // `object` is the server's answer to a write of the manifest with hash `desired`. What was
+  // left of the same object under another version is left no more.
   void note_left(const kube::Resource& resource, const doc::Json& object, std::uint64_t desired);
   // A dry run of the manifest with hash `desired` would change nothing of it.
   void note_unchanged(const kube::Resource& resource, const api::ObjectKey& key, std::uint64_t desired);
@@ -120,7 +125,10 @@ class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
   // `last_state` is the object as it was deleted, where that is known.
   void lose(Kind& kind, const api::ObjectKey& key, std::string_view version, const doc::Json* last_state = nullptr);
   void tell(const api::ObjectKey& owner);
-  void tell_effect(const Kind& kind, const api::ObjectKey& key, const LiveObject& object, LiveObject::Effect effect);
+  void note_ending(Kind& kind, const api::ObjectKey& key, const LiveObject& object);
+  // The same object (by its UID) under the other versions and groups that serve it.
+  void disown_other_versions(const Kind& kind, const api::ObjectKey& key);
+  void tell_effect(Kind& kind, const api::ObjectKey& key, const LiveObject& object, LiveObject::Effect effect);
   void tell_all();
 
   rt::Runtime& runtime_;

@@ -10,14 +10,19 @@ bool may_vanish(const doc::Json& object) {
          doc::find_string(object, {"apiVersion"}).starts_with("batch/");
 }
 
-bool has_finished(const doc::Json& object) {
+std::optional<Ending> ending_of(const doc::Json& object) {
   const doc::Json* conditions = doc::find(object, {"status", "conditions"});
-  if (conditions == nullptr || !conditions->is_array()) return false;
+  if (conditions == nullptr || !conditions->is_array()) return std::nullopt;
+  std::optional<Ending> ending;
   for (const doc::Json& condition : *conditions) {
+    if (doc::find_string(condition, {"status"}) != "True") continue;
     const std::string_view type = doc::find_string(condition, {"type"});
-    if ((type == "Complete" || type == "Failed") && doc::find_string(condition, {"status"}) == "True") return true;
+    if (type == "Failed") {
+      return Ending{false, "Job failed: " + std::string(doc::find_string(condition, {"message"}))};
+    }
+    if (type == "Complete") ending = Ending{true, {}};
   }
-  return false;
+  return ending;
 }
 
 void Vanished::note_created(const api::ObjectKey& owner, const api::ObjectId& id, base::SteadyPoint now) {

@@ -12,6 +12,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "api/inventory.hpp"
@@ -22,14 +24,20 @@ namespace sluice::apply {
 
 // True for a Job that its TTL deletes some time after it has finished. Pure.
 bool may_vanish(const doc::Json& object);
-// True for a Job that is complete or has failed for good. Pure.
-bool has_finished(const doc::Json& object);
+// How a Job's work has ended. That it is gone afterwards is no drift either way, but only one that
+// has succeeded has done what it was there for.
+struct Ending {
+  bool succeeded = false;
+  std::string why;  // it has failed, in the words of its readiness
+};
+// Of a Job that is complete or has failed for good; none of one that has not finished. Pure.
+std::optional<Ending> ending_of(const doc::Json& object);
 
 class Vanished {
  public:
   // We have created an object that may vanish.
   void note_created(const api::ObjectKey& owner, const api::ObjectId& id, base::SteadyPoint now);
-  // It has done its work and is gone; `desired` is the hash of its manifest.
+  // It has finished, well or not, and is gone; `desired` is the hash of its manifest.
   void note_gone(const api::ObjectKey& owner, const api::ObjectId& id, std::uint64_t desired, base::SteadyPoint now);
   // True while it is to be left gone: it vanished, its manifest is the same, and less than `rest` has passed
   // since it was created.

@@ -165,3 +165,82 @@ TEST_CASE("of an object that another owner has taken over that one is told, and 
   // Its new owner is told; it has it in its set, and finds nothing to do there.
   CHECK(fixture.drifted == std::vector<std::string>{"flux-system/other ConfigMap/apps/a"});
 }
+
+TEST_CASE("what is switched off, by annotation or by label, is no drift") {
+  const char* where = GENERATE("annotations", "labels");
+  const bool by_ssa = GENERATE(false, true);
+  Fixture fixture;
+  fixture.watch();
+  fixture.write("1", 11);
+  doc::Json off = config_map("by hand");
+  off["metadata"][where]["kustomize.toolkit.fluxcd.io/" + std::string(by_ssa ? "ssa" : "reconcile")] =
+      by_ssa ? "Ignore" : "disabled";
+  fixture.kube->put(kMaps, off);
+  fixture.until([&] { return fixture.live->find(kMaps, kA)->switched_off; });
+  CHECK(fixture.drifted.empty());
+}
+
+TEST_CASE("what was left under one version is left no more once another version of it is written") {
+  const kube::Resource older{"autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true};
+  kube::Resource newer = older;
+  newer.version = "v2";
+  const bool is_written = GENERATE(true, false);
+  Fixture fixture;
+  for (const auto& resource : {older, newer}) {
+    fixture.live->watch(resource);
+    CHECK(test::run(*fixture.runtime, fixture.live->wait_current(resource, std::chrono::seconds(5))));
+  }
+  fixture.kube->put(older, config_map("1"));
+  fixture.live->note_left(older, fixture.kube->object(older, kA), 11);
+  fixture.settle();
+  CHECK(fixture.live->find(older, kA)->stands());
+  if (is_written) {
+    const LiveObjects::Write guard(fixture.live, newer, kA);
+    fixture.live->note_left(newer, fixture.kube->object(newer, kA), 12);
+  } else {
+    fixture.live->note_unchanged(newer, kA, 12);
+  }
+  CHECK(fixture.live->find(newer, kA)->stands());
+  CHECK(fixture.live->find(older, kA)->state() == apply::LiveObject::State::foreign);
+}
+
+TEST_CASE("how a Job's work ended is known when its TTL has deleted it, until there is one of its name again") {
+  const kube::Resource jobs{"batch", "v1", "Job", "jobs", true};
+  Fixture fixture;
+  std::vector<std::uint64_t> vanished;
+  fixture.live->on_vanished = [&](const api::ObjectKey&, const api::ObjectId&, std::uint64_t hash) {
+    vanished.push_back(hash);
+  };
+  fixture.live->watch(jobs);
+  CHECK(test::run(*fixture.runtime, fixture.live->wait_current(jobs, std::chrono::seconds(5))));
+  doc::Json job = config_map("1");
+  job["kind"] = "Job";
+  job["spec"] = {{"ttlSecondsAfterFinished", 0}};
+  const auto run = [&](const char* condition) {
+    doc::Json object = job;
+    object["apiVersion"] = "batch/v1";
+    fixture.kube->put(jobs, object);
+    fixture.live->note_left(jobs, fixture.kube->object(jobs, kA), 11);
+    fixture.settle();
+    CHECK(fixture.live->ending(jobs, kA) == nullptr);
+    if (*condition != '\0') {
+      object["status"]["conditions"] = {{{"type", condition}, {"status", "True"}, {"message", "too many tries"}}};
+      fixture.kube->put(jobs, object);
+    }
+    fixture.kube->erase(jobs, kA);
+    fixture.until([&] { return fixture.live->find(jobs, kA) == nullptr; });
+  };
+  run("Complete");
+  REQUIRE(fixture.live->ending(jobs, kA) != nullptr);
+  CHECK(fixture.live->ending(jobs, kA)->succeeded);
+  run("Failed");
+  REQUIRE(fixture.live->ending(jobs, kA) != nullptr);
+  CHECK_FALSE(fixture.live->ending(jobs, kA)->succeeded);
+  CHECK(fixture.live->ending(jobs, kA)->why == "Job failed: too many tries");
+  CHECK(vanished.size() == 2);
+  CHECK(fixture.drifted.empty());
+  run("");
+  CHECK(fixture.live->ending(jobs, kA) == nullptr);
+  CHECK(vanished.size() == 2);
+  CHECK(fixture.drifted.size() == 1);
+}

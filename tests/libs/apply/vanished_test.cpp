@@ -21,18 +21,24 @@ Json job(const char* spec, const char* status = "{}") {
 
 }  // namespace
 
-TEST_CASE("only a Job with a TTL may vanish, and only one that is complete or failed has finished") {
+TEST_CASE("only a Job with a TTL may vanish, and only one that is complete or failed has finished, each in its way") {
   CHECK(may_vanish(job(R"({"ttlSecondsAfterFinished": 0})")));
   CHECK_FALSE(may_vanish(job("{}")));
   CHECK_FALSE(may_vanish(job(R"({"ttlSecondsAfterFinished": null})")));
   Json other = job(R"({"ttlSecondsAfterFinished": 0})");
   other["apiVersion"] = "example.com/v1";
   CHECK_FALSE(may_vanish(other));
-  CHECK_FALSE(has_finished(job("{}")));
-  CHECK_FALSE(has_finished(job("{}", R"({"conditions": [{"type": "Suspended", "status": "True"}]})")));
-  CHECK_FALSE(has_finished(job("{}", R"({"conditions": [{"type": "Complete", "status": "False"}]})")));
-  CHECK(has_finished(job("{}", R"({"conditions": [{"type": "Complete", "status": "True"}]})")));
-  CHECK(has_finished(job("{}", R"({"conditions": [{"type": "Failed", "status": "True"}]})")));
+  CHECK_FALSE(ending_of(job("{}")));
+  CHECK_FALSE(ending_of(job("{}", R"({"conditions": [{"type": "Suspended", "status": "True"}]})")));
+  CHECK_FALSE(ending_of(job("{}", R"({"conditions": [{"type": "Complete", "status": "False"}]})")));
+  const auto complete = ending_of(job("{}", R"({"conditions": [{"type": "Complete", "status": "True"}]})"));
+  REQUIRE(complete);
+  CHECK(complete->succeeded);
+  const auto failed =
+      ending_of(job("{}", R"({"conditions": [{"type": "Failed", "status": "True", "message": "too many tries"}]})"));
+  REQUIRE(failed);
+  CHECK_FALSE(failed->succeeded);
+  CHECK(failed->why == "Job failed: too many tries");
 }
 
 TEST_CASE("what vanished rests for a while from its creation on, while its manifest is the same") {

@@ -1,0 +1,112 @@
+#include "apply/health.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "support/fake_kube.hpp"
+#include "support/run_task.hpp"
+
+using namespace sluice;
+using apply::LiveObjects;
+
+namespace {
+
+const kube::Resource kJobs{"batch", "v1", "Job", "jobs", true};
+const api::ObjectKey kKey{"apps", "once"};
+const api::ObjectKey kOwner{"flux-system", "shop"};
+
+// A Job with a TTL that we have left, and what has become of it.
+struct Fixture {
+  std::shared_ptr<test::FakeKube> kube = std::make_shared<test::FakeKube>();
+  std::unique_ptr<rt::Runtime> runtime = std::make_unique<rt::Runtime>(1);
+  std::shared_ptr<kube::RestMapper> mapper;
+  std::shared_ptr<LiveObjects> live;
+  int repairs = 0;
+
+  Fixture() {
+    kube->serve({kJobs});
+    mapper = std::make_shared<kube::RestMapper>(kube);
+    apply::LiveOptions options;
+    options.owner_group = "example.com";
+    options.field_manager = "ours";
+    live = LiveObjects::create(*runtime, kube, base::Logger::discard(), std::move(options));
+    live->watch(kJobs);
+    CHECK(test::run(*runtime, live->wait_current(kJobs, std::chrono::seconds(5))));
+  }
+  ~Fixture() { runtime.reset(); }
+
+  doc::Json job(const char* condition) const {
+    doc::Json object = {{"apiVersion", "batch/v1"}, {"kind", "Job"}};
+    object["metadata"] = {{"name", "once"},
+                          {"namespace", "apps"},
+                          {"labels", {{"example.com/name", "shop"}, {"example.com/namespace", "flux-system"}}}};
+    object["spec"] = {{"ttlSecondsAfterFinished", 0}};
+    if (*condition != '\0') {
+      object["status"]["conditions"] = {{{"type", condition}, {"status", "True"}, {"message", "too many tries"}}};
+    }
+    return object;
+  }
+  void start() {
+    kube->put(kJobs, job(""));
+    live->note_left(kJobs, kube->object(kJobs, kKey), 1);
+  }
+  void vanish(const char* condition) {
+    if (*condition != '\0') kube->put(kJobs, job(condition));
+    kube->erase(kJobs, kKey);
+    runtime->context().restart();
+    runtime->context().run_for(std::chrono::milliseconds(20));
+    CHECK(live->find(kJobs, kKey) == nullptr);
+  }
+  base::Result<void> await() {
+    apply::HealthOptions options;
+    options.timeout = std::chrono::seconds(2);
+    options.repair = [this] { return repair(); };
+    std::vector<apply::HealthTarget> targets{{{"apps", "once", "batch", "Job"}, "v1", true}};
+    return test::run(
+        *runtime, apply::await_health({*runtime, kube, mapper, live}, kOwner, std::move(targets), std::move(options)));
+  }
+  // Runs the Job once more, and well.
+  rt::Task<base::Result<void>> repair() {
+    ++repairs;
+    start();
+    kube->put(kJobs, job("Complete"));
+    co_return base::Result<void>();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a Job that its TTL has deleted is healthy if it has succeeded, and only then") {
+  Fixture fixture;
+  fixture.start();
+  SECTION("it has succeeded") {
+    fixture.vanish("Complete");
+    CHECK(fixture.await());
+  }
+  SECTION("it has failed") {
+    fixture.vanish("Failed");
+    const auto awaited = fixture.await();
+    REQUIRE_FALSE(awaited);
+    CHECK(awaited.error().kind == base::ErrorKind::invalid);
+    CHECK(awaited.error().message.find("Job/apps/once status: 'Failed': Job failed: too many tries") !=
+          std::string::npos);
+  }
+  CHECK(fixture.repairs == 0);
+}
+
+TEST_CASE("a Job of which nobody knows how it ended is not healthy when it is gone, but repaired") {
+  Fixture fixture;
+  fixture.start();
+  SECTION("somebody has deleted it before it had finished") { fixture.vanish(""); }
+  SECTION("somebody deletes it during the wait") {
+    rt::Runtime& runtime = *fixture.runtime;
+    runtime.spawn(
+        "deletion",
+        [](Fixture& f) -> rt::Task<void> {
+          co_await rt::sleep_for(std::chrono::milliseconds(20));
+          f.kube->erase(kJobs, kKey);
+        }(fixture),
+        rt::AtShutdown::cancel);
+  }
+  CHECK(fixture.await());
+  CHECK(fixture.repairs == 1);
+}
