@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "api/names.hpp"
@@ -14,6 +16,8 @@ namespace {
 
 // How far a Kustomization that brings along another is followed; variables could make it go on for ever.
 constexpr int kDeepest = 3;
+// Entries of inventories that are looked at before the loop is given to others.
+constexpr std::size_t kAtOnce = 5000;
 
 bool is_kustomization(const api::ObjectId& id) {
   return id.group == api::group::kKustomize && id.kind == api::kind::kKustomization;
@@ -24,6 +28,37 @@ bool is_true(const doc::Json& object, std::string_view field) {
   return value != nullptr && value->is_boolean() && value->get<bool>();
 }
 
+std::string_view source_namespace_of(const doc::Json& kustomization) {
+  const std::string_view space = doc::find_string(kustomization, {"spec", "sourceRef", "namespace"});
+  return space.empty() ? api::namespace_of(kustomization) : space;
+}
+
+bool may_use_source(const doc::Json& kustomization, const sources::AccessRules& rules) {
+  api::CrossNamespaceSourceReference ref;
+  ref.kind = doc::find_string(kustomization, {"spec", "sourceRef", "kind"});
+  ref.name = doc::find_string(kustomization, {"spec", "sourceRef", "name"});
+  const api::ObjectKey key{std::string(source_namespace_of(kustomization)), ref.name};
+  return sources::check_access(ref, key, api::namespace_of(kustomization), rules).has_value();
+}
+
+// Whether a Kustomization applies anything here, or is to.
+bool may_claim(const HandoverInput& input, const doc::Json& object) {
+  if (api::key_of(object) == input.self || api::is_being_deleted(object)) return false;
+  if (doc::find(object, {"spec", "kubeConfig"}) != nullptr) return false;  // its objects are in another cluster
+  if (input.is_deletion && is_true(object, "suspend")) return false;
+  return may_use_source(object, input.rules);
+}
+
+// What another namespace or source builds proves nothing: anybody can write a manifest of anything.
+bool is_sibling(const HandoverInput& input, const doc::Json& object) {
+  return input.build && api::namespace_of(object) == input.self.namespace_ && source_text(object) == input.source;
+}
+
+bool is_of_a_kind_that_holds_others(const api::InventoryEntry& entry) {
+  const auto id = api::ObjectId::parse(entry.id);
+  return id && apply::holds_others(id->group_kind());
+}
+
 // What is to be deleted, found by what a build may call it: a manifest may give a namespace to an object that has none.
 class Wanted {
  public:
@@ -31,20 +66,33 @@ class Wanted {
     for (const api::InventoryEntry& entry : entries) {
       const auto id = api::ObjectId::parse(entry.id);
       if (id) ids_[{std::string(), id->name, id->group, id->kind}].emplace_back(id->namespace_, entry.id);
+      entries_.insert(entry.id);
     }
   }
   void claim(const Rendered& rendered, const api::ObjectKey& who, Claims& claims) const {
     for (const apply::Manifest& manifest : *rendered.manifests) {
       const api::ObjectId& id = manifest.id;
       const auto found = ids_.find({std::string(), id.name, id.group, id.kind});
-      if (found == ids_.end() || manifest.skip) continue;
+      // An object that is there is never taken over by a manifest that is for want of one.
+      if (found == ids_.end() || manifest.skip || manifest.if_not_present) continue;
       for (const auto& [space, entry] : found->second) {
-        if (space.empty() || space == id.namespace_) claims.by.try_emplace(entry, who);
+        if (space.empty() || space == id.namespace_) claims.by.try_emplace(entry, Claim{who, false});
       }
     }
   }
+  // Of what the server has let it apply; how many entries that are.
+  std::size_t claim_applied(const doc::Json& kustomization, const api::ObjectKey& who, Claims& claims) const {
+    const doc::Json* list = doc::find(kustomization, {"status", "inventory", "entries"});
+    if (list == nullptr || !list->is_array()) return 0;
+    for (const doc::Json& entry : *list) {
+      std::string id(doc::find_string(entry, {"id"}));
+      if (entries_.contains(id)) claims.by.try_emplace(std::move(id), Claim{who, true});
+    }
+    return list->size();
+  }
 
  private:
+  std::unordered_set<std::string> entries_;
   std::map<api::ObjectId, std::vector<std::pair<std::string, std::string>>> ids_;
 };
 
@@ -56,9 +104,7 @@ class Siblings {
   }
   void add(controller::Object object, int depth) {
     api::ObjectKey key = api::key_of(*object);
-    if (key == input_.self || api::is_being_deleted(*object) || source_text(*object) != input_.source) return;
-    if (doc::find(*object, {"spec", "kubeConfig"}) != nullptr) return;  // its objects are in another cluster
-    if (input_.is_deletion && is_true(*object, "suspend")) return;
+    if (!is_sibling(input_, *object) || !may_claim(input_, *object)) return;
     const doc::Json* spec = doc::find(*object, {"spec"});
     if (spec == nullptr || !seen_.emplace(std::move(key), apply::hash_of(*spec)).second) return;
     queue_.emplace_back(std::move(object), depth);
@@ -84,21 +130,34 @@ class Siblings {
 
 }  // namespace
 
+bool is_passing(const base::Error& error) {
+  switch (error.kind) {
+    case base::ErrorKind::rate_limited:
+    case base::ErrorKind::unauthorized:
+    case base::ErrorKind::unavailable:
+    case base::ErrorKind::timeout:
+    case base::ErrorKind::cancelled:
+    case base::ErrorKind::io: return true;
+    default: return false;
+  }
+}
+
 std::string source_text(const doc::Json& kustomization) {
-  std::string_view space = doc::find_string(kustomization, {"spec", "sourceRef", "namespace"});
-  if (space.empty()) space = api::namespace_of(kustomization);
-  return fmt::format("{}/{}/{}", doc::find_string(kustomization, {"spec", "sourceRef", "kind"}), space,
+  return fmt::format("{}/{}/{}", doc::find_string(kustomization, {"spec", "sourceRef", "kind"}),
+                     source_namespace_of(kustomization),
                      doc::find_string(kustomization, {"spec", "sourceRef", "name"}));
 }
 
 rt::Task<Claims> find_claims(HandoverInput input) {
   Claims claims;
   const Wanted wanted(input.entries);
+  std::size_t looked_at = 0;
   for (const controller::Object& object : input.kustomizations) {
-    const api::ObjectKey key = api::key_of(*object);
-    if (key == input.self || api::is_being_deleted(*object) || source_text(*object) == input.source) continue;
-    if (input.is_deletion && is_true(*object, "suspend")) continue;
-    if (const auto last = input.last_build(key)) wanted.claim(*last, key, claims);
+    if (is_sibling(input, *object) || !may_claim(input, *object)) continue;
+    looked_at += wanted.claim_applied(*object, api::key_of(*object), claims);
+    if (looked_at < kAtOnce) continue;
+    looked_at = 0;
+    co_await rt::sleep_for(std::chrono::nanoseconds(0));
   }
   Siblings siblings(input);
   while (claims.by.size() < input.entries.size()) {
@@ -110,7 +169,12 @@ rt::Task<Claims> find_claims(HandoverInput input) {
     if (built) {
       wanted.claim(**built, key, claims);
       siblings.add_built(**built);
-    } else if (!input.is_deletion) {
+    } else if (is_passing(built.error()) || (input.is_deletion && built.error().reason == kNotYet)) {
+      claims.not_now = fmt::format(
+          "Kustomization/{} of the same source may be about to take it over, and cannot be "
+          "built now: {}",
+          key.str(), built.error().message);
+    } else {
       claims.unknown.push_back(std::move(key));
     }
   }
@@ -119,18 +183,26 @@ rt::Task<Claims> find_claims(HandoverInput input) {
 
 std::string Claims::why_held(const api::InventoryEntry& entry, bool is_patient) const {
   const auto found = by.find(entry.id);
-  if (found != by.end()) return fmt::format("Kustomization/{} builds it and is to take it over", found->second.str());
-  if (unknown.empty()) return {};
-  const auto id = api::ObjectId::parse(entry.id);
-  if (!is_patient && !(id && apply::holds_others(id->group_kind()))) return {};
+  if (found != by.end()) {
+    return fmt::format("Kustomization/{} {}", found->second.who.str(),
+                       found->second.is_applied ? "applies it too" : "builds it and is to take it over");
+  }
+  if (!not_now.empty()) return not_now;
+  if (unknown.empty() || !(is_patient || is_of_a_kind_that_holds_others(entry))) return {};
   return fmt::format("Kustomization/{} of the same source may be about to take it over, and does not build",
                      unknown.front().str());
+}
+
+std::string Claims::why_left(const api::InventoryEntry& entry, bool is_over) const {
+  std::string why = why_held(entry, false);
+  if (is_over && !is_of_a_kind_that_holds_others(entry)) why.clear();
+  return why;
 }
 
 std::set<api::ObjectKey> Claims::holders(const std::vector<api::InventoryEntry>& entries) const {
   std::set<api::ObjectKey> all(unknown.begin(), unknown.end());
   for (const api::InventoryEntry& entry : entries) {
-    if (const auto found = by.find(entry.id); found != by.end()) all.insert(found->second);
+    if (const auto found = by.find(entry.id); found != by.end()) all.insert(found->second.who);
   }
   return all;
 }
@@ -139,8 +211,13 @@ bool decides_claims(const doc::Json& before, const doc::Json& now) {
   const auto differs = [&](std::string_view field) {
     return doc::find_string(before, {"status", field}) != doc::find_string(now, {"status", field});
   };
+  const auto inventory_of = [](const doc::Json& object) {
+    const doc::Json* inventory = doc::find(object, {"status", "inventory"});
+    return inventory == nullptr ? doc::Json() : *inventory;
+  };
   return differs("lastAppliedRevision") || differs("lastAttemptedRevision") ||
-         api::generation_of(before) != api::generation_of(now);
+         api::generation_of(before) != api::generation_of(now) ||
+         api::is_being_deleted(before) != api::is_being_deleted(now) || inventory_of(before) != inventory_of(now);
 }
 
 }  // namespace sluice::kustomize_controller

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "api/names.hpp"
@@ -57,7 +58,56 @@ void tell_unreadable(controller::RunContext& context, const api::KustomizationDe
   }
 }
 
+// Of the error of a deletion that waits for others.
+constexpr const char* kHeld = "Held";
+
+// The deletion goes on when those that hold something back have got further.
+base::Unexpected held_back(const std::vector<apply::Change>& held) {
+  base::Error error;
+  error.kind = ErrorKind::conflict;
+  error.reason = kHeld;
+  error.message = fmt::format("{} of its objects are not deleted yet: {}: {}", held.size(), held.front().id.display(),
+                              held.front().why);
+  return base::unexpected(std::move(error));
+}
+
+// What stays to be done. What is gone or on its way is told once; but its end may have to be awaited.
+doc::Json inventory_left(const std::vector<apply::Change>& changes, api::DeletionPolicy policy) {
+  const bool awaits = policy == api::DeletionPolicy::wait_for_termination;
+  api::ResourceInventory left;
+  for (const auto& change : changes) {
+    const bool is_ending = change.action == apply::Action::deleted && !change.uid.empty();
+    if (change.action == apply::Action::held || (awaits && is_ending)) left.entries.push_back(change.entry());
+  }
+  return api::to_json(left);
+}
+
 }  // namespace
+
+controller::Steps<Run> KustomizationReconciler::finalizers() {
+  return {{"finalize", [this](Run& run) { return finalize_or_wait(run); }}};
+}
+
+// finalize() reads of the spec what it needs, and what can be read.
+std::unique_ptr<Run> KustomizationReconciler::begin_finalize(controller::RunContext& context) {
+  return std::make_unique<Run>(Run{context, {}, context.clock.steady(), {}, {}, {}, {}, {}, {}, {}, {}, {}, false});
+}
+
+rt::Task<controller::StepResult> KustomizationReconciler::finalize_or_wait(Run& run) {
+  auto finalizing = finalize(run.context);
+  auto finalized = co_await std::move(finalizing);
+  if (finalized) co_return controller::Done{};
+  if (finalized.error().reason == kHeld) {
+    co_return controller::wait_quietly_for(api::reason::kProgressing, std::move(finalized).error(),
+                                           std::min(kPatience, common_.requeue_dependency));
+  }
+  co_return controller::retry(api::reason::kFailed, std::move(finalized).error());
+}
+
+bool KustomizationReconciler::has_waited(const controller::RunContext& context) {
+  const base::SteadyPoint now = context.clock.steady();
+  return now - held_since_.try_emplace(context.key(), now).first->second >= kDeletionPatience;
+}
 
 // Flux: a suspended Kustomization leaves its objects. The spec may be one that no run would accept: a
 // Kustomization must be able to go, whatever is wrong with the rest of it.
@@ -102,28 +152,59 @@ rt::Task<Result<void>> KustomizationReconciler::finalize(controller::RunContext&
   co_return base::unexpected(std::move(error));
 }
 
+rt::Task<Claims> KustomizationReconciler::claims_on_deletion(controller::RunContext& context,
+                                                             std::vector<api::InventoryEntry> entries) {
+  auto finding = artifact_for_deletion(context);
+  auto artifact = co_await std::move(finding);
+  std::optional<api::Artifact> revision;
+  if (artifact) revision = *artifact;
+  rt::Task<Claims> asking = claims_on(context, std::move(revision), std::move(entries), true);
+  Claims claims = co_await std::move(asking);
+  if (!artifact) {
+    claims.not_now = "its source, which may tell who takes it over, cannot be read now: " + artifact.error().message;
+  }
+  co_return claims;
+}
+
 rt::Task<Result<void>> KustomizationReconciler::delete_objects(controller::RunContext& context,
                                                                api::KustomizationDeletion deletion,
                                                                std::shared_ptr<kube::Client> client) {
   apply::ApplySet set(apply_services(client), owner_of(context.key()));
   std::vector<api::InventoryEntry> entries = apply::entries_to_prune(deletion.inventory, {});
+  rt::Task<Claims> asking = claims_on_deletion(context, entries);
+  const Claims claims = co_await std::move(asking);
+  // Before we look who owns what: the one that we wait for may be done before we have looked at everything.
+  wake_when_decided(context.key(), claims, entries);
+  const bool is_over = has_waited(context);
   apply::PruneOptions options;
-  Claims claims;
-  rt::Task<std::optional<api::Artifact>> finding = artifact_for_deletion(context);
-  auto artifact = co_await std::move(finding);
-  if (artifact) {
-    rt::Task<Claims> asking = claims_on(context, *std::move(artifact), entries, true);
-    claims = co_await std::move(asking);
-  }
-  options.hold = [&claims](const api::InventoryEntry& entry) { return claims.why_held(entry, false); };
+  options.hold = [&claims, is_over](const api::InventoryEntry& entry) { return claims.why_left(entry, is_over); };
   rt::Task<apply::Outcome> task = set.prune(std::move(entries), {}, std::move(options));
   apply::Outcome outcome = co_await std::move(task);
   if (outcome.error) co_return base::unexpected(*std::move(outcome.error));
   tell_of_kept(context, outcome.changes);
   const std::string log = change_log(outcome.changes);
+  if (!log.empty()) {
+    context.log.info("objects deleted with their Kustomization", {{"output", log}});
+    context.event(Severity::info, api::reason::kReconciliationSucceeded, log);
+  }
+  std::vector<apply::Change> held;
+  api::ResourceInventory left;
+  for (const auto& change : outcome.changes) {
+    if (change.action != apply::Action::held) continue;
+    held.push_back(change);
+    left.entries.push_back(change.entry());
+  }
+  wake_when_decided(context.key(), claims, left.entries);
+  if (!held.empty() && !is_over) {
+    context.status["inventory"] = inventory_left(outcome.changes, deletion.policy);
+    co_return held_back(held);
+  }
+  if (!held.empty()) {
+    context.event(Severity::error, api::reason::kPruneFailed,
+                  fmt::format("{}{}\nThey are left, and nobody deletes them any more: {}", kNotPruned, list_of(left),
+                              held.front().why));
+  }
   if (log.empty()) co_return Result<void>();
-  context.log.info("objects deleted with their Kustomization", {{"output", log}});
-  context.event(Severity::info, api::reason::kReconciliationSucceeded, log);
   if (deletion.policy == api::DeletionPolicy::wait_for_termination) {
     co_await await_termination(context, deletion.timeout, std::move(client), std::move(outcome.changes));
   }

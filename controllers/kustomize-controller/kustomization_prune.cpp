@@ -1,10 +1,12 @@
 // The step that deletes what left the build, and who has a say in it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "api/names.hpp"
 #include "kustomization_reconciler.hpp"
+#include "sources/access.hpp"
 
 namespace sluice::kustomize_controller {
 
@@ -12,6 +14,16 @@ using base::Result;
 using controller::kContinue;
 using controller::Severity;
 using controller::StepResult;
+
+namespace {
+
+// Of what goes before a build: what is not there, or not as it should be, mostly comes.
+base::Unexpected not_yet(base::Error error) {
+  if (error.kind == base::ErrorKind::not_found || error.kind == base::ErrorKind::untrusted) error.reason = kNotYet;
+  return base::unexpected(std::move(error));
+}
+
+}  // namespace
 
 rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::render_sibling(
     controller::RunContext& context, api::Artifact artifact, controller::Object sibling) {
@@ -22,7 +34,8 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
     rt::Task<Result<api::StringMap>> reading = kustomize_controller::read_variables(
         context.client, *parsed.spec.post_build, key.namespace_, context.masks);
     auto read = co_await std::move(reading);
-    SLUICE_CO_TRY(variables, std::move(read));
+    if (!read) co_return not_yet(std::move(read).error());
+    variables = *std::move(read);
   }
   std::string as = render_key(*sibling, variables);
   if (const auto known = renders_.find(key, as); known && known->artifact_digest == artifact.digest) {
@@ -33,14 +46,16 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
   run.owner = owner_of(key);
   run.variables = std::move(variables);
   auto fetched = co_await services_.fetcher->fetch(artifact);
-  SLUICE_CO_TRY(run.tree, std::move(fetched));
+  if (!fetched) co_return not_yet(std::move(fetched).error());
+  run.tree = *std::move(fetched);
   run.artifact = std::move(artifact);
   rt::Task<Result<std::shared_ptr<const Rendered>>> rendering = render_or_reuse(run, std::move(as));
   auto rendered = co_await std::move(rendering);
   co_return rendered;
 }
 
-rt::Task<Claims> KustomizationReconciler::claims_on(controller::RunContext& context, api::Artifact artifact,
+rt::Task<Claims> KustomizationReconciler::claims_on(controller::RunContext& context,
+                                                    std::optional<api::Artifact> artifact,
                                                     std::vector<api::InventoryEntry> entries, bool is_deletion) {
   HandoverInput input;
   input.self = context.key();
@@ -48,13 +63,16 @@ rt::Task<Claims> KustomizationReconciler::claims_on(controller::RunContext& cont
   if (controller_ != nullptr) input.kustomizations = controller_->cache().list();
   input.entries = std::move(entries);
   input.is_deletion = is_deletion;
-  input.build = [this, &context, artifact = std::move(artifact)](controller::Object sibling) {
-    return render_sibling(context, artifact, std::move(sibling));
-  };
-  input.last_build = [this](const api::ObjectKey& key) -> std::shared_ptr<const Rendered> {
-    const auto last = renders_.last(key);
-    return last ? last->rendered : nullptr;
-  };
+  input.rules = access_rules();
+  if (artifact) {
+    // All builds together leave time for what is asked for.
+    const base::SteadyPoint until = context.clock.steady() + context.time_left() / 3;
+    input.build = [this, &context, until, artifact = *std::move(artifact)](controller::Object sibling) {
+      const auto left = std::max(until - context.clock.steady(), base::SteadyPoint::duration::zero());
+      return rt::with_timeout(render_sibling(context, artifact, std::move(sibling)), left,
+                              "the builds of its siblings");
+    };
+  }
   rt::Task<Claims> task = find_claims(std::move(input));
   Claims claims = co_await std::move(task);
   co_return claims;
@@ -118,8 +136,11 @@ rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
       }
     }
     wake_when_decided(run.owner.key(), claims, held);
-    if (!held.empty() && !claims.unknown.empty() && controller_ != nullptr) {
-      controller_->enqueue_after(run.owner.key(), kPatience);
+    const bool must_ask_again = !claims.unknown.empty() || !claims.not_now.empty();
+    if (!held.empty() && must_ask_again && controller_ != nullptr) {
+      const bool is_short = !claims.not_now.empty();
+      controller_->enqueue_after(run.owner.key(),
+                                 is_short ? std::min(kPatience, common_.requeue_dependency) : kPatience);
     }
     for (auto& entry : stale) {
       if (!settled.contains(entry.id)) inventory.entries.push_back(std::move(entry));
@@ -130,16 +151,31 @@ rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
   co_return kContinue;
 }
 
-// What the source of a Kustomization that is being deleted has now; nothing where there is none, or it cannot be seen.
-rt::Task<std::optional<api::Artifact>> KustomizationReconciler::artifact_for_deletion(controller::RunContext& context) {
-  auto parsed = api::parse_kustomization(*context.object);
-  if (!parsed) co_return std::nullopt;
-  const api::ObjectKey key = api::resolve(parsed->spec.source_ref, context.key().namespace_);
-  auto found = co_await services_.sources->find(parsed->spec.source_ref, key);
-  if (!found) co_return std::nullopt;
+// What the source of a Kustomization that is being deleted has now; nothing where there is none. An error is one
+// that passes: whatever else is wrong with the source or the spec must not keep the Kustomization.
+rt::Task<Result<std::optional<api::Artifact>>> KustomizationReconciler::artifact_for_deletion(
+    controller::RunContext& context) {
+  api::CrossNamespaceSourceReference ref;
+  const auto read = [&context](std::string_view field) {
+    return std::string(doc::find_string(*context.object, {"spec", "sourceRef", field}));
+  };
+  ref.api_version = read("apiVersion");
+  ref.kind = read("kind");
+  ref.name = read("name");
+  ref.namespace_ = read("namespace");
+  std::optional<api::Artifact> none;
+  if (ref.kind.empty() || ref.name.empty()) co_return none;
+  const api::ObjectKey key = api::resolve(ref, context.key().namespace_);
+  if (!sources::check_access(ref, key, context.key().namespace_, access_rules())) co_return none;
+  auto finding = services_.sources->find(ref, key);
+  auto found = co_await std::move(finding);
+  if (!found) {
+    if (is_passing(found.error())) co_return base::unexpected(std::move(found).error());
+    co_return none;
+  }
   auto artifact = api::artifact_of(**found);
-  if (!artifact || !*artifact) co_return std::nullopt;
-  co_return **std::move(artifact);
+  if (!artifact || !*artifact) co_return none;
+  co_return *std::move(artifact);
 }
 
 }  // namespace sluice::kustomize_controller

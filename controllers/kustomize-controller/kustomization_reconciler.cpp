@@ -119,8 +119,7 @@ rt::Task<StepResult> KustomizationReconciler::resolve_source(Run& run) {
   run.context.progress(text);
   unserved_.erase(run.owner.key());
   triggers_.erase(run.owner.key());
-  const sources::AccessRules rules{common_.no_cross_namespace_refs, common_.is_enabled("ExternalArtifact", true)};
-  if (auto allowed = sources::check_access(ref, key, run.owner.namespace_, rules); !allowed) {
+  if (auto allowed = sources::check_access(ref, key, run.owner.namespace_, access_rules()); !allowed) {
     co_return controller::stall(api::reason::kAccessDenied, std::move(allowed).error());
   }
   auto found = co_await services_.sources->find(ref, key);
@@ -466,6 +465,10 @@ base::Duration KustomizationReconciler::retry_unserved(const Run& run, base::Dur
 }
 
 // --- who ---
+
+sources::AccessRules KustomizationReconciler::access_rules() const {
+  return {common_.no_cross_namespace_refs, common_.is_enabled("ExternalArtifact", true)};
+}
 
 apply::Owner KustomizationReconciler::owner_of(const api::ObjectKey& key) {
   return {std::string(api::group::kKustomize), key.name, key.namespace_,

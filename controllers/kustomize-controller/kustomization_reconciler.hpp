@@ -34,11 +34,12 @@
 #include "controller/controller.hpp"
 #include "controller/options.hpp"
 #include "controller/reconciler.hpp"
-#include "kube/rest_mapper.hpp"
 #include "handover.hpp"
+#include "kube/rest_mapper.hpp"
 #include "options.hpp"
 #include "render.hpp"
 #include "run.hpp"
+#include "sources/access.hpp"
 #include "sources/drift_pacer.hpp"
 #include "sources/identity.hpp"
 #include "sources/sources.hpp"
@@ -69,6 +70,8 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   const controller::KindTraits& traits() const override { return traits_; }
   base::Result<std::unique_ptr<Run>> begin(controller::RunContext& context) override;
   controller::Steps<Run> steps() override;
+  controller::Steps<Run> finalizers() override;
+  std::unique_ptr<Run> begin_finalize(controller::RunContext& context) override;
   rt::Task<base::Result<void>> finalize(controller::RunContext& context) override;
   std::optional<base::Duration> deadline_of(const doc::Json& object) const override;
   controller::StepFailure deadline_passed(const controller::RunContext& context, base::Error error) const override;
@@ -97,12 +100,17 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   rt::Task<apply::Outcome> apply_set(Run& run, apply::ApplyOptions options);
   rt::Task<base::Result<void>> repair(Run& run);
   // Who else builds what is about to be deleted, at the revision of `artifact`.
-  rt::Task<Claims> claims_on(controller::RunContext& context, api::Artifact artifact,
+  rt::Task<Claims> claims_on(controller::RunContext& context, std::optional<api::Artifact> artifact,
                              std::vector<api::InventoryEntry> entries, bool is_deletion);
   rt::Task<base::Result<std::shared_ptr<const Rendered>>> render_sibling(controller::RunContext& context,
                                                                          api::Artifact artifact,
                                                                          controller::Object sibling);
-  rt::Task<std::optional<api::Artifact>> artifact_for_deletion(controller::RunContext& context);
+  rt::Task<base::Result<std::optional<api::Artifact>>> artifact_for_deletion(controller::RunContext& context);
+  rt::Task<Claims> claims_on_deletion(controller::RunContext& context, std::vector<api::InventoryEntry> entries);
+  sources::AccessRules access_rules() const;
+  rt::Task<controller::StepResult> finalize_or_wait(Run& run);
+  // True once a deletion has been waiting for others for kDeletionPatience; the first call begins the wait.
+  bool has_waited(const controller::RunContext& context);
   void tell_of_kept(controller::RunContext& context, const std::vector<apply::Change>& changes);
   void wake_when_decided(const api::ObjectKey& owner, const Claims& claims,
                          const std::vector<api::InventoryEntry>& held);
@@ -147,6 +155,7 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   std::optional<base::SteadyPoint> defined_;                  // when a definition last came or changed
   std::shared_ptr<apply::Vanished> vanished_ = std::make_shared<apply::Vanished>();
   std::map<api::ObjectKey, std::set<api::ObjectKey>> awaited_;  // who holds objects back -> for whom
+  std::unordered_map<api::ObjectKey, base::SteadyPoint> held_since_;  // whose deletion waits for others
   std::set<api::ObjectKey> unserved_;                         // failed, as a kind is not served
 };
 

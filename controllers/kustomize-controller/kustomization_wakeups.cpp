@@ -49,9 +49,10 @@ void KustomizationReconciler::attach(controller::Controller& controller) {
   });
   controller.watch(cache, [this](const controller::Object& before, const controller::Object& now) {
     std::vector<api::ObjectKey> keys;
-    if (!before || (now && !decides_claims(*before, *now))) return keys;
+    if (!before || awaited_.empty()) return keys;
     const auto waiting = awaited_.find(api::key_of(*before));
-    if (waiting != awaited_.end()) keys.assign(waiting->second.begin(), waiting->second.end());
+    if (waiting == awaited_.end() || (now && !decides_claims(*before, *now))) return keys;
+    keys.assign(waiting->second.begin(), waiting->second.end());
     return keys;
   });
   const auto weak = weak_from_this();
@@ -196,6 +197,7 @@ void KustomizationReconciler::forget(const api::ObjectKey& key) {
   vanished_->forget(key);
   for (auto& [holder, waiting] : awaited_) waiting.erase(key);
   unserved_.erase(key);
+  held_since_.erase(key);
 }
 
 }  // namespace sluice::kustomize_controller

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "support/fake_kube.hpp"
 #include "support/run_task.hpp"
 
 using namespace sluice;
@@ -35,19 +36,27 @@ std::shared_ptr<const Rendered> rendered(std::vector<doc::Json> objects) {
   return out;
 }
 
+// One that has had these entries accepted by the server.
+doc::Json with_inventory(doc::Json object, const std::vector<api::InventoryEntry>& entries) {
+  object["status"]["inventory"] = api::to_json(api::ResourceInventory{entries});
+  return object;
+}
+
 // Who is there, and what is in whose folder; a folder that is not there does not build.
 struct World {
   rt::Runtime runtime{1};
   std::vector<doc::Json> kustomizations{kustomization("old"), kustomization("new")};
   std::map<std::string, std::vector<doc::Json>> folders{{"./old", {}}, {"./new", {}}};
-  std::map<std::string, std::vector<doc::Json>> last_builds;
   std::vector<std::string> built;
   bool is_deletion = false;
+  bool has_artifact = true;
+  sources::AccessRules rules;
+  base::Error failure = test::make_error(base::ErrorKind::invalid, "it does not build");
 
   rt::Task<base::Result<std::shared_ptr<const Rendered>>> build(controller::Object object) {
     built.emplace_back(api::name_of(*object));
     const auto found = folders.find(std::string(doc::find_string(*object, {"spec", "path"})));
-    if (found == folders.end()) co_return base::unexpected(base::ErrorKind::invalid, "it does not build");
+    if (found == folders.end()) co_return base::unexpected(failure);
     co_return rendered(found->second);
   }
   Claims claims(std::vector<api::InventoryEntry> entries) {
@@ -57,11 +66,8 @@ struct World {
     for (const doc::Json& object : kustomizations) input.kustomizations.push_back(std::make_shared<doc::Json>(object));
     input.entries = std::move(entries);
     input.is_deletion = is_deletion;
-    input.build = [this](controller::Object object) { return build(std::move(object)); };
-    input.last_build = [this](const api::ObjectKey& key) {
-      const auto found = last_builds.find(key.name);
-      return found == last_builds.end() ? nullptr : rendered(found->second);
-    };
+    input.rules = rules;
+    if (has_artifact) input.build = [this](controller::Object object) { return build(std::move(object)); };
     return test::run(runtime, kustomize_controller::find_claims(std::move(input)));
   }
   bool is_held(const api::InventoryEntry& entry, bool is_patient = true) {
@@ -125,7 +131,48 @@ TEST_CASE("a sibling that does not build holds all for a while, and what holds o
   CHECK(world.is_held(kClaim, false));
   CHECK(world.claims({kMap}).holders({kMap}) == std::set<api::ObjectKey>{{"flux-system", "new"}});
   world.is_deletion = true;
-  CHECK_FALSE(world.is_held(kClaim, true));
+  CHECK(world.is_held(kClaim, false));
+  CHECK_FALSE(world.is_held(kMap, false));
+}
+
+TEST_CASE("what passes by itself deletes nothing, nor does on a deletion what mostly comes by itself") {
+  World world;
+  world.folders.erase("./new");
+  const auto kind = GENERATE(base::ErrorKind::unavailable, base::ErrorKind::timeout, base::ErrorKind::cancelled,
+                             base::ErrorKind::io, base::ErrorKind::rate_limited, base::ErrorKind::unauthorized);
+  world.failure = test::make_error(kind, "not now");
+  for (const bool is_deletion : {false, true}) {
+    world.is_deletion = is_deletion;
+    CHECK(world.claims({kMap}).why_held(kMap, false).find("flux-system/new of the same source") != std::string::npos);
+    CHECK(world.claims({kMap}).why_held(kMap, false).find("not now") != std::string::npos);
+  }
+  world.failure = test::make_error(base::ErrorKind::not_found, "no Secret");
+  world.failure.reason = kustomize_controller::kNotYet;
+  CHECK(world.is_held(kMap, false));
+  world.is_deletion = false;
+  CHECK_FALSE(world.is_held(kMap, false));
+}
+
+TEST_CASE("a deletion waits for all that is held, and in the end only for nothing, leaving what holds others") {
+  World world;
+  world.is_deletion = true;
+  world.folders["./new"] = {config_map("map")};
+  Claims claims = world.claims({kMap});
+  CHECK_FALSE(claims.why_left(kMap, false).empty());
+  CHECK(claims.why_left(kMap, true).empty());
+  CHECK(claims.why_left(kClaim, false).empty());
+  claims.not_now = "it cannot be told";
+  CHECK(claims.why_left(kClaim, true) == "it cannot be told");
+  CHECK(claims.why_left({"shop_other__ConfigMap", "v1"}, false) == "it cannot be told");
+  CHECK(claims.why_left({"shop_other__ConfigMap", "v1"}, true).empty());
+}
+
+TEST_CASE("a manifest that is applied only for want of its object claims nothing") {
+  World world;
+  doc::Json object = config_map("map");
+  object["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/ssa"] = "IfNotPresent";
+  world.folders["./new"] = {object};
+  CHECK_FALSE(world.is_held(kMap));
 }
 
 TEST_CASE("a Kustomization that a sibling is about to bring along counts, with the spec that it will have") {
@@ -174,13 +221,54 @@ TEST_CASE("Kustomizations that build each other, or themselves with another spec
   CHECK(world.built.size() <= 4);
 }
 
-TEST_CASE("of Kustomizations of other sources the last build counts, and they are not built") {
+TEST_CASE("of Kustomizations of other sources and namespaces only what they have applied counts, and none is built") {
   World world;
-  world.kustomizations = {kustomization("old"), kustomization("infra", "infra")};
+  doc::Json other = kustomization("new", "infra");
+  SECTION("another source") {}
+  SECTION("another namespace, of the same source") {
+    other = kustomization("new");
+    other["metadata"]["namespace"] = "evil";
+    other["spec"]["sourceRef"]["namespace"] = "flux-system";
+    REQUIRE(kustomize_controller::source_text(other) == kustomize_controller::source_text(world.kustomizations[0]));
+  }
+  world.folders["./new"] = {config_map("map")};
+  world.kustomizations[1] = other;
   CHECK_FALSE(world.is_held(kMap));
-  world.last_builds["infra"] = {config_map("map")};
-  CHECK(world.is_held(kMap, false));
+  world.folders.erase("./new");  // that it does not build says nothing either
+  CHECK_FALSE(world.is_held(kClaim));
+  world.kustomizations[1] = with_inventory(other, {kMap});
+  CHECK(world.claims({kMap}).why_held(kMap, false).find("applies it too") != std::string::npos);
+  CHECK(world.claims({kMap}).holders({kMap}) == std::set<api::ObjectKey>{api::key_of(other)});
+  CHECK_FALSE(world.is_held(kClaim));
   CHECK(world.built.empty());
+  SECTION("but not to another cluster") {
+    world.kustomizations[1]["spec"]["kubeConfig"] = {{"secretRef", {{"name", "x"}}}};
+    CHECK_FALSE(world.is_held(kMap));
+  }
+  SECTION("nor suspended, against a deletion") {
+    world.is_deletion = true;
+    CHECK(world.is_held(kMap));
+    world.kustomizations[1]["spec"]["suspend"] = true;
+    CHECK_FALSE(world.is_held(kMap));
+  }
+}
+
+TEST_CASE("who may not use its source claims nothing") {
+  World world;
+  world.kustomizations[1]["metadata"]["namespace"] = "evil";
+  world.kustomizations[1]["spec"]["sourceRef"]["namespace"] = "flux-system";
+  world.kustomizations[1] = with_inventory(world.kustomizations[1], {kMap});
+  CHECK(world.is_held(kMap));
+  world.rules.no_cross_namespace_refs = true;
+  CHECK_FALSE(world.is_held(kMap));
+}
+
+TEST_CASE("where there is no artifact to build, what siblings have applied counts") {
+  World world;
+  world.has_artifact = false;
+  CHECK_FALSE(world.is_held(kMap));
+  world.kustomizations[1] = with_inventory(kustomization("new"), {kMap});
+  CHECK(world.is_held(kMap));
 }
 
 TEST_CASE("one that has got further is news to those who wait for it") {
@@ -193,6 +281,10 @@ TEST_CASE("one that has got further is news to those who wait for it") {
   CHECK(decides_claims(kustomization("new"), with("lastAppliedRevision", "main@sha1:1")));
   CHECK(decides_claims(kustomization("new"), with("lastAttemptedRevision", "main@sha1:1")));
   CHECK_FALSE(decides_claims(kustomization("new"), with("lastHandledReconcileAt", "x")));
+  CHECK(decides_claims(with_inventory(kustomization("new"), {kMap}), with_inventory(kustomization("new"), {})));
+  doc::Json going = kustomization("new");
+  going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+  CHECK(decides_claims(kustomization("new"), going));
   doc::Json edited = kustomization("new");
   edited["metadata"]["generation"] = 2;
   CHECK(decides_claims(kustomization("new"), edited));

@@ -259,6 +259,101 @@ TEST_CASE("what another Kustomization builds outlives the one that is deleted, a
   CHECK(fixture.kube->count("delete") == 0);
 }
 
+TEST_CASE(
+    "a Kustomization that is deleted stays while another one is to take over what it has, and ends what nobody does") {
+  Fixture fixture;
+  fixture.publish({{"one/a.yaml", config_map("a", "1")},
+                   {"one/c.yaml", config_map("c", "1")},
+                   {"two/b.yaml", config_map("b", "1")}},
+                  "main@sha1:1");
+  fixture.kustomize("one");
+  fixture.kustomize("two");
+  fixture.start();
+  for (const char* name : {"one", "two"}) fixture.until([&] { return fixture.is_ready(name, "main@sha1:1"); });
+  doc::Json one = fixture.get("one");
+  one["spec"]["interval"] = "99999999999999h";  // what nobody can read does not keep others from being asked
+  fixture.kube->put(kKustomizations, one);
+  fixture.until([&] { return fixture.reason("one") == "InvalidSpec"; });
+  fixture.kube->fail_next("apply", test::make_error(ErrorKind::forbidden, "never"), 10000);
+  fixture.publish({{"two/a.yaml", config_map("a", "1")}, {"two/b.yaml", config_map("b", "1")}}, "main@sha1:2");
+  fixture.until([&] { return fixture.reason("two") == "ReconciliationFailed"; });
+  fixture.kube->erase(kKustomizations, {"flux-system", "one"});
+  fixture.until([&] {
+    return fixture.message("one").find("ConfigMap/apps/a: Kustomization/flux-system/two") != std::string::npos;
+  });
+  CHECK(fixture.inventory("one") == std::vector<std::string>{"apps_a__ConfigMap"});
+  CHECK(fixture.value("a") == "1");
+  CHECK(fixture.map("c").is_null());
+  CHECK(fixture.count_events("Failed", "") == 0);
+  // The other one drops it again without ever having had it.
+  fixture.kube->clear_faults();
+  fixture.publish({{"two/b.yaml", config_map("b", "1")}}, "main@sha1:3");
+  fixture.until([&] { return fixture.get("one").is_null(); });
+  CHECK(fixture.map("a").is_null());
+}
+
+TEST_CASE("an API server that does not answer for a moment lets nothing be deleted that another one builds") {
+  controller::Options common;
+  common.requeue_dependency = std::chrono::milliseconds(20);
+  Fixture fixture(common);
+  bool is_away = false;
+  fixture.kube->before = [&](const test::FakeKube::Request& request) {
+    if (!is_away || request.verb != "get" || request.key.name != "vars") return;
+    fixture.kube->fail_next("get", test::make_error(ErrorKind::unavailable, "away for a moment"));
+  };
+  fixture.kube->put(kMaps, {{"metadata", {{"name", "vars"}, {"namespace", "flux-system"}}}, {"data", {{"x", "1"}}}});
+  const doc::Json variables = {{"substituteFrom", doc::Json::array({{{"kind", "ConfigMap"}, {"name", "vars"}}})}};
+  fixture.publish({{"one/a.yaml", config_map("a", "1")},
+                   {"one/c.yaml", config_map("c", "1")},
+                   {"two/b.yaml", config_map("b", "1")}},
+                  "main@sha1:1");
+  fixture.kustomize("one");
+  fixture.kustomize("two", {{"postBuild", variables}});
+  fixture.start();
+  for (const char* name : {"one", "two"}) fixture.until([&] { return fixture.is_ready(name, "main@sha1:1"); });
+  const std::string before(api::uid_of(fixture.map("a")));
+  is_away = true;
+  fixture.publish({{"one/c.yaml", config_map("c", "1")},
+                   {"two/a.yaml", config_map("a", "2")},
+                   {"two/b.yaml", config_map("b", "1")}},
+                  "main@sha1:2");
+  fixture.until([&] { return fixture.is_ready("one", "main@sha1:2"); });
+  CHECK(fixture.has_event("Progressing", "ConfigMap/apps/a left: Kustomization/flux-system/two of the same source"));
+  fixture.kube->erase(kKustomizations, {"flux-system", "one"});
+  fixture.until([&] { return fixture.message("one").find("away for a moment") != std::string::npos; });
+  CHECK(fixture.kube->count("delete") == 0);
+  is_away = false;
+  fixture.until([&] { return fixture.get("one").is_null(); });
+  fixture.until([&] { return fixture.is_ready("two", "main@sha1:2"); });
+  CHECK(api::uid_of(fixture.map("a")) == before);
+  CHECK(fixture.map("c").is_null());
+}
+
+TEST_CASE("a source that cannot be read for a moment deletes nothing") {
+  controller::Options common;
+  common.requeue_dependency = std::chrono::milliseconds(20);
+  Fixture fixture(common);
+  fixture.publish({{"one/a.yaml", config_map("a", "1")}}, "main@sha1:1");
+  fixture.kustomize("one");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("one", "main@sha1:1"); });
+  bool is_away = true;
+  fixture.kube->before = [&](const test::FakeKube::Request& request) {
+    if (!is_away || request.verb != "get" || request.plural != "gitrepositories") return;
+    fixture.kube->fail_next("get", test::make_error(ErrorKind::unavailable, "away for a moment"));
+  };
+  // The next one that is asked for is not in what is watched.
+  doc::Json one = fixture.get("one");
+  one["spec"]["sourceRef"]["name"] = "other";
+  one["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+  fixture.kube->put(kKustomizations, one);
+  fixture.until([&] { return fixture.message("one").find("its source, which may tell") != std::string::npos; });
+  CHECK(fixture.value("a") == "1");
+  CHECK(fixture.inventory("one") == std::vector<std::string>{"apps_a__ConfigMap"});
+  is_away = false;
+  fixture.until([&] { return fixture.map("a").is_null(); });
+}
+
 TEST_CASE("the inventory names an object before it is written") {
   bool known_before = false;  // outlives the fixture, as all that its server's hooks refer to must
   Fixture fixture;
