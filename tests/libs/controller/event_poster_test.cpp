@@ -41,7 +41,14 @@ struct PosterHarness : Harness {
     options.instance = "foo-controller-0";
     options.first_pause = 1ms;
   }
-  ~PosterHarness() { runtime.reset(); }
+  // What runs is ended first, then goes what it ran on: the poster's connections live on the loop.
+  ~PosterHarness() {
+    runtime->shutdown(std::chrono::seconds(0));
+    runtime->run();
+    poster.reset();
+    sink.server.reset();
+    runtime.reset();
+  }
   void start(const std::string& url) {
     auto made = EventPoster::create(*runtime, url, clock, sluice::base::Logger::discard(), options);
     REQUIRE(made);
