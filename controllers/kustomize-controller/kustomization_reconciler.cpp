@@ -218,7 +218,12 @@ rt::Task<StepResult> KustomizationReconciler::fetch_artifact(Run& run) {
   }
   run.context.progress(fmt::format("Fetching manifests for revision {} with a timeout of {}", run.artifact.revision,
                                    base::format_duration(api::effective_timeout(run.spec()))));
-  auto fetched = co_await services_.fetcher->fetch(run.artifact);
+  // Whoever waits for a server holds no worker: it may be slow, and be a tenant's.
+  if (!services_.fetcher->cache().find(run.artifact.digest)) run.context.release_worker();
+  auto fetching = services_.fetcher->fetch(run.artifact);
+  auto fetched = co_await std::move(fetching);
+  auto taking = run.context.take_worker_back();
+  co_await std::move(taking);
   if (fetched) {
     run.tree = *std::move(fetched);
     co_return kContinue;

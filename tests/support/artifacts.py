@@ -18,8 +18,11 @@ def tar_gz(files):
                  for path, content in files.items())
 
 
-def escaping(how):
-    """An archive that tries to leave its folder: dot-dot, absolute, symlink, symlink-dir, hard-link or device."""
+def escaping(how, beside=None):
+    """An archive that tries to leave its folder: dot-dot, absolute, symlink, symlink-dir, hard-link or device.
+
+    beside: path -> text of files that lie beside the symlink.
+    """
     victim = b"kind: Pwned\n"
     link = tarfile.TarInfo("link.yaml")
     if how == "dot-dot":
@@ -28,7 +31,7 @@ def escaping(how):
         return _pack([(_entry("/tmp/sluice-escaped.yaml"), victim)])
     if how == "symlink":
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        return _pack([(link, b"")])
+        return _pack([(link, b"")] + [(_entry(path), text.encode()) for path, text in (beside or {}).items()])
     if how == "symlink-dir":
         link.name, link.type, link.linkname = "out", tarfile.SYMTYPE, "../.."
         return _pack([(link, b""), (_entry("out/escaped.yaml"), victim)])
