@@ -3,13 +3,17 @@
 // it all state, stays.
 #pragma once
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -27,7 +31,9 @@ class ApiServer {
   ApiServer() {
     auto config = kube::load_config({});
     REQUIRE(config);
-    const std::string port = "--secure-port=" + config->server.substr(config->server.rfind(':') + 1);
+    const std::string number = config->server.substr(config->server.rfind(':') + 1);
+    const std::string port = "--secure-port=" + number;
+    port_ = static_cast<std::uint16_t>(std::stoi(number));
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
       const std::string name = entry.path().filename().string();
       if (name.find_first_not_of("0123456789") != std::string::npos) continue;
@@ -51,10 +57,9 @@ class ApiServer {
   void stop() {
     ::kill(pid_, SIGKILL);
     if (is_child_) ::waitpid(pid_, nullptr, 0);
-    // Whoever started it may not have taken note yet; the port is free when it is gone.
-    while (!is_child_ && !command_line(std::to_string(pid_)).empty()) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+    // It may be another's child. Its command line goes with its memory and its main thread becomes a zombie, both
+    // before its sockets are closed; so the port itself says when it is free.
+    while (!is_port_free()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     is_up_ = false;
   }
 
@@ -88,6 +93,19 @@ class ApiServer {
   }
 
  private:
+  bool is_port_free() const {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    REQUIRE(fd >= 0);
+    const int on = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port_);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const bool is_free = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    ::close(fd);
+    return is_free;
+  }
   static std::vector<std::string> command_line(const std::string& pid) {
     std::ifstream in("/proc/" + pid + "/cmdline", std::ios::binary);
     const std::string all{std::istreambuf_iterator<char>(in), {}};
@@ -102,6 +120,7 @@ class ApiServer {
   }
 
   pid_t pid_ = 0;
+  std::uint16_t port_ = 0;
   bool is_child_ = false;
   bool is_up_ = true;
   std::vector<std::string> arguments_;

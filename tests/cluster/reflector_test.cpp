@@ -66,8 +66,13 @@ rt::Task<void> create_some(Cluster& cluster, kube::Resource maps, int from, int 
                            int& made) {
   for (int i = from; i < to; ++i) {
     Json object = owned_map(cluster, "large-" + std::to_string(i), "glutton", value);
-    auto created = co_await cluster.client->create(maps, std::move(object), "test");
-    made += created ? 1 : 0;
+    // A server on a busy machine may be late with its answer.
+    for (;;) {
+      auto created = co_await cluster.client->create(maps, object, "test");
+      if (created || created.error().kind == ErrorKind::already_exists) break;
+      co_await rt::sleep_for(100ms);
+    }
+    ++made;
   }
 }
 
@@ -90,17 +95,17 @@ Json widget(const Cluster& cluster, const std::string& group) {
 }  // namespace
 
 TEST_CASE(
-    "500 ConfigMaps of 900 kB keep no other tenant's drift from being seen, and cost no more memory than some pages") {
+    "300 ConfigMaps of 900 kB keep no other tenant's drift from being seen, and cost no more memory than some pages") {
   Cluster cluster;
   const kube::Resource maps = cluster.resource("v1", "ConfigMap");
   const std::string large(900'000, 'x');
   int made = 0;
-  constexpr int kAll = 500;
+  constexpr int kAll = 300;  // 270 MB: in one answer it would be over the limit on a body
   for (int i = 0; i < 4; ++i) {
     cluster.runtime.spawn("create", create_some(cluster, maps, i * kAll / 4, (i + 1) * kAll / 4, large, made));
   }
   until(
-      cluster, [&] { return made == kAll; }, 150s);
+      cluster, [&] { return made == kAll; }, 240s);
   kube::ApplyOptions ours{"kustomize-controller", true, false};
   auto applied = cluster.run(cluster.client->apply(maps, owned_map(cluster, "small", "victim", "1"), ours));
   REQUIRE(applied);
@@ -126,8 +131,10 @@ TEST_CASE(
   until(cluster, [&] { return !drifted.empty(); });
   CHECK(drifted == std::vector<std::string>{"victim"});
   CHECK(std::chrono::steady_clock::now() - changed_at < 5s);
-  REQUIRE(
-      cluster.run(cluster.client->remove({"", "v1", "Namespace", "namespaces", false}, {"", cluster.namespace_}, {})));
+  // The tests that follow start the server again, and have no use for these.
+  for (int i = 0; i < kAll; ++i) {
+    REQUIRE(cluster.run(cluster.client->remove(maps, {cluster.namespace_, "large-" + std::to_string(i)}, {})));
+  }
 }
 
 TEST_CASE("an object that is too large to be read is known by its metadata, on a real server too") {
@@ -156,8 +163,7 @@ TEST_CASE("an object that is too large to be read is known by its metadata, on a
   CHECK(unreadable == "b");
 }
 
-// Hidden: a known fault of the test, whose API server does not come back. Run it by its name.
-TEST_CASE("while the API server restarts again and again nothing is taken for gone", "[.]") {
+TEST_CASE("while the API server restarts again and again nothing is taken for gone") {
   Cluster cluster;
   ApiServer server;
   const std::string group = "restart.example.com";
@@ -176,6 +182,7 @@ TEST_CASE("while the API server restarts again and again nothing is taken for go
     const auto deadline = std::chrono::steady_clock::now() + 60s;
     while (!back) {
       REQUIRE(std::chrono::steady_clock::now() < deadline);
+      std::this_thread::sleep_for(20ms);  // the server needs the processor to start
       RestMapper fresh(cluster.client);
       cluster.mapper->invalidate();
       for (RestMapper* mapper : {cluster.mapper.get(), &fresh}) {
@@ -196,12 +203,12 @@ TEST_CASE("while the API server restarts again and again nothing is taken for go
   CHECK(answers >= 6);
   // And what is gone is found to be.
   REQUIRE(cluster.run(cluster.client->remove(kDefinitions, {"", "widgets." + group}, {})));
-  cluster.mapper->invalidate();
+  // Its finalizer takes the widgets first, and discovery lags behind it; a daemon is told by its watch of definitions.
   until(cluster, [&] {
+    cluster.mapper->invalidate();
     auto found = cluster.run(cluster.mapper->resource_for({group, "v1", "Widget"}));
     return !found && found.error().reason == RestMapper::kNoKindMatch;
   });
-  cluster.mapper->invalidate();
 }
 
 TEST_CASE("a group whose APIService has no backend is unknown, and gone with its APIService") {
