@@ -157,7 +157,8 @@ rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
   }
   context.conditions.mark_true(api::condition::kHealthy, api::reason::kSucceeded, "Health check passed in " + took,
                                context.stamp());
-  if (!was_healthy || (is_new && run.changed)) {
+  const bool was_cut_off = before.is_unknown(api::condition::kHealthy) && run.was_well();
+  if ((!was_healthy && !was_cut_off) || (is_new && run.changed)) {
     context.event_once(Severity::info, api::reason::kProgressing, "Health check passed in " + took,
                        run.occurrence("healthy"));
   }

@@ -93,6 +93,16 @@ std::string Run::occurrence(std::string_view what) const {
   return fmt::format("{} after {}", what, doc::print_json(api::to_json(kustomization.status.history)));
 }
 
+bool Run::was_well() const {
+  const api::KustomizationStatus& before = kustomization.status;
+  if (before.conditions.is_true(api::condition::kReady)) return true;
+  if (!before.conditions.is_unknown(api::condition::kReady) || before.history.empty()) return false;
+  const api::Snapshot& last = before.history.front();
+  const auto revision = last.metadata.find("revision");
+  return last.last_reconciled_status == api::reason::kReconciliationSucceeded && revision != last.metadata.end() &&
+         revision->second == artifact.revision;
+}
+
 controller::Steps<Run> KustomizationReconciler::steps() {
   using enum controller::Interrupt;
   return {{"resolve_source", [this](Run& run) { return resolve_source(run); }},
@@ -410,8 +420,7 @@ rt::Task<StepResult> KustomizationReconciler::conclude(Run& run) {
   controller::RunContext& context = run.context;
   const api::KustomizationStatus& before = run.kustomization.status;
   const bool is_new = before.last_applied_revision != run.artifact.revision ||
-                      before.observed_generation != context.meta.generation ||
-                      !before.conditions.is_true(api::condition::kReady);
+                      before.observed_generation != context.meta.generation || !run.was_well();
   context.status["lastAppliedRevision"] = run.artifact.revision;
   if (run.origin_revision.empty()) {
     context.status.erase("lastAppliedOriginRevision");

@@ -44,6 +44,9 @@ struct Run {
   // Names what happens once until the status tells of it: every run that has news ends
   // with another history.
   std::string occurrence(std::string_view what) const;
+  // The last run that came to its end found all well at this revision. Ready alone does not tell that:
+  // it is Unknown where a later run was cut off, by a kill for instance, and there is no news in that.
+  bool was_well() const;
 };
 
 }  // namespace sluice::kustomize_controller

@@ -1,6 +1,7 @@
 // The part of the dispatcher that tells what no Event told; see state_news.hpp.
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "dispatcher.hpp"
 
@@ -94,10 +95,14 @@ bool Dispatcher::is_told_elsewhere(const AlertRule& rule, const doc::Json& event
                        [&own](const Chronicle::Entry* word) { return is_outrun(own, word->telling); });
   }
   const bool gets_statuses = gets_commit_statuses(rule);
+  std::vector<const Telling*> tellings;
+  for (const auto* entry : chronicle.about(what.involved)) tellings.push_back(&entry->telling);
+  const auto failed = failed_before(own, tellings);
   int asked = 0;
   for (const auto* other : chronicle.emitters_words_about(what.involved)) {
     const Telling& telling = other->telling;
-    if (!is_forestalled(own, telling) || telling.for_record || (telling.for_commits && !gets_statuses)) continue;
+    const bool is_heard = !telling.for_record && (gets_statuses || !telling.for_commits);
+    if (!is_heard || !is_forestalled(own, telling, failed)) continue;
     if (telling.created < own.created) return true;
     if (++asked <= kMaxAsked && is_sent_before(rule, what, *other)) return true;
   }

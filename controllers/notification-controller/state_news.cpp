@@ -203,8 +203,19 @@ controller::EventRecord late_word(const doc::Json& object, const State& state, c
   return record;
 }
 
-bool is_forestalled(const Telling& word, const Telling& event) {
+std::optional<base::TimePoint> failed_before(const Telling& word, const std::vector<const Telling*>& tellings) {
+  std::optional<base::TimePoint> failed_at;
+  if (!word.ready_since || failed(word)) return failed_at;
+  for (const auto* telling : tellings) {
+    if (!failed(*telling) || telling->last > *word.ready_since) continue;
+    failed_at = std::max(failed_at, std::optional(telling->last));
+  }
+  return failed_at;
+}
+
+bool is_forestalled(const Telling& word, const Telling& event, std::optional<base::TimePoint> failed_at) {
   if (!word.ready_since || event.ready_since || event.severity != word.severity) return false;
+  if (failed_at && event.last <= *failed_at) return false;
   const base::Duration slack = failed(word) ? kFailureSlack : kSlack;
   return event.created <= word.created && event.last + slack >= *word.ready_since;
 }

@@ -86,7 +86,11 @@ std::optional<News> untold(const State& state, const std::vector<Heard>& telling
 controller::EventRecord late_word(const doc::Json& object, const State& state, const News& news);
 
 // An emitter's Event about the state was there before the late word, but was not seen in time.
-bool is_forestalled(const Telling& word, const Telling& event);
+// `failed` is when the newest failure of the object had happened that the state came after: an
+// Event that is no newer than that does not tell of the failure's end.
+bool is_forestalled(const Telling& word, const Telling& event, std::optional<base::TimePoint> failed = std::nullopt);
+// When the newest failure among `tellings` had happened that the state of this word came after.
+std::optional<base::TimePoint> failed_before(const Telling& word, const std::vector<const Telling*>& tellings);
 
 // The emitter's Event came after the late word, and is about a state at most as new: it is too
 // late, as that word was in its place.

@@ -48,8 +48,7 @@ class Alerts(Story):
         self.stand.await_ready(app, commit)
         self.once("kustomization/app.", commit, f"ConfigMap/{self.namespace}/a configured")
 
-    # Not run: a known fault. The Event that tells of the end is written, and in some runs the chat is not sent it.
-    def known_fault_a_failure_that_is_mended_by_a_revert_is_told_to_be_over_once(self):
+    def test_a_failure_that_is_mended_by_a_revert_is_told_to_be_over_once(self):
         self.alert("chat")
         self.alert("hook", self.path + "/hook", type="generic")
         repository, source, app = self.ready_app({"a.yaml": config_map("a", key="1")})

@@ -477,6 +477,41 @@ TEST_CASE("a run made again, as its status was never written, tells of the same 
   CHECK(told[3].occurrence != told[2].occurrence);
 }
 
+TEST_CASE("a run that was cut off is made again without news, where the one before it had told all") {
+  const std::map<std::string, std::string> files{{"shop/a.yaml", config_map("a", "1")}};
+  doc::Json left;  // by the daemon that was killed
+  doc::Json map;
+  {
+    Fixture fixture;
+    fixture.publish(files, "main@sha1:1");
+    fixture.kustomize("shop");
+    fixture.start();
+    fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+    left = fixture.get("shop");
+    map = fixture.map("a");
+  }
+  for (auto& condition : left["status"]["conditions"]) {
+    condition["status"] = "Unknown";
+    condition["reason"] = "Progressing";
+  }
+  const auto told_after = [&](const doc::Json& object) {
+    Fixture fixture;
+    fixture.publish(files, "main@sha1:1");
+    fixture.kube->put(kMaps, map);
+    fixture.kube->put(kKustomizations, object);
+    fixture.start();
+    fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+    CHECK(fixture.count_events("Progressing", "") == 0);
+    return fixture.count_events("ReconciliationSucceeded", "Reconciliation finished");
+  };
+  CHECK(told_after(left) == 0);
+  left["status"]["history"][0]["lastReconciledStatus"] = "ReconciliationFailed";
+  CHECK(told_after(left) == 1);
+  left["status"]["history"][0]["lastReconciledStatus"] = "ReconciliationSucceeded";
+  left["status"]["history"][0]["metadata"]["revision"] = "main@sha1:0";
+  CHECK(told_after(left) == 1);
+}
+
 TEST_CASE("missing things are told by their reason: source, artifact, path, kind") {
   Fixture fixture;
   fixture.kustomize("shop");

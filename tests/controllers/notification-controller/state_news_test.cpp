@@ -202,6 +202,24 @@ TEST_CASE("of a late word and an Event that come to the server in some order, th
   CHECK_FALSE(is_forestalled(word, event));
 }
 
+TEST_CASE("what was told before a failure does not tell of the failure's end, however soon it ended") {
+  Telling word = tell(Severity::info, "2026-01-31T10:00:02Z");
+  word.ready_since = at("2026-01-31T10:00:02Z");
+  word.created = at("2026-01-31T10:00:22Z");
+  const Telling before = tell(Severity::info, "2026-01-31T10:00:00Z");
+  const Telling failure = tell(Severity::error, "2026-01-31T10:00:01Z");
+  const Telling after = tell(Severity::info, "2026-01-31T10:00:02Z");
+  const Telling later_failure = tell(Severity::error, "2026-01-31T10:00:03Z");
+
+  const auto failed = failed_before(word, {&before, &failure, &after, &later_failure});
+  CHECK(failed == at("2026-01-31T10:00:01Z"));
+  CHECK_FALSE(is_forestalled(word, before, failed));
+  CHECK(is_forestalled(word, after, failed));
+  CHECK_FALSE(failed_before(word, {&before, &after}));
+  CHECK(is_forestalled(word, before));
+  CHECK_FALSE(failed_before(failure, {&failure}));
+}
+
 TEST_CASE("a late word reads as one, whoever's clock wrote it, and others cannot pose as one") {
   doc::Json event = make_event("shop", "no such file", "2026-01-31T12:00:00Z");
   event["metadata"]["annotations"][std::string(kLateWordAnnotation)] = "2026-01-31T10:00:00Z";
