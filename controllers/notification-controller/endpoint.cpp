@@ -5,14 +5,12 @@
 
 #include "base/digest.hpp"
 #include "doc/yaml.hpp"
+#include "kube/secret_view.hpp"
 
 namespace sluice::notification_controller {
 
 namespace {
 
-constexpr std::string_view kMasked = "*****";
-// Shorter ones would blot out innocent text, and are no secrets.
-constexpr std::size_t kShortestSecret = 4;
 constexpr std::size_t kMaxAddress = 2048;  // Flux
 // Ours: headers are read and looked through for each delivery, and few receivers take more.
 constexpr std::size_t kMaxHeaders = 64;
@@ -31,26 +29,6 @@ base::Unexpected invalid(std::string message) {
   return base::unexpected(base::ErrorKind::invalid, std::move(message));
 }
 
-// One Secret and its name, for messages.
-class SecretView {
- public:
-  SecretView(const doc::Json& secret, std::string name) : secret_(secret), name_(std::move(name)) {}
-  // Nothing where the key is not there.
-  base::Result<std::optional<std::string>> find(std::string_view key) const {
-    const auto* value = doc::find(secret_, {"data", key});
-    if (value == nullptr || !value->is_string()) return std::optional<std::string>();
-    auto decoded = base::base64_decode(value->get_ref<const std::string&>());
-    if (!decoded) return invalid(where(key) + " is not base64");
-    return std::optional<std::string>(*std::move(decoded));
-  }
-  std::string where(std::string_view key) const { return "key '" + std::string(key) + "' of Secret '" + name_ + "'"; }
-  const std::string& name() const { return name_; }
-
- private:
-  const doc::Json& secret_;
-  std::string name_;
-};
-
 // RFC 9110: a value with a line end would be read as further fields.
 bool is_field_value(std::string_view text) {
   return std::none_of(text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
@@ -68,11 +46,11 @@ std::string scalar_text(const doc::Json& value) {
   return value.is_string() ? value.get<std::string>() : doc::print_json(value);
 }
 
-base::Unexpected too_many_headers(const SecretView& secret) {
+base::Unexpected too_many_headers(const kube::SecretView& secret) {
   return invalid(secret.where("headers") + " holds over 64 headers, or over 16 KiB");
 }
 
-base::Result<void> read_headers(const SecretView& secret, Endpoint& endpoint) {
+base::Result<void> read_headers(const kube::SecretView& secret, Endpoint& endpoint) {
   SLUICE_TRY(const auto text, secret.find("headers"));
   if (!text) return {};
   if (text->size() > kMaxHeaderBytes) return too_many_headers(secret);
@@ -90,7 +68,7 @@ base::Result<void> read_headers(const SecretView& secret, Endpoint& endpoint) {
     bytes += name.size() + scalar_text(value).size();
     if (bytes > kMaxHeaderBytes) return too_many_headers(secret);
     endpoint.headers.set(name, scalar_text(value));
-    endpoint.secrets.push_back(scalar_text(value));
+    endpoint.masks->add(scalar_text(value));
   }
   return {};
 }
@@ -110,16 +88,16 @@ base::Result<void> read_address(const api::ProviderSpec& spec, const std::option
   if (!url || !is_field_value(address)) return invalid(said_by + ": is not an http or https URL");
   endpoint.url = *std::move(url);
   // The path holds the secret of a webhook; host and port say who is paid for it.
-  endpoint.secrets.insert(endpoint.secrets.end(), {address, endpoint.url.target, endpoint.url.userinfo});
+  for (const auto& part : {address, endpoint.url.target, endpoint.url.userinfo}) endpoint.masks->add(part);
   if (from_secret) {
-    endpoint.secrets.insert(endpoint.secrets.end(), {endpoint.url.origin(), endpoint.url.host});
+    for (const auto& part : {endpoint.url.origin(), endpoint.url.host}) endpoint.masks->add(part);
   }
   return {};
 }
 
-base::Result<void> read_certificates(const SecretView& secret, http::TlsOptions& tls) {
-  SLUICE_TRY(const auto ca, secret.find("ca.crt"));
-  SLUICE_TRY(const auto certificate, secret.find("tls.crt"));
+base::Result<void> read_certificates(const kube::SecretView& secret, http::TlsOptions& tls) {
+  SLUICE_TRY(const auto ca, secret.find_public("ca.crt"));
+  SLUICE_TRY(const auto certificate, secret.find_public("tls.crt"));
   SLUICE_TRY(const auto key, secret.find("tls.key"));
   if (!ca && !certificate && !key) return invalid("Secret '" + secret.name() + "' has none of ca.crt, tls.crt, tls.key");
   if (certificate.has_value() != key.has_value()) {
@@ -133,7 +111,7 @@ base::Result<void> read_certificates(const SecretView& secret, http::TlsOptions&
 
 base::Result<void> read_secret(const api::Provider& provider, const doc::Json& json, Endpoint& endpoint) {
   const std::string name = provider.spec.secret_ref ? provider.spec.secret_ref->name : std::string();
-  const SecretView secret(json, name);
+  const kube::SecretView secret(json, name, endpoint.masks);
   SLUICE_TRY(const auto address, secret.find("address"));
   SLUICE_TRY(const auto token, secret.find("token"));
   SLUICE_TRY(const auto proxy, secret.find("proxy"));
@@ -148,7 +126,6 @@ base::Result<void> read_secret(const api::Provider& provider, const doc::Json& j
                                 : secret.where("token") + " is missing or empty; it is the key of the signature");
   }
   if (!signs && !is_field_value(endpoint.token)) return invalid(secret.where("token") + " holds a control character");
-  endpoint.secrets.push_back(std::string(trim(endpoint.token)));
   return {};
 }
 
@@ -164,15 +141,6 @@ std::string fingerprint_of(const Endpoint& endpoint) {
 
 }  // namespace
 
-std::string Endpoint::mask(std::string text) const {
-  for (const auto& secret : secrets) {
-    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + kMasked.size())) {
-      text.replace(at, secret.size(), kMasked);
-    }
-  }
-  return text;
-}
-
 base::Duration delivery_timeout(const api::ProviderSpec& spec) {
   return std::min(api::effective_timeout(spec), kLongestDelivery);
 }
@@ -185,11 +153,9 @@ base::Result<Endpoint> resolve_endpoint(const api::Provider& provider, const End
   endpoint.timeout = delivery_timeout(provider.spec);
   SLUICE_CHECK(read_secret(provider, secrets.secret, endpoint));
   if (provider.spec.cert_secret_ref) {
-    SLUICE_CHECK(read_certificates(SecretView(secrets.cert, provider.spec.cert_secret_ref->name), endpoint.tls));
+    const kube::SecretView cert(secrets.cert, provider.spec.cert_secret_ref->name, endpoint.masks);
+    SLUICE_CHECK(read_certificates(cert, endpoint.tls));
   }
-  std::erase_if(endpoint.secrets, [](const std::string& text) { return text.size() < kShortestSecret; });
-  std::sort(endpoint.secrets.begin(), endpoint.secrets.end(),
-            [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
   endpoint.fingerprint = fingerprint_of(endpoint);
   return endpoint;
 }

@@ -2,10 +2,12 @@
 // Secrets, read and checked. Pure.
 #pragma once
 
+#include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "api/provider.hpp"
+#include "base/masks.hpp"
 #include "base/result.hpp"
 #include "doc/json.hpp"
 #include "http/client.hpp"
@@ -21,14 +23,13 @@ struct Endpoint {
   std::string channel;
   std::string username;
   base::Duration timeout{};
-  // What must not be seen by others, longest first.
-  std::vector<std::string> secrets;
+  // What must not be seen by others: address, token, header values.
+  std::shared_ptr<base::Masks> masks = std::make_shared<base::Masks>();
   // Changes when a connection made for another endpoint may not be used.
   std::string fingerprint;
 
-  // `text` without address, token and header values. All text that comes back
-  // from a receiver or from the network passes through here.
-  std::string mask(std::string text) const;
+  // All text that comes back from a receiver or from the network passes through here.
+  std::string mask(std::string text) const { return masks->apply(std::move(text)); }
 };
 
 // How long one delivery may take: what the spec says, and 2 minutes at the most.
