@@ -60,35 +60,11 @@ class MemorySink final : public TreeSink {
   std::string* current_ = nullptr;
 };
 
-// Hands everything to two.
-class Tee final : public TreeSink {
- public:
-  Tee(TreeSink& first, TreeSink& second) : first_(first), second_(second) {}
-  Result<void> add_folder(const std::string& path) override {
-    SLUICE_CHECK(first_.add_folder(path));
-    return second_.add_folder(path);
-  }
-  Result<void> begin_file(const Entry& entry) override {
-    SLUICE_CHECK(first_.begin_file(entry));
-    return second_.begin_file(entry);
-  }
-  Result<void> write(std::string_view bytes) override {
-    SLUICE_CHECK(first_.write(bytes));
-    return second_.write(bytes);
-  }
-
- private:
-  TreeSink& first_;
-  TreeSink& second_;
-};
-
 Result<void> check_no_file_is_a_folder(const Files& files) {
   for (const auto& [path, bytes] : files) {
     for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
       const std::string_view parent = std::string_view(path).substr(0, slash);
-      if (files.contains(parent)) {
-        return base::unexpected(ErrorKind::invalid, fmt::format("entry {} is both a file and a folder", shown(parent)));
-      }
+      if (files.contains(parent)) return file_and_folder(parent);
     }
   }
   return {};
@@ -162,15 +138,16 @@ Result<Files> unpack_to_memory(ByteSource& compressed, const Limits& limits, std
 }
 
 Result<UnpackReport> unpack_to_folder(ByteSource& compressed, const std::string& folder, const Limits& limits,
-                                      std::stop_token stop, TreeSink* also) {
+                                      std::stop_token stop) {
   SLUICE_TRY(TemporaryFolder partial, TemporaryFolder::create_beside(folder));
   SLUICE_TRY(detail::FolderSink disk, detail::FolderSink::open(partial.path()));
-  std::optional<Tee> both;
-  if (also != nullptr) both.emplace(disk, *also);
-  TreeSink& sink = both ? static_cast<TreeSink&>(*both) : disk;
-  SLUICE_TRY(const UnpackReport report, read_tar_gz(compressed, limits, sink, std::move(stop)));
+  SLUICE_TRY(const UnpackReport report, read_tar_gz(compressed, limits, disk, std::move(stop)));
   SLUICE_CHECK(partial.rename_to(folder));
   return report;
+}
+
+base::Unexpected file_and_folder(std::string_view path) {
+  return base::unexpected(ErrorKind::invalid, fmt::format("entry {} is both a file and a folder", shown(path)));
 }
 
 }  // namespace sluice::archive

@@ -56,9 +56,11 @@ base::Result<Files> unpack_to_memory(ByteSource& compressed, const Limits& limit
 // (`<folder>.partial-XXXXXX`) that is renamed at the end and removed on failure.
 // After a kill such a sibling may remain, for the owner of the parent to remove.
 // Files get mode 0600 or 0700, folders 0700. Not synced to the disk.
-// `also` is shown all that is written, after it was.
 // Also `already_exists`, `io`.
 base::Result<UnpackReport> unpack_to_folder(ByteSource& compressed, const std::string& folder, const Limits& limits,
-                                            std::stop_token stop, TreeSink* also = nullptr);
+                                            std::stop_token stop);
+
+// `invalid`: the archive contradicts itself. For sinks, as each of them has to find that out.
+base::Unexpected file_and_folder(std::string_view path);
 
 }  // namespace sluice::archive

@@ -14,6 +14,7 @@
 
 #include "archive/stream.hpp"
 #include "archive/unpack.hpp"
+#include "artifact/packed_tree.hpp"
 #include "base/digest.hpp"
 
 namespace sluice::artifact {
@@ -80,27 +81,64 @@ struct UnpackJob {
   archive::Limits limits;
 };
 
+// Gives the archive to `read`, from its beginning.
+template <class Read>
+auto read_archive(const Incoming& incoming, const Read& read) -> decltype(read(std::declval<archive::ByteSource&>())) {
+  if (incoming.spool.is_used()) {
+    SLUICE_TRY(archive::FileSource file, archive::FileSource::open(incoming.spool.path()));
+    return read(file);
+  }
+  archive::MemorySource memory(incoming.buffer);
+  return read(memory);
+}
+
+// As files in a folder.
+Result<UnpackedTree> unpack_to_folder(const Incoming& incoming, const UnpackJob& job, std::stop_token stop) {
+  SLUICE_TRY(const archive::UnpackReport report, read_archive(incoming, [&](archive::ByteSource& source) {
+               return archive::unpack_to_folder(source, job.target, job.limits, stop);
+             }));
+  UnpackedTree tree;
+  tree.bytes = report.bytes;
+  tree.folder = job.target;
+  tree.manifest = std::make_shared<const TreeManifest>();
+  SLUICE_TRY(tree.files, base::make_disk_view(job.target, TreeManifest::kMaxFileSize));
+  return tree;
+}
+
+// As one file. Nothing: the tree is too large for an index in memory.
+Result<std::optional<UnpackedTree>> unpack_to_pack(const Incoming& incoming, const UnpackJob& job,
+                                                   std::stop_token stop) {
+  SLUICE_TRY(PackWriter pack, PackWriter::create(job.folder));
+  auto report = read_archive(
+      incoming, [&](archive::ByteSource& source) { return archive::read_tar_gz(source, job.limits, pack, stop); });
+  auto packed = report ? pack.finish() : Result<PackedTree>(base::unexpected(std::move(report).error()));
+  if (pack.has_too_many()) return std::nullopt;
+  if (!packed) return base::unexpected(std::move(packed).error());
+  UnpackedTree tree;
+  tree.bytes = report->bytes;
+  tree.manifest = std::move(packed->manifest);
+  tree.files = std::move(packed->files);
+  return tree;
+}
+
+Result<UnpackedTree> unpack(const Incoming& incoming, const UnpackJob& job, std::stop_token stop) {
+  SLUICE_TRY(std::optional<UnpackedTree> packed, unpack_to_pack(incoming, job, stop));
+  if (packed) return *std::move(packed);
+  return unpack_to_folder(incoming, job, std::move(stop));
+}
+
 Result<UnpackedTree> verify_and_unpack(Incoming& incoming, const UnpackJob& job, std::stop_token stop) {
   if (incoming.spool.is_used() && !incoming.buffer.empty()) SLUICE_CHECK(spool_piece(incoming, job.folder));
   if (!incoming.spool.is_used()) incoming.hasher.update(incoming.buffer);
   const std::string found = incoming.hasher.finish_hex();
   if (found != job.expected.hex) {
-    return base::unexpected(ErrorKind::untrusted,
-                            "the digest of the downloaded archive is " +
-                                std::string(base::to_string(job.expected.algorithm)) + ":" + found +
-                                ", and the source promises " + job.expected.str());
+    return base::unexpected(ErrorKind::untrusted, "the digest of the downloaded archive is " +
+                                                      std::string(base::to_string(job.expected.algorithm)) + ":" +
+                                                      found + ", and the source promises " + job.expected.str());
   }
-  std::optional<archive::FileSource> file;
-  archive::MemorySource memory(incoming.buffer);
-  if (incoming.spool.is_used()) {
-    SLUICE_TRY(archive::FileSource opened, archive::FileSource::open(incoming.spool.path()));
-    file.emplace(std::move(opened));
-  }
-  archive::ByteSource& source = file ? static_cast<archive::ByteSource&>(*file) : memory;
-  TreeManifest::Builder manifest;
-  auto unpacked = archive::unpack_to_folder(source, job.target, job.limits, stop, &manifest);
+  auto unpacked = unpack(incoming, job, stop);
   if (!unpacked) return base::unexpected(std::move(unpacked).error().with_context("unpacking the archive"));
-  return UnpackedTree{unpacked->bytes, manifest.finish()};
+  return unpacked;
 }
 
 // Bytes that the answer's head announces; nothing if it does not.

@@ -48,8 +48,8 @@ Result<std::shared_ptr<TreeCache>> TreeCache::open(rt::Runtime& runtime, TreeCac
   remove_dead(root);
   std::string folder = (root / (std::string(kPrefix) + "XXXXXX")).string();
   if (::mkdtemp(folder.data()) == nullptr) {
-    return base::unexpected(ErrorKind::io, "cannot make a folder for artifacts in '" + options.root +
-                                               "': " + std::strerror(errno));
+    return base::unexpected(ErrorKind::io,
+                            "cannot make a folder for artifacts in '" + options.root + "': " + std::strerror(errno));
   }
   std::shared_ptr<TreeCache> cache(new TreeCache(runtime, std::move(options)));
   cache->folder_ = std::move(folder);
@@ -81,25 +81,25 @@ std::shared_ptr<const Tree> TreeCache::find(std::string_view digest) {
   return trees_.front();
 }
 
-Result<std::shared_ptr<const Tree>> TreeCache::add(const std::string& digest, UnpackedTree unpacked) {
-  std::string path = path_of(digest);
-  SLUICE_TRY(auto files, base::make_disk_view(path, TreeManifest::kMaxFileSize));
-  auto kept = std::make_shared<const TreeManifest>(std::move(unpacked.manifest));
-  // The last one to let go has the folder removed.
-  auto remove = [&runtime = runtime_, path = std::move(path)](const Tree* tree) {
-    delete tree;
-    // Renamed first, so that the same digest may come anew meanwhile.
-    std::string old = path + ".old-XXXXXX";
-    std::error_code failed;
-    if (::mkdtemp(old.data()) == nullptr) return;
-    fs::rename(path, old, failed);
-    runtime.post_blocking("", [old] {
+std::shared_ptr<const Tree> TreeCache::add(const std::string& digest, UnpackedTree unpacked) {
+  // The last one to let go has the tree removed; a large file or folder takes its time to vanish.
+  auto remove = [&runtime = runtime_, path = std::move(unpacked.folder)](const Tree* gone) {
+    const std::shared_ptr<const Tree> tree(gone);
+    std::string old;
+    if (!path.empty()) {
+      // Renamed first, so that the same digest may come anew meanwhile.
+      old = path + ".old-XXXXXX";
+      std::error_code failed;
+      if (::mkdtemp(old.data()) == nullptr) return;
+      fs::rename(path, old, failed);
+    }
+    runtime.post_blocking("", [tree, old] {
       std::error_code ignored;
-      fs::remove_all(old, ignored);
+      if (!old.empty()) fs::remove_all(old, ignored);
     });
   };
-  std::shared_ptr<const Tree> tree(new Tree(digest, std::move(files), unpacked.bytes, std::move(kept)),
-                                   std::move(remove));
+  std::shared_ptr<const Tree> tree(
+      new Tree(digest, std::move(unpacked.files), unpacked.bytes, std::move(unpacked.manifest)), std::move(remove));
   trees_.push_front(tree);
   trim();
   return tree;

@@ -1,12 +1,13 @@
-// Unpacked artifacts, one folder for each digest, shared by all who read them.
+// Unpacked artifacts, one for each digest, shared by all who read them.
 //
 //   <root>/sluice-artifacts-XXXXXX/     one for each process, held by a lock on .lock
-//       sha256-<hex>/                   the files of one artifact
+//       (files without a name)          the artifacts, packed (packed_tree.hpp)
+//       sha256-<hex>/                   the files of one that is too large for that
 //
 // A tree lives on disk for as long as somebody holds it, and for a while after:
 // of those that nobody holds the newest stay, within bounds. Nothing outlives the
 // process: folders whose process is gone, however it ended, are removed by the
-// next one. Not thread-safe but for the removal of folders; meant for the loop.
+// next one. Not thread-safe but for the removal of trees; meant for the loop.
 #pragma once
 
 #include <cstdint>
@@ -41,10 +42,11 @@ class Tree {
   std::shared_ptr<const TreeManifest> manifest_;  // never null
 };
 
-// An artifact as it was unpacked to TreeCache::path_of(its digest).
 struct UnpackedTree {
   std::uint64_t bytes = 0;  // of the files
-  TreeManifest manifest;
+  std::shared_ptr<const TreeManifest> manifest;
+  std::unique_ptr<base::FileView> files;
+  std::string folder;  // TreeCache::path_of(its digest), where it was unpacked there
 };
 
 struct TreeCacheOptions {
@@ -62,13 +64,13 @@ class TreeCache {
   TreeCache& operator=(const TreeCache&) = delete;
 
   const std::string& folder() const noexcept { return folder_; }
-  // Where the tree of a digest has its place; it is there only once add() has been called.
+  // Where the tree of a digest has its place, if it is not packed; it is there only once add() has been called.
   std::string path_of(std::string_view digest) const;
 
   // Null where there is none. Counts as use.
   std::shared_ptr<const Tree> find(std::string_view digest);
-  // Takes over the folder path_of(digest).
-  base::Result<std::shared_ptr<const Tree>> add(const std::string& digest, UnpackedTree unpacked);
+  // Takes over the folder too.
+  std::shared_ptr<const Tree> add(const std::string& digest, UnpackedTree unpacked);
   // In what the second differs from the first. Worked out once for a pair of digests,
   // while it is among the last few that were asked for.
   std::shared_ptr<const TreeChanges> changes(const Tree& before, const Tree& after);

@@ -67,37 +67,51 @@ void TreeManifest::Builder::add(std::string path, Found found) {
   found_.clear();
 }
 
-void TreeManifest::Builder::add_parents(std::string_view path) {
-  for (std::string_view parent = parent_of(path); !parent.empty() && !found_.contains(parent) && !gave_up_;
-       parent = parent_of(parent)) {
-    add(std::string(parent), Found{.is_folder = true, .is_large = false, .digest = {}});
+Result<void> TreeManifest::Builder::add_parents(std::string_view path) {
+  for (std::string_view parent = parent_of(path); !parent.empty() && !gave_up_; parent = parent_of(parent)) {
+    const auto known = found_.find(parent);
+    if (known == found_.end()) {
+      add(std::string(parent), Found{.is_folder = true, .content = {}, .digest = {}});
+    } else if (!known->second.is_folder) {
+      return archive::file_and_folder(parent);
+    } else {
+      break;  // with its own parents
+    }
   }
+  return {};
 }
 
 void TreeManifest::Builder::end_file() {
   if (!std::exchange(in_file_, false)) return;
-  std::string digest = hasher_.finish_hex();
-  add_parents(file_.path);
-  add(file_.path, Found{.is_folder = false, .is_large = file_.size > kMaxFileSize, .digest = std::move(digest)});
+  const bool is_large = file_.size > kMaxFileSize;
+  const Content content{file_at_, is_large ? 0 : static_cast<std::uint32_t>(written_ - file_at_), is_large};
+  add(file_.path, Found{.is_folder = false, .content = content, .digest = hash_of(hasher_.finish_hex())});
 }
 
 Result<void> TreeManifest::Builder::add_folder(const std::string& path) {
   end_file();
-  if (path.empty()) return {};
-  add_parents(path);
-  add(path, Found{.is_folder = true, .is_large = false, .digest = {}});
+  if (path.empty() || gave_up_) return {};
+  SLUICE_CHECK(add_parents(path));
+  const auto known = found_.find(path);
+  if (known != found_.end() && !known->second.is_folder) return archive::file_and_folder(path);
+  add(path, Found{.is_folder = true, .content = {}, .digest = {}});
   return {};
 }
 
 Result<void> TreeManifest::Builder::begin_file(const archive::Entry& entry) {
   end_file();
   if (gave_up_) return {};
+  SLUICE_CHECK(add_parents(entry.path));
+  const auto known = found_.find(entry.path);
+  if (known != found_.end() && known->second.is_folder) return archive::file_and_folder(entry.path);
   file_ = entry;
+  file_at_ = written_;
   in_file_ = true;
   return {};
 }
 
 Result<void> TreeManifest::Builder::write(std::string_view bytes) {
+  written_ += bytes.size();
   if (in_file_) hasher_.update(bytes);
   return {};
 }
@@ -127,11 +141,13 @@ TreeManifest TreeManifest::Builder::finish() {
     const std::string_view name = name_of(path);
     Item item;
     item.name = {static_cast<std::uint32_t>(at + kept.size() - name.size()), static_cast<std::uint16_t>(name.size())};
-    item.type = is_folder ? Type::folder : it->second.is_large ? Type::large_file : Type::file;
+    item.type = is_folder ? Type::folder : it->second.content.is_large ? Type::large_file : Type::file;
     if (is_folder) {
       made.folders_.push_back({{at, static_cast<std::uint16_t>(path.size())}, 0, 0, {}});
     } else {
-      item.digest = hash_of(it->second.digest);
+      item.digest = it->second.digest;
+      item.at = it->second.content.at;
+      item.size = it->second.content.size;
       ++made.files_;
     }
     auto& span = spans.try_emplace(parent_of(path), static_cast<std::uint32_t>(made.items_.size()), 0U).first->second;
@@ -162,13 +178,18 @@ TreeManifest::Hash TreeManifest::hash_of(std::string_view hex) {
   return hash;
 }
 
-TreeManifest::Hash TreeManifest::hash_of_listing(const Folder& folder) const {
+std::vector<DirEntry> TreeManifest::entries_of(const Folder& folder) const {
   std::vector<DirEntry> entries;
+  entries.reserve(folder.count);
   for (std::uint32_t i = 0; i < folder.count; ++i) {
     const Item& item = items_[folder.first + i];
     entries.push_back({std::string(text(item.name)), item.type == Type::folder ? FileType::directory : FileType::file});
   }
-  const OneFolder view(std::move(entries));
+  return entries;
+}
+
+TreeManifest::Hash TreeManifest::hash_of_listing(const Folder& folder) const {
+  const OneFolder view(entries_of(folder));
   const base::RecordingView recording(view);
   static_cast<void>(recording.list(""));
   return hash_of(recording.records().at("/"));
@@ -195,6 +216,24 @@ TreeManifest::Place TreeManifest::find(std::string_view path) const {
       std::lower_bound(first, last, name, [this](const Item& item, auto wanted) { return text(item.name) < wanted; });
   if (at == last || text(at->name) != name) return {};
   return {nullptr, &*at};
+}
+
+std::optional<FileType> TreeManifest::type(std::string_view path) const {
+  const Place place = find(path);
+  if (place.folder != nullptr) return FileType::directory;
+  if (place.item != nullptr) return FileType::file;
+  return std::nullopt;
+}
+
+std::optional<TreeManifest::Content> TreeManifest::content(std::string_view path) const {
+  const Place place = find(path);
+  if (place.item == nullptr) return std::nullopt;
+  return Content{place.item->at, place.item->size, place.item->type == Type::large_file};
+}
+
+std::vector<DirEntry> TreeManifest::list(std::string_view path) const {
+  const Folder* folder = find_folder(path);
+  return folder == nullptr ? std::vector<DirEntry>() : entries_of(*folder);
 }
 
 bool TreeManifest::answers(std::string_view key, std::string_view record) const {

@@ -8,8 +8,11 @@
 //       const TreeChanges changes = changed_paths(*old_manifest, *new_manifest);
 //       if (changes.touch(records)) ...
 //
+// It is the index of the pack as well, in which the files' bytes stand back to back
+// (packed_tree.hpp): content() says where.
+//
 // Of a file the first 16 bytes of its SHA-256 are kept, so 4000 files take about
-// 200 KiB. Of a tree with more than kMaxEntries entries, or whose paths take more
+// 250 KiB. Of a tree with more than kMaxEntries entries, or whose paths take more
 // than kMaxPathBytes, nothing is kept: is_complete() is false, nothing holds in it,
 // and it differs from any other in everything.
 //
@@ -21,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,30 +66,42 @@ class TreeManifest {
   static constexpr std::size_t kMaxPathBytes = 8U << 20U;
   static constexpr std::uint64_t kMaxFileSize = 64U << 20U;  // a larger file cannot be read through a Tree
 
-  // Takes a tree in as it is unpacked. Blocking (hashes).
+  using Hash = std::array<std::uint8_t, 16>;
+  // Where a file's bytes are, if all that was written went into one file.
+  struct Content {
+    std::uint64_t at = 0;
+    std::uint32_t size = 0;
+    bool is_large = false;  // more than kMaxFileSize; `size` says nothing then
+  };
+
+  // Takes a tree in as it is unpacked. Blocking (hashes). `invalid` where a path is both a file and a folder.
   class Builder final : public archive::TreeSink {
    public:
     base::Result<void> add_folder(const std::string& path) override;
     base::Result<void> begin_file(const archive::Entry& entry) override;
     base::Result<void> write(std::string_view bytes) override;
+    // The tree has more than a manifest holds; finish() knows nothing of it.
+    bool gave_up() const noexcept { return gave_up_; }
     TreeManifest finish();
 
    private:
     friend class TreeManifest;
     struct Found {
       bool is_folder = false;
-      bool is_large = false;
-      std::string digest;  // of a file, hex
+      Content content;  // of a file, as is `digest`
+      Hash digest{};
     };
     void end_file();
-    void add_parents(std::string_view path);
+    base::Result<void> add_parents(std::string_view path);
     void add(std::string path, Found found);
 
     std::map<std::string, Found, std::less<>> found_;
     std::size_t path_bytes_ = 0;
+    std::uint64_t written_ = 0;  // bytes of all files
     bool gave_up_ = false;
     bool in_file_ = false;
     archive::Entry file_;
+    std::uint64_t file_at_ = 0;
     base::Hasher hasher_;
   };
 
@@ -96,19 +112,26 @@ class TreeManifest {
   // answered then.
   bool holds(const base::RecordingView::Records& records) const;
   std::size_t files() const noexcept { return files_; }
+  // What is at a path; nothing where nothing is.
+  std::optional<base::FileType> type(std::string_view path) const;
+  // Of a file; nothing where none is.
+  std::optional<Content> content(std::string_view path) const;
+  // Entries of a folder, sorted by name; none where no folder is.
+  std::vector<base::DirEntry> list(std::string_view path) const;
   // Bytes of memory.
   std::size_t memory() const noexcept;
 
  private:
   friend TreeChanges changed_paths(const TreeManifest& before, const TreeManifest& after);
-  using Hash = std::array<std::uint8_t, 16>;
   enum class Type : std::uint8_t { file, large_file, folder };
   struct Name {
     std::uint32_t at = 0;  // in names_
     std::uint16_t size = 0;
   };
-  struct Item {  // of a folder
+  struct Item {            // of a folder
+    std::uint64_t at = 0;  // of a file: Content
     Name name;
+    std::uint32_t size = 0;
     Type type = Type::file;
     Hash digest{};
   };
@@ -128,6 +151,7 @@ class TreeManifest {
   Place find(std::string_view path) const;
   bool answers(std::string_view question, std::string_view record) const;
   static Hash hash_of(std::string_view hex);
+  std::vector<base::DirEntry> entries_of(const Folder& folder) const;
   Hash hash_of_listing(const Folder& folder) const;
 
   std::string names_;

@@ -21,7 +21,7 @@ constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 // Why a path could not be made: the archive contradicts itself, or the disk refused.
 base::Unexpected cannot_make(int error, std::string_view path) {
   if (error == ENOTDIR || error == ELOOP || error == EISDIR) {
-    return base::unexpected(ErrorKind::invalid, fmt::format("entry {} is both a file and a folder", shown(path)));
+    return file_and_folder(path);
   }
   return os_error(error, "unpacking", path);
 }

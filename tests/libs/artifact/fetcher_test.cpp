@@ -221,9 +221,47 @@ TEST_CASE("an archive larger than a piece goes through the disk and is the same"
   auto tree = fixture.fetch(*fetcher, source.artifact());
   if (!tree) FAIL(tree.error().message);
   CHECK((*tree)->files().read("noise").value() == noise);
-  // The spool is gone; the lock and the tree are what is left.
+  // The spool is gone, and the tree has no name; the lock is what is left.
   const std::filesystem::directory_iterator all(fetcher->cache().folder());
-  CHECK(std::distance(begin(all), end(all)) == 2);
+  CHECK(std::distance(begin(all), end(all)) == 1);
+}
+
+TEST_CASE("a tree that is too large for an index is unpacked into a folder, and goes with it") {
+  Fixture fixture;
+  std::string deep;
+  for (int i = 0; i < 7; ++i) deep += std::string(250, static_cast<char>('a' + i)) + "/";
+  std::vector<test::RawEntry> entries;
+  for (std::size_t bytes = 0, i = 0; bytes <= artifact::TreeManifest::kMaxPathBytes; ++i) {
+    std::string path = deep + std::to_string(i);
+    bytes += path.size();
+    entries.push_back(file("long", std::move(path), 'L'));
+    entries.push_back(file("short", std::to_string(i)));
+  }
+  Source source(fixture.runtime, packed(entries));
+  FetcherOptions options;
+  options.cache.max_unused_trees = 0;
+  auto fetcher = fixture.fetcher(options);
+  auto tree = fixture.fetch(*fetcher, source.artifact());
+  if (!tree) FAIL(tree.error().message);
+  CHECK_FALSE((*tree)->manifest().is_complete());
+  CHECK((*tree)->files().read(deep + "7").value() == "7");
+  CHECK((*tree)->files().list(deep.substr(0, deep.size() - 1)).value().size() == entries.size() / 2);
+  CHECK(std::filesystem::exists(fetcher->cache().path_of(source.artifact().digest)));
+  *tree = nullptr;
+  Source other(fixture.runtime, packed({file("a", "1")}));
+  REQUIRE(fixture.fetch(*fetcher, other.artifact()));
+  CHECK_FALSE(std::filesystem::exists(fetcher->cache().path_of(source.artifact().digest)));
+}
+
+TEST_CASE("an archive in which a path is a file and a folder is refused, whichever comes first") {
+  Fixture fixture;
+  auto fetcher = fixture.fetcher();
+  for (const std::string& body :
+       {packed({file("a", "1"), file("a/b", "1")}), packed({file("a/b", "1"), file("a", "1")})}) {
+    Source source(fixture.runtime, body);
+    CHECK(fixture.refused(*fetcher, source.artifact()).kind == ErrorKind::invalid);
+    source.server->stop();
+  }
 }
 
 TEST_CASE("a server that is gone or broken is asked again, one that has no such file is not") {
