@@ -122,13 +122,13 @@ rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
   }
   context.progress(message);
   context.conditions.mark_unknown(api::condition::kHealthy, api::reason::kProgressing, message, context.stamp());
-  context.release_worker();
 
   apply::HealthServices services{services_.runtime, run.client, services_.mapper, services_.live};
   apply::HealthOptions options;
   options.timeout = std::min(timeout, context.time_left());  // of the run, which began earlier
   options.fail_fast = !common_.is_enabled("DisableFailFastBehavior", false);
   options.repair = [this, &run] { return repair(run); };
+  options.on_wait = [&context] { context.release_worker(); };
   options.on_pending = [&context, message](const std::string& pending) {
     context.progress(fmt::format("{}, waiting for: [{}]", message, pending));
   };

@@ -159,8 +159,14 @@ rt::Task<void> watch_by_name(Waiting& waiting, Waited& waited) {
   waiting.changes->notify_all();
 }
 
+void will_wait(Waiting& waiting) {
+  if (const auto tell = std::exchange(waiting.options.on_wait, nullptr)) tell();
+}
+
 rt::Task<void> resolve(Waiting& waiting, Waited& waited) {
   HealthTarget& target = waited.target;
+  // The kind of what was not applied just now may have to be asked for.
+  if (target.version.empty()) will_wait(waiting);
   Result<kube::Resource> found = base::unexpected(ErrorKind::internal, "");
   if (target.version.empty()) {
     found = co_await waiting.services.mapper->resource_for_group_kind(target.id.group, target.id.kind);
@@ -177,6 +183,7 @@ rt::Task<void> resolve(Waiting& waiting, Waited& waited) {
   if (waited.resource->namespaced && target.id.namespace_.empty()) target.id.namespace_ = waiting.owner.namespace_;
   LiveObjects& live = *waiting.services.live;
   live.watch(*waited.resource);
+  if (!live.is_current(*waited.resource)) will_wait(waiting);
   const bool current = co_await live.wait_current(*waited.resource, kWatchStart);
   const LiveObject* known = live.find(*waited.resource, target.id.key());
   waited.by_name = !current || known == nullptr || known->owner != waiting.owner || known->unreadable;
@@ -197,6 +204,7 @@ rt::Task<void> wait_all(Waiting& waiting, rt::TaskGroup& tasks) {
   for (;;) {
     const bool drifted = refresh(waiting);
     if (drifted && waiting.options.repair) {
+      will_wait(waiting);  // a repair takes a worker for itself
       rt::Task<Result<void>> task = waiting.options.repair();
       auto repaired = co_await std::move(task);
       if (!repaired) {
@@ -209,6 +217,7 @@ rt::Task<void> wait_all(Waiting& waiting, rt::TaskGroup& tasks) {
       waiting.result = *std::move(end);
       break;
     }
+    will_wait(waiting);
     const base::SteadyPoint now = base::system_clock().steady();
     base::SteadyPoint until = waiting.deadline;
     if (waiting.options.on_pending) {

@@ -36,6 +36,9 @@ struct HealthOptions {
   // Called when an object stands no more as we left it, or one that may vanish is gone
   // and nobody knows how its work ended; an error ends the wait.
   std::function<rt::Task<base::Result<void>>()> repair;
+  // Called once, before the first wait; never where a first look finds the verdict. Whoever holds a
+  // worker lets it go then: runs that find all well go on, as many at once as there are workers.
+  std::function<void()> on_wait;
   // Told what is waited for, as the error would say it, once the wait has lasted for `patience`, and
   // after that at most that often, when it has changed.
   std::function<void(const std::string& pending)> on_pending;

@@ -21,6 +21,7 @@ struct Fixture {
   std::shared_ptr<kube::RestMapper> mapper;
   std::shared_ptr<LiveObjects> live;
   int repairs = 0;
+  int waits = 0;  // how often it was said that there is something to wait for
 
   Fixture() {
     kube->serve({kJobs});
@@ -60,6 +61,7 @@ struct Fixture {
     apply::HealthOptions options;
     options.timeout = std::chrono::seconds(2);
     options.repair = [this] { return repair(); };
+    options.on_wait = [this] { ++waits; };
     std::vector<apply::HealthTarget> targets{{{"apps", "once", "batch", "Job"}, "v1", true}};
     return test::run(
         *runtime, apply::await_health({*runtime, kube, mapper, live}, kOwner, std::move(targets), std::move(options)));
@@ -109,4 +111,31 @@ TEST_CASE("a Job of which nobody knows how it ended is not healthy when it is go
   }
   CHECK(fixture.await());
   CHECK(fixture.repairs == 1);
+}
+
+TEST_CASE("who holds a worker hears of a wait before it begins, and of none where a first look is enough") {
+  Fixture fixture;
+  fixture.start();
+  SECTION("all is well") {
+    doc::Json done = fixture.job("Complete");
+    fixture.kube->put(kJobs, done);
+    fixture.live->note_left(kJobs, fixture.kube->object(kJobs, kKey), 1);
+    CHECK(fixture.await());
+    CHECK(fixture.waits == 0);
+  }
+  SECTION("it has failed for good") {
+    fixture.vanish("Failed");
+    CHECK_FALSE(fixture.await());
+    CHECK(fixture.waits == 0);
+  }
+  SECTION("it is at it, and never ends") {
+    CHECK_FALSE(fixture.await());
+    CHECK(fixture.waits == 1);
+  }
+  SECTION("it is gone, and has to be put back") {
+    fixture.vanish("");
+    CHECK(fixture.await());
+    CHECK(fixture.repairs == 1);
+    CHECK(fixture.waits == 1);
+  }
 }
