@@ -33,8 +33,9 @@ struct ControllerOptions {
   unsigned jitter_percent = 5;  // Flux: --interval-jitter-percentage
   // A run is followed by the next at its interval, or a retry, no sooner than this.
   base::Duration min_interval = std::chrono::seconds(1);
-  // How long a run may go before its progress is published.
-  base::Duration progress_delay = std::chrono::milliseconds(300);
+  // How long a run may go before its progress is published; later progress waits twice as long. Each
+  // is a write of its own, seen by all who watch: of many objects at once it costs more than it tells.
+  base::Duration progress_delay = std::chrono::seconds(1);
 };
 
 // What controllers share; all outlive them.

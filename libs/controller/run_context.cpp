@@ -154,11 +154,11 @@ rt::Task<void> RunContext::watch_time(std::function<void()> cut) {
   }
 }
 
-// Publishes what progress() says once the run has gone on for `delay` after it.
+// Publishes what progress() says once the run has gone on for `delay` after it, and later for twice that.
 rt::Task<void> RunContext::publish_progress(base::Duration delay) {
-  for (;;) {
+  for (bool is_first = true;; is_first = false) {
     while (!pending_ && !finished_) co_await changed_.wait();
-    const auto due = Steady::now() + std::chrono::duration_cast<Steady::duration>(delay);
+    const auto due = Steady::now() + std::chrono::duration_cast<Steady::duration>(is_first ? delay : delay * 2);
     while (!finished_ && Steady::now() < due) {
       const bool woken = co_await changed_.wait_for(due - Steady::now());
       static_cast<void>(woken);
