@@ -8,7 +8,9 @@ namespace sluice::controller {
 
 namespace {
 
-// What makes events similar: all but the message.
+constexpr std::size_t kDigits = 32;  // of a digest
+
+// What makes events similar: all but the message. A digest of it, as thousands are remembered.
 std::string group_key(const doc::Json& event) {
   std::string key;
   for (const auto field : {"kind", "namespace", "name", "uid", "apiVersion"}) {
@@ -20,7 +22,7 @@ std::string group_key(const doc::Json& event) {
   key += doc::find_string(event, {"type"});
   key += '\x1f';
   key += doc::find_string(event, {"reason"});
-  return key;
+  return base::sha256_hex(key).substr(0, kDigits);
 }
 
 std::vector<std::string> annotation_keys(const doc::Json& event) {
@@ -41,10 +43,10 @@ EventCorrelator::Decision EventCorrelator::observe(doc::Json event) {
   Similar* similar = similar_.find(group);
   if (similar == nullptr || now - similar->last > kWindow) similar = &similar_.put(group, {});
   similar->last = now;
-  // Thousands are remembered, and messages may be long.
-  const std::string told = base::sha256_hex(message).substr(0, 32);
+  // Messages may be long.
+  const std::string told = base::sha256_hex(message).substr(0, kDigits);
   similar->messages.insert(told);
-  std::string key = group + '\x1f' + told;
+  std::string key = group + told;
   if (similar->messages.size() >= kMaxSimilar) {
     similar->messages.erase(similar->messages.begin());
     event["message"] = "(combined from similar events): " + message;

@@ -2,6 +2,7 @@
 // (RFC 9110, 6.6.1). Private to this library.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "base/clock.hpp"
@@ -17,6 +18,7 @@ class ClockSkew {
 
  private:
   base::Duration skew_{};
+  std::string last_;  // of the dates seen
 };
 
 }  // namespace sluice::kube::detail
