@@ -170,6 +170,7 @@ base::Result<Manifest> make_manifest(Json object, const Owner& owner, std::strin
   made.version = gvk.version;
   made.hash = hash_of(object);
   made.text = doc::print_json(object);
+  made.text.shrink_to_fit();  // it is kept for as long as its owner, and would be half air
   made.origin = std::move(origin);
   return made;
 }
