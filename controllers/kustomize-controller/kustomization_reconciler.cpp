@@ -263,6 +263,7 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
   const auto tree = run.tree;
   Substitution substitution;
   substitution.variables = run.variables;
+  substitution.masks = run.context.masks;
   substitution.strict = common_.is_enabled("StrictPostBuildSubstitutions", true);
   substitution.always = run.spec().post_build && run.spec().post_build->substitute_strategy ==
                                                      std::optional(api::SubstituteStrategy::always);
@@ -369,9 +370,11 @@ rt::Task<apply::Outcome> KustomizationReconciler::apply_set(Run& run, apply::App
 
 namespace {
 
-// The API server's words about a Secret that it refuses quote what it holds.
-void mask_secrets(const std::vector<apply::Manifest>& manifests, base::Masks& masks) {
-  for (const auto& manifest : manifests) {
+// The API server's words about a Secret that it refuses quote what it holds; and those about anything
+// else what was made of one, by this run or by another that rendered the same.
+void mask_secrets(const Rendered& rendered, base::Masks& masks) {
+  for (const std::string& value : rendered.derived_secrets) masks.add(value);
+  for (const auto& manifest : *rendered.manifests) {
     if (manifest.id.kind != "Secret" || !manifest.id.group.empty()) continue;
     if (const auto object = doc::parse_json(manifest.text)) kube::mask_secret(*object, masks);
   }
@@ -383,7 +386,7 @@ rt::Task<StepResult> KustomizationReconciler::apply(Run& run) {
   run.context.progress(fmt::format("Detecting drift for revision {} with a timeout of {}", run.artifact.revision,
                                    base::format_duration(api::effective_timeout(run.spec()))));
   pacer_.corrected(run.owner.key(), run.context.clock.steady());
-  mask_secrets(*run.rendered->manifests, *run.context.masks);
+  mask_secrets(*run.rendered, *run.context.masks);
   const std::string account = identity_of(run.owner.key(), run.spec().service_account_name).account;
   const sources::Verifications::Subject subject{run.context.meta.uid, run.context.meta.generation, account};
   apply::ApplyOptions options = apply_options(run);

@@ -147,6 +147,21 @@ base::Unexpected not_yaml(const std::string& before, const std::string& after, c
 
 }  // namespace
 
+void DerivedSecrets::note(base::Masks& masks, std::string_view name, std::string_view value, std::string_view made) {
+  if (made.size() < value.size() && made.size() < base::Masks::kAnywhere) return;
+  auto known = is_secret_.find(name);
+  if (known == is_secret_.end()) {
+    // It holds one, if there is something in it to mask. (Of more, apply() would leave the rest out.)
+    const std::string_view start = value.substr(0, base::Masks::kMaxText);
+    known = is_secret_.emplace(name, masks.apply(std::string(start)) != start).first;
+  }
+  if (!known->second || values_.contains(made)) return;
+  if (values_.size() >= kMaxDerived || bytes_ + made.size() > kMaxBytes) return;
+  bytes_ += made.size();
+  values_.emplace(made);
+  masks.add(made);
+}
+
 Result<doc::Json> substitute_in(doc::Json object, const Substitution& substitution, std::stop_token stop,
                                 BuildBudget* budget) {
   if (stop.stop_requested()) return base::unexpected(ErrorKind::cancelled, "variable substitution was cancelled");
@@ -167,7 +182,13 @@ Result<doc::Json> substitute_in(doc::Json object, const Substitution& substituti
   if (!is_shared) budget = &own;
   budget->work.stop = std::move(stop);
   std::size_t line = 0;
-  auto after = text::substitute(before, lookup, {}, budget->work, &line);
+  text::DerivedListener on_derived;
+  if (substitution.masks) {
+    on_derived = [&](std::string_view name, std::string_view value, std::string_view made) {
+      budget->derived.note(*substitution.masks, name, value, made);
+    };
+  }
+  auto after = text::substitute(before, lookup, {}, budget->work, &line, on_derived);
   if (!after) {
     if (is_shared && after.error().message.starts_with("takes too much work")) {
       after.error().message +=

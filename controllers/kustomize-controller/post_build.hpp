@@ -2,9 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
+#include <string>
+#include <string_view>
 
 #include "api/kustomization.hpp"
 #include "api/object_meta.hpp"
@@ -32,6 +37,25 @@ struct Substitution {
   api::StringMap variables;
   bool always = false;  // substituteStrategy: Always, that is also without any variable
   bool strict = true;   // a variable that is not set and has no default is an error
+  // Of the run: knows which variables hold secrets, and learns what is made of them. May be null.
+  std::shared_ptr<base::Masks> masks;
+};
+
+// What the functions of one build have made of secret values (`${x^^}`, `${x:0:16}`): as secret as
+// those, where it is as long as the value, or long enough to be told from other text. Of the first
+// kMaxDerived different ones, which the next run of the same build must mask as well.
+class DerivedSecrets {
+ public:
+  static constexpr std::size_t kMaxDerived = 4096;
+  static constexpr std::size_t kMaxBytes = std::size_t{1} << 20U;
+
+  void note(base::Masks& masks, std::string_view name, std::string_view value, std::string_view made);
+  const std::set<std::string, std::less<>>& values() const noexcept { return values_; }
+
+ private:
+  std::map<std::string, bool, std::less<>> is_secret_;  // by variable
+  std::set<std::string, std::less<>> values_;
+  std::size_t bytes_ = 0;
 };
 
 inline constexpr std::size_t kMaxSubstituted = std::size_t{64} << 20U;  // bytes of text in all objects of a build
@@ -41,6 +65,7 @@ inline constexpr std::size_t kMaxSubstituted = std::size_t{64} << 20U;  // bytes
 struct BuildBudget {
   std::size_t bytes = kMaxSubstituted;
   text::WorkBudget work{};
+  DerivedSecrets derived{};
 };
 
 // The object with its variables replaced, read anew as YAML: a value may become a

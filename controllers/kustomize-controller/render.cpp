@@ -173,9 +173,9 @@ Result<Rendered> render(const base::FileView& files, const RenderInput& input, k
   options.stop = stop;
   auto built = kustomize::build_flux(files, path, overlay_of(spec), options);
   if (!built) return base::unexpected(std::move(built).error().with_context("kustomize build failed"));
+  BuildBudget budget;
   if (spec.post_build) {
     SLUICE_CHECK(check_variable_names(input.substitution.variables));
-    BuildBudget budget;
     for (kustomize::Object& object : built->objects) {
       SLUICE_CHECK(unless_stopped(stop));
       const std::string what = fmt::format("post build failed for {}/{} ({})", api::kind_of(object.value),
@@ -188,6 +188,7 @@ Result<Rendered> render(const base::FileView& files, const RenderInput& input, k
   Rendered rendered;
   SLUICE_TRY(rendered.digest, digest_of(*built, stop));
   rendered.warnings = std::move(built->warnings);
+  rendered.derived_secrets.assign(budget.derived.values().begin(), budget.derived.values().end());
   auto manifests = std::make_shared<std::vector<apply::Manifest>>();
   manifests->reserve(built->objects.size());
   std::unordered_map<api::ObjectId, std::string> seen;
@@ -218,6 +219,7 @@ namespace {
 std::size_t bytes_of(const RenderCache::Entry& entry) {
   std::size_t bytes = entry.key.size();
   for (const auto& [path, digest] : entry.records) bytes += path.size() + digest.size();
+  for (const std::string& value : entry.rendered->derived_secrets) bytes += value.size();
   for (const apply::Manifest& manifest : *entry.rendered->manifests) {
     bytes += sizeof(manifest) + manifest.id.name.size() + manifest.text.size() + manifest.origin.size();
   }

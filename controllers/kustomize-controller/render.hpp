@@ -31,8 +31,9 @@ namespace sluice::kustomize_controller {
 
 struct Rendered {
   std::shared_ptr<const std::vector<apply::Manifest>> manifests;
-  std::string digest;                 // of the built YAML, as upstream counts it for history
-  std::vector<std::string> warnings;  // of the build
+  std::string digest;                             // of the built YAML, as upstream counts it for history
+  std::vector<std::string> warnings;              // of the build
+  std::vector<std::string> derived_secrets = {};  // DerivedSecrets of the build
 };
 
 // What of a Kustomization decides about the result, as text; equal texts render

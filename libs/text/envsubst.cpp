@@ -180,8 +180,8 @@ class Functions {
 class Substitution {
  public:
   Substitution(std::string_view text, const VariableLookup& lookup, const SubstitutionLimits& limits,
-               WorkBudget& budget)
-      : text_(text), lookup_(lookup), limits_(limits), budget_(budget) {}
+               WorkBudget& budget, const DerivedListener& on_derived)
+      : text_(text), lookup_(lookup), limits_(limits), budget_(budget), on_derived_(on_derived) {}
 
   // Where the outermost expression begins that is looked at.
   std::size_t line() const {
@@ -354,6 +354,9 @@ class Substitution {
     // All values on the way together: what is an argument of something else is held as well.
     produced_ += result->size();
     if (produced_ > kValuesPerText * limits_.max_bytes) return wrong("becomes too large", ErrorKind::too_large);
+    const bool is_length = function == "#" && args.empty();
+    const bool is_derived = value && !value->empty() && !is_length && *result != *value;
+    if (is_derived && on_derived_) on_derived_(variable, *value, *result);
     return result;
   }
 
@@ -361,6 +364,7 @@ class Substitution {
   const VariableLookup& lookup_;
   const SubstitutionLimits& limits_;
   WorkBudget& budget_;
+  const DerivedListener& on_derived_;
   std::string variable_;  // for messages
   std::size_t expressions_ = 0;
   std::size_t produced_ = 0;  // bytes
@@ -377,8 +381,8 @@ Result<std::string> substitute(std::string_view text, const VariableLookup& look
 }
 
 Result<std::string> substitute(std::string_view text, const VariableLookup& lookup, const SubstitutionLimits& limits,
-                               WorkBudget& budget, std::size_t* failed_line) {
-  Substitution substitution(text, lookup, limits, budget);
+                               WorkBudget& budget, std::size_t* failed_line, const DerivedListener& on_derived) {
+  Substitution substitution(text, lookup, limits, budget, on_derived);
   auto result = substitution.run();
   if (!result && failed_line != nullptr) *failed_line = substitution.line();
   return result;

@@ -47,10 +47,14 @@ base::Result<std::string> substitute(std::string_view text, const VariableLookup
                                      const SubstitutionLimits& limits = {}, std::stop_token stop = {},
                                      std::size_t* failed_line = nullptr);
 
+// Told what a function has made of the value of a variable that is not empty, where it made another
+// text of it: that is as secret as the value.
+using DerivedListener = std::function<void(std::string_view name, std::string_view value, std::string_view made)>;
+
 // The same for one of several texts that share a budget of work, and its stop.
 base::Result<std::string> substitute(std::string_view text, const VariableLookup& lookup,
                                      const SubstitutionLimits& limits, WorkBudget& budget,
-                                     std::size_t* failed_line = nullptr);
+                                     std::size_t* failed_line = nullptr, const DerivedListener& on_derived = {});
 
 // True for what a variable may be called: ^[_[:alpha:]][_[:alpha:][:digit:]]*$
 bool is_variable_name(std::string_view name) noexcept;

@@ -23,3 +23,15 @@ class Secrets(Story):
             postBuild={"substituteFrom": [{"kind": "Secret", "name": "values"}]})
         self.stand.await_failure(app, "ReconciliationFailed")
         self.assert_silent(app, "not_a-NAME-at-all")
+
+    def test_what_is_made_of_a_substituted_value_is_masked_too_and_in_the_next_run_that_builds_nothing(self):
+        self.secret("values", password="not_a-name-at-all")
+        broken = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '%s'}\n"
+        repository, source, app = self.app(
+            {"whole.yaml": broken % "${password^^}", "part.yaml": broken % "${password:0:12}"}, retryInterval="1h",
+            postBuild={"substituteFrom": [{"kind": "Secret", "name": "values"}]})
+        self.stand.await_failure(app, "ReconciliationFailed")
+        self.assert_silent(app, "NOT_A-NAME-AT-ALL", "not_a-name-a")
+        token = self.stand.reconcile(app)
+        self.soon("it was tried again", check=lambda: self.get(app)["status"].get("lastHandledReconcileAt") == token)
+        self.assert_silent(app, "NOT_A-NAME-AT-ALL", "not_a-name-a")

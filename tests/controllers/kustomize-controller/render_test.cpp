@@ -144,6 +144,26 @@ std::string post_build_error(const std::string& field, const api::StringMap& var
 
 }  // namespace
 
+TEST_CASE("what is made of a secret value is secret, and so it is for whoever reuses the build", "[secrets]") {
+  RenderInput what = input();
+  what.kustomization.spec.post_build.emplace();
+  what.substitution.variables = {{"password", "correct horse battery"}, {"pin", "4711-0"}, {"plain", "an open text"}};
+  what.substitution.masks = std::make_shared<base::Masks>();
+  what.substitution.masks->add("correct horse battery");
+  what.substitution.masks->add("4711-0");
+  const std::string text =
+      "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cfg\n  namespace: apps\ndata:\n"
+      "  a: ${password^^}\n  b: ${password:0:13}\n  c: ${password:0:4}\n  d: ${pin/-/x}\n  e: ${plain^^}\n  f: "
+      "${pin:0:4}\n"
+      "  g: ${password^^}\n";
+  const auto view = base::make_memory_view(Files{{"app/a.yaml", text}});
+  const auto rendered = render(*view, what);
+  REQUIRE(rendered);
+  CHECK(rendered->derived_secrets == std::vector<std::string>{"4711x0", "CORRECT HORSE BATTERY", "correct horse"});
+  CHECK(what.substitution.masks->apply("CORRECT HORSE BATTERY, correct horse; 4711x0 AN OPEN TEXT corr") ==
+        "*****, *****; ***** AN OPEN TEXT corr");
+}
+
 TEST_CASE("a failed substitution names object, field and variable, and shows no value", "[secrets]") {
   const std::string broken = post_build_error("postgres://${user:hunter2@db", {{"user", "x"}});
   CHECK(broken.find("ConfigMap/cfg") != std::string::npos);

@@ -91,6 +91,24 @@ TEST_CASE("no error quotes text around a variable") {
   }
 }
 
+TEST_CASE("what functions make of a value is told, and what is none of it is not") {
+  std::vector<std::string> told;
+  sluice::text::WorkBudget budget;
+  const auto lookup = [](std::string_view name) {
+    return std::optional<std::string_view>(name == "p" ? "pass-word" : "");
+  };
+  const auto note = [&](std::string_view name, std::string_view value, std::string_view made) {
+    CHECK(value == "pass-word");
+    told.push_back(std::string(name) + "=" + std::string(made));
+  };
+  const auto result = substitute(
+      "${p} ${#p} ${p:-x} ${e:-fallback} ${e^^} ${p^^} ${p:0:4} ${p#pass} ${p/word/key} ${e:-${p%word}}${p,,}", lookup,
+      {}, budget, nullptr, note);
+  REQUIRE(result);
+  CHECK(*result == "pass-word 9 pass-word fallback  PASS-WORD pass -word pass-key pass-pass-word");
+  CHECK(told == std::vector<std::string>{"p=PASS-WORD", "p=pass", "p=-word", "p=pass-key", "p=pass-"});
+}
+
 TEST_CASE("letters past ASCII") {
   const std::map<std::string, std::string, std::less<>> values{{"U", "äöü"}, {"I", "ıİ"}, {"ß", "x"}, {"bad", "a\xFF"}};
   const auto text_of = [&](std::string_view text) {
