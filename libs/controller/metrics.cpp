@@ -12,6 +12,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -174,11 +175,14 @@ struct Metrics::Impl {
   Family<Histogram>& histograms(const std::string& name, const std::string& help) {
     return family(prometheus::BuildHistogram(), name, help);
   }
-  // Prometheus' registry refuses a name used for two types or with two helps;
-  // the first help stands.
-  std::string help_of(const std::string& name, const std::string& help) {
-    const std::lock_guard lock(mutex);
-    return helps.try_emplace(name, help).first->second;
+  // A series of a daemon's own, noted so that it can be found by a part of its labels. Under the
+  // lock. Prometheus' registry refuses a name used for two types or with two helps: the first help stands.
+  template <class Builder, class... More>
+  auto& series(Builder builder, const std::string& name, const std::string& help, const Labels& labels, More... more) {
+    auto& own = family(std::move(builder), name, helps.try_emplace(name, help).first->second);
+    auto& one = own.Add(PlainLabels(labels.begin(), labels.end()), std::move(more)...);
+    by_labels[name].try_emplace(labels, [&own, &one] { own.Remove(&one); });
+    return one;
   }
 
   prometheus::Registry registry;
@@ -222,6 +226,7 @@ struct Metrics::Impl {
   std::map<std::string, std::string> helps;
   std::map<std::string, std::unique_ptr<QueueMetrics>> queues;
   std::map<std::pair<std::string, api::ObjectKey>, Histogram*> by_object;
+  std::map<std::string, std::map<Labels, std::function<void()>>> by_labels;  // how each is removed, by name
 };
 
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
@@ -309,18 +314,33 @@ void Metrics::leader(const std::string& lease, bool is_leader) {
 }
 
 void Metrics::count(const std::string& name, const std::string& help, const Labels& labels, double by) {
-  auto& family = impl_->counters(name, impl_->help_of(name, help));
-  family.Add(PlainLabels(labels.begin(), labels.end())).Increment(by);
+  const std::lock_guard lock(impl_->mutex);
+  impl_->series(prometheus::BuildCounter(), name, help, labels).Increment(by);
 }
 
 void Metrics::set(const std::string& name, const std::string& help, const Labels& labels, double value) {
-  auto& family = impl_->gauges(name, impl_->help_of(name, help));
-  family.Add(PlainLabels(labels.begin(), labels.end())).Set(value);
+  const std::lock_guard lock(impl_->mutex);
+  impl_->series(prometheus::BuildGauge(), name, help, labels).Set(value);
 }
 
 void Metrics::observe(const std::string& name, const std::string& help, const Labels& labels, double value) {
-  auto& family = impl_->histograms(name, impl_->help_of(name, help));
-  family.Add(PlainLabels(labels.begin(), labels.end()), worker_buckets()).Observe(value);
+  const std::lock_guard lock(impl_->mutex);
+  impl_->series(prometheus::BuildHistogram(), name, help, labels, worker_buckets()).Observe(value);
+}
+
+void Metrics::forget(const std::string& name, const Labels& labels) {
+  const std::lock_guard lock(impl_->mutex);
+  const auto known = impl_->by_labels.find(name);
+  if (known == impl_->by_labels.end()) return;
+  std::erase_if(known->second, [&labels](const auto& series) {
+    const Labels& all = series.first;
+    const bool concerned = std::all_of(labels.begin(), labels.end(), [&all](const auto& label) {
+      const auto has = all.find(label.first);
+      return has != all.end() && has->second == label.second;
+    });
+    if (concerned) series.second();
+    return concerned;
+  });
 }
 
 std::string Metrics::text() const {

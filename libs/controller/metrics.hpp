@@ -51,6 +51,8 @@ class Metrics {
   void count(const std::string& name, const std::string& help, const Labels& labels, double by = 1);
   void set(const std::string& name, const std::string& help, const Labels& labels, double value);
   void observe(const std::string& name, const std::string& help, const Labels& labels, double seconds);
+  // What these labels say is gone: all series of that name that have them, whatever else they have.
+  void forget(const std::string& name, const Labels& labels);
 
   // All of it in Prometheus' text format 0.0.4, with process_* numbers.
   std::string text() const;

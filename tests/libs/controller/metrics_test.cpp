@@ -70,11 +70,28 @@ TEST_CASE("the series of an object that has gone go with it") {
   Metrics metrics;
   metrics.reconciled("Foo", {"apps", "a"}, 1s);
   metrics.reconciled("Foo", {"apps", "b"}, 1s);
-  metrics.forget("Foo", {"apps", "a"});
-  metrics.forget("Foo", {"apps", "a"});
+  metrics.forget("Foo", sluice::api::ObjectKey{"apps", "a"});
+  metrics.forget("Foo", sluice::api::ObjectKey{"apps", "a"});
   const std::string text = metrics.text();
   CHECK(text.find("name=\"a\"") == std::string::npos);
   CHECK(text.find("name=\"b\"") != std::string::npos);
+}
+
+TEST_CASE("what a daemon counts of an object goes with the object, and begins anew with the next of its name") {
+  Metrics metrics;
+  for (const char* name : {"a", "b"}) {
+    for (const char* result : {"sent", "failed"})
+      metrics.count("sent_total", "Sent.", {{"name", name}, {"result", result}});
+    metrics.observe("took_seconds", "Time.", {{"name", name}}, 1);
+    metrics.set("level", "Level.", {{"name", name}}, 1);
+  }
+  const Metrics::Labels gone{{"name", "a"}};
+  for (const char* series : {"sent_total", "took_seconds", "level", "nothing"}) metrics.forget(series, gone);
+  CHECK(metrics.text().find("name=\"a\"") == std::string::npos);
+  CHECK(has(metrics.text(), "sent_total{name=\"b\",result=\"failed\"} 1"));
+  CHECK(has(metrics.text(), "took_seconds_count{name=\"b\"} 1"));
+  metrics.count("sent_total", "Sent.", {{"name", "a"}, {"result", "sent"}});
+  CHECK(has(metrics.text(), "sent_total{name=\"a\",result=\"sent\"} 1"));
 }
 
 TEST_CASE("a daemon adds numbers of its own") {
