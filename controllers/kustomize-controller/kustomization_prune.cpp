@@ -45,7 +45,8 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
   Run run{context, std::move(parsed), context.clock.steady(), {}, {}, {}, {}, {}, {}, {}, {}, {}, false};
   run.owner = owner_of(key);
   run.variables = std::move(variables);
-  auto fetched = co_await services_.fetcher->fetch(artifact);
+  auto fetched =
+      co_await services_.fetcher->fetch(artifact, api::resolve(run.spec().source_ref, key.namespace_).namespace_);
   if (!fetched) co_return not_yet(std::move(fetched).error());
   run.tree = *std::move(fetched);
   run.artifact = std::move(artifact);

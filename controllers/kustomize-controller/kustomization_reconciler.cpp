@@ -230,7 +230,8 @@ rt::Task<StepResult> KustomizationReconciler::fetch_artifact(Run& run) {
                                    base::format_duration(api::effective_timeout(run.spec()))));
   // Whoever waits for a server holds no worker: it may be slow, and be a tenant's.
   if (!services_.fetcher->cache().find(run.artifact.digest)) run.context.release_worker();
-  auto fetching = services_.fetcher->fetch(run.artifact);
+  const api::ObjectKey source = api::resolve(run.spec().source_ref, run.owner.namespace_);
+  auto fetching = services_.fetcher->fetch(run.artifact, source.namespace_);
   auto fetched = co_await std::move(fetching);
   auto taking = run.context.take_worker_back();
   co_await std::move(taking);

@@ -114,12 +114,14 @@ rt::Task<std::shared_ptr<const artifact::Tree>> KustomizationReconciler::tree_of
   const auto parsed = api::parse_kustomization(*object);
   if (!parsed) co_return nullptr;
   const api::CrossNamespaceSourceReference ref = parsed->spec.source_ref;
-  auto finding = services_.sources->find(ref, api::resolve(ref, user.namespace_));
+  const api::ObjectKey source_key = api::resolve(ref, user.namespace_);
+  auto finding = services_.sources->find(ref, source_key);
   const auto source = co_await std::move(finding);
   if (!source) co_return nullptr;
   const auto now = api::artifact_of(**source);
   if (!now || !*now || sources::artifact_id(**now) != artifact) co_return nullptr;
-  auto fetching = rt::with_timeout(services_.fetcher->fetch(**now), kSortingLimit, "the artifact");
+  auto fetching =
+      rt::with_timeout(services_.fetcher->fetch(**now, source_key.namespace_), kSortingLimit, "the artifact");
   auto tree = co_await std::move(fetching);
   co_return tree ? *tree : nullptr;
 }

@@ -230,7 +230,7 @@ Result<std::shared_ptr<http::Client>> Fetcher::client_for(const http::Url& url) 
   return made;
 }
 
-rt::Task<Result<TreePointer>> Fetcher::fetch(api::Artifact artifact) {
+rt::Task<Result<TreePointer>> Fetcher::fetch(api::Artifact artifact, std::string owner) {
   for (;;) {
     if (auto tree = cache_->find(artifact.digest)) co_return tree;
     const auto found = flights_.find(artifact.digest);
@@ -255,17 +255,17 @@ rt::Task<Result<TreePointer>> Fetcher::fetch(api::Artifact artifact) {
     }
   };
   const Landing landing{*this, artifact.digest, flight};
-  auto fetched = co_await fetch_alone(std::move(artifact));
+  auto fetched = co_await fetch_alone(std::move(artifact), std::move(owner));
   flight->result = fetched;
   co_return fetched;
 }
 
-rt::Task<Result<TreePointer>> Fetcher::fetch_alone(api::Artifact artifact) {
+rt::Task<Result<TreePointer>> Fetcher::fetch_alone(api::Artifact artifact, std::string owner) {
   const base::SteadyPoint deadline =
       base::system_clock().steady() + std::chrono::duration_cast<base::Duration>(options_.total_timeout);
   std::chrono::milliseconds delay = options_.retry_delay;
   for (int attempt = 0;; ++attempt) {
-    auto unpacking = download_and_unpack(artifact, deadline);
+    auto unpacking = download_and_unpack(artifact, owner, deadline);
     auto unpacked = co_await std::move(unpacking);
     if (unpacked) co_return cache_->add(artifact.digest, *std::move(unpacked));
     const bool again =
@@ -278,7 +278,8 @@ rt::Task<Result<TreePointer>> Fetcher::fetch_alone(api::Artifact artifact) {
   }
 }
 
-rt::Task<Result<UnpackedTree>> Fetcher::download_and_unpack(api::Artifact artifact, base::SteadyPoint deadline) {
+rt::Task<Result<UnpackedTree>> Fetcher::download_and_unpack(api::Artifact artifact, std::string owner,
+                                                            base::SteadyPoint deadline) {
   if (artifact.digest.empty()) co_return base::unexpected(ErrorKind::untrusted, "the source gives no digest for it");
   SLUICE_CO_TRY(base::Digest expected, base::Digest::parse(artifact.digest));
   SLUICE_CO_TRY(http::Url url, http::Url::parse(artifact.url));
@@ -293,6 +294,7 @@ rt::Task<Result<UnpackedTree>> Fetcher::download_and_unpack(api::Artifact artifa
   ++downloads_;
   http::Request request;
   request.target = url.target;
+  request.owner = owner;
   auto opened = co_await client->open(std::move(request));
   SLUICE_CO_TRY(const std::unique_ptr<http::ResponseStream> stream, std::move(opened));
   if (stream->status() != 200) {
@@ -316,14 +318,14 @@ rt::Task<Result<UnpackedTree>> Fetcher::download_and_unpack(api::Artifact artifa
     incoming->buffer += bytes;
     if (incoming->buffer.size() < kPiece) continue;
     auto spool = [incoming, folder = cache_->folder()](std::stop_token) { return spool_piece(*incoming, folder); };
-    auto spooling = rt::run_blocking(runtime_, std::move(spool));
+    auto spooling = rt::run_blocking(runtime_, owner, std::move(spool));
     auto spooled = co_await std::move(spooling);
     SLUICE_CO_CHECK(std::move(spooled));
   }
   const auto job = std::make_shared<const UnpackJob>(
       UnpackJob{expected, cache_->folder(), cache_->path_of(artifact.digest), options_.limits});
   auto unpack = [incoming, job](std::stop_token stop) { return verify_and_unpack(*incoming, *job, stop); };
-  auto unpacking = rt::run_blocking(runtime_, std::move(unpack));
+  auto unpacking = rt::run_blocking(runtime_, std::move(owner), std::move(unpack));
   auto unpacked = co_await std::move(unpacking);
   co_return unpacked;
 }

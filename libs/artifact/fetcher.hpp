@@ -1,7 +1,7 @@
 // Brings the artifact that a source names in status.artifact to this machine.
 // Runs on the loop; hashing and unpacking on the pool.
 //
-//   auto tree = co_await fetcher->fetch(artifact);
+//   auto tree = co_await fetcher->fetch(artifact, source.namespace_);
 //   if (!tree) ...                        // `untrusted`: not the bytes that the source promised
 //   (*tree)->files()                      // a base::FileView, for as long as the handle lives
 //
@@ -47,10 +47,12 @@ class Fetcher {
  public:
   static base::Result<std::shared_ptr<Fetcher>> create(rt::Runtime& runtime, FetcherOptions options);
 
+  // `owner` is whose share of connections and of the pool it takes: the namespace of the source,
+  // as several ask for one download, and nobody shall wait for what another one has under way.
   // `not_found` (HTTP 404: the source has replaced it), `untrusted` (no digest,
   // or another one), `unavailable`, `timeout`, `too_large`, `invalid` (not a tar.gz, or one
   // that reaches out of its folder), `unsupported` (digest algorithm), `io`.
-  rt::Task<base::Result<std::shared_ptr<const Tree>>> fetch(api::Artifact artifact);
+  rt::Task<base::Result<std::shared_ptr<const Tree>>> fetch(api::Artifact artifact, std::string owner);
 
   TreeCache& cache() noexcept { return *cache_; }
   const TreeCache& cache() const noexcept { return *cache_; }
@@ -61,8 +63,9 @@ class Fetcher {
   Fetcher(rt::Runtime& runtime, FetcherOptions options, std::shared_ptr<TreeCache> cache)
       : runtime_(runtime), options_(std::move(options)), cache_(std::move(cache)) {}
 
-  rt::Task<base::Result<std::shared_ptr<const Tree>>> fetch_alone(api::Artifact artifact);
-  rt::Task<base::Result<UnpackedTree>> download_and_unpack(api::Artifact artifact, base::SteadyPoint deadline);
+  rt::Task<base::Result<std::shared_ptr<const Tree>>> fetch_alone(api::Artifact artifact, std::string owner);
+  rt::Task<base::Result<UnpackedTree>> download_and_unpack(api::Artifact artifact, std::string owner,
+                                                           base::SteadyPoint deadline);
   base::Result<std::shared_ptr<http::Client>> client_for(const http::Url& url);
 
   rt::Runtime& runtime_;

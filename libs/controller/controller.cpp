@@ -28,7 +28,6 @@ bool asks_for_a_run(const doc::Json& before, const doc::Json& now) {
 }  // namespace
 
 struct Controller::Impl {
-  class Worker;
   struct Subscription {
     WatchCache& cache;
     WatchCache::HandlerId id;
@@ -41,7 +40,7 @@ struct Controller::Impl {
         options(o),
         queue(services.clock, options.retry, &services.metrics.queue(name)),
         shell(services, std::move(r), c, o) {
-    queue.limit_leisure(std::max<std::size_t>(options.concurrency / 2, 1));
+    queue.limit_places(options.concurrency);
   }
 
   void plan(const api::ObjectKey& key, const NextRun& next) {
@@ -63,11 +62,6 @@ struct Controller::Impl {
   Shell shell;
   std::vector<Subscription> subscriptions;
 
-  std::size_t busy = 0;       // runs that hold a worker
-  std::size_t returning = 0;  // runs that have waited and want one again; before fresh ones
-  rt::Notify freed;
-
-  static rt::Task<void> await_worker(Impl& self);
   static rt::Task<void> dispatch(Impl& self, rt::TaskGroup& runs);
   static rt::Task<void> work(Impl& self, api::ObjectKey key);
 };
@@ -100,68 +94,19 @@ class Shift {
 
 }  // namespace
 
-// One of the `concurrency` workers, for as long as a run needs it.
-class Controller::Impl::Worker {
- public:
-  Worker(Impl& self, api::ObjectKey key) : self_(self), key_(std::move(key)) {}
-  ~Worker() { release(); }
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
-  void release() {
-    if (!std::exchange(held_, false)) return;
-    --self_.busy;
-    self_.queue.only_waits(key_);
-    self_.freed.notify_all();
-  }
-  static rt::Task<void> take_back(Worker& worker) {
-    if (worker.held_) co_return;
-    Impl& self = worker.self_;
-    const Returning returning(self);
-    while (self.busy >= self.options.concurrency) co_await self.freed.wait();
-    ++self.busy;
-    worker.held_ = true;
-  }
-
- private:
-  struct Returning {
-    explicit Returning(Impl& s) : self(s) { ++self.returning; }
-    ~Returning() {
-      --self.returning;
-      self.freed.notify_all();
-    }
-    Returning(const Returning&) = delete;
-    Returning& operator=(const Returning&) = delete;
-    Impl& self;
-  };
-
-  Impl& self_;  // whose `busy` counts this one already
-  const api::ObjectKey key_;
-  bool held_ = true;
-};
-
 rt::Task<void> Controller::Impl::work(Impl& self, api::ObjectKey key) {
-  Worker worker(self, key);
   Shift shift(self.queue, key, self.services, self.name);
   WorkerSlot slot;
-  slot.release = [&worker] { worker.release(); };
-  slot.take_back = [&worker] { return Worker::take_back(worker); };
+  slot.release = [&self, key] { self.queue.only_waits(key); };
+  slot.take_back = [&self, key] { return self.queue.take_back(key); };
   rt::Task<NextRun> run = self.shell.run(key, std::move(slot));
   const NextRun next = co_await std::move(run);
   shift.result = next.result;
   self.plan(key, next);
 }
 
-rt::Task<void> Controller::Impl::await_worker(Impl& self) {
-  while ((self.busy >= self.options.concurrency || self.returning > 0) && !self.queue.is_shut_down()) {
-    co_await self.freed.wait();
-  }
-}
-
 rt::Task<void> Controller::Impl::dispatch(Impl& self, rt::TaskGroup& runs) {
   for (;;) {
-    // Before a key is taken, so that what comes first is decided late; and after, as a run that
-    // had let its worker go may have taken it back meanwhile.
-    co_await await_worker(self);
     const auto key = co_await self.queue.take();
     if (!key) co_return;
     // While the server is away a run could write nothing; begun for every object
@@ -169,9 +114,7 @@ rt::Task<void> Controller::Impl::dispatch(Impl& self, rt::TaskGroup& runs) {
     while (!self.cache.is_in_touch() && !self.queue.is_shut_down()) {
       co_await self.cache.wait_in_touch(std::chrono::seconds(1));
     }
-    co_await await_worker(self);
     if (self.queue.is_shut_down()) co_return;
-    ++self.busy;
     runs.spawn(self.services.runtime.context(), work(self, *key));
   }
 }
@@ -196,10 +139,7 @@ rt::Task<void> Controller::run() {
   Impl& self = *impl_;
   self.services.metrics.max_workers(self.name, self.options.concurrency);
   // Stopping ends the taking of keys; what is being worked on goes on to its end.
-  const std::stop_callback on_stop(self.services.runtime.stop_token(), [&self] {
-    self.queue.shut_down();
-    self.freed.notify_all();
-  });
+  const std::stop_callback on_stop(self.services.runtime.stop_token(), [&self] { self.queue.shut_down(); });
   rt::TaskGroup runs;
   runs.spawn(self.services.runtime.context(), Impl::dispatch(self, runs));
   co_await runs.join();

@@ -28,7 +28,9 @@
 namespace sluice::controller {
 
 struct ControllerOptions {
-  std::size_t concurrency = 4;  // runs that work at once, those not counted that only wait; Flux: --concurrent
+  // Runs that work at once for one namespace, those not counted that only wait; twice as many for
+  // all together, so that no namespace can hold up another. Flux: --concurrent
+  std::size_t concurrency = 4;
   RetryDelay retry;
   unsigned jitter_percent = 5;  // Flux: --interval-jitter-percentage
   // A run is followed by the next at its interval, or a retry, no sooner than this.

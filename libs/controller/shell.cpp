@@ -118,14 +118,16 @@ std::shared_ptr<RunContext> Shell::make_context(Object object, WorkerSlot worker
                                  {"name", key.name},
                                  {"namespace", key.namespace_},
                                  {"reconcileID", new_reconcile_id()}});
+  // What is asked for an object may take its namespace's share of connections, and no more.
+  const auto client = services_.client->on_behalf_of(key.namespace_);
   std::shared_ptr<StatusWriter> writer;
   if (traits_.has_status) {
     auto on_read = [&cache = cache_](doc::Json read) { cache.observe_write(std::move(read)); };
-    writer = std::make_shared<StatusWriter>(services_.client, traits_.resource, traits_.status_manager, *object,
-                                            std::move(on_read));
+    writer =
+        std::make_shared<StatusWriter>(client, traits_.resource, traits_.status_manager, *object, std::move(on_read));
     writer->on_stale([this, key] { interrupt(key); });
   }
-  auto context = std::make_shared<RunContext>(std::move(object), services_.client, services_.clock, std::move(log),
+  auto context = std::make_shared<RunContext>(std::move(object), client, services_.clock, std::move(log),
                                               services_.events, std::move(writer));
   context->worker_ = std::move(worker);
   context->limit_ = reconciler_->deadline_of(*context->object);
@@ -139,8 +141,9 @@ std::shared_ptr<RunContext> Shell::make_context(Object object, WorkerSlot worker
 
 rt::Task<NextRun> Shell::run_live(Object object, WorkerSlot worker) {
   if (!traits_.finalizer.empty() && !api::read_meta(*object).has_finalizer(traits_.finalizer)) {
-    auto adding = change_finalizer(services_.client, traits_.resource, *object, traits_.finalizer,
-                                           FinalizerChange::add, traits_.status_manager);
+    auto adding =
+        change_finalizer(services_.client->on_behalf_of(std::string(api::namespace_of(*object))), traits_.resource,
+                         *object, traits_.finalizer, FinalizerChange::add, traits_.status_manager);
     auto added = co_await std::move(adding);
     if (!added) {
       if (added.error().kind == base::ErrorKind::not_found) co_return on_change();
@@ -333,8 +336,8 @@ rt::Task<NextRun> Shell::run_deletion(Object object, WorkerSlot worker) {
     const NextRun next = co_await std::move(concluding);
     co_return next;
   }
-  auto removing = change_finalizer(services_.client, traits_.resource, *object, traits_.finalizer,
-                                           FinalizerChange::remove, traits_.status_manager);
+  auto removing = change_finalizer(context->client, traits_.resource, *object, traits_.finalizer,
+                                   FinalizerChange::remove, traits_.status_manager);
   auto removed = co_await std::move(removing);
   if (removed || removed.error().kind == base::ErrorKind::not_found) co_return on_change();
   context->log.error("cannot remove the finalizer", removed.error());

@@ -18,15 +18,18 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
-#include <deque>
+#include <cstdint>
+#include <list>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "api/object_meta.hpp"
 #include "base/clock.hpp"
+#include "rt/fair_shares.hpp"
 #include "rt/runtime.hpp"
 
 namespace sluice::controller {
@@ -60,7 +63,11 @@ class WorkQueue {
   // `clock` and `observer` (may be null) outlive the queue.
   WorkQueue(const base::Clock& clock, RetryDelay delay, QueueObserver* observer = nullptr);
 
-  // How many keys of the lane of leisure may be worked on at once; at least one.
+  // How many keys of one owner may be worked on at once, those not counted that only wait; in all,
+  // twice as many (rt::FairShares). Half of them for the lane of leisure. No bound unless called,
+  // before the first take.
+  void limit_places(std::size_t of_one_owner);
+  // How many keys of one owner's lane of leisure may be worked on at once; at least one.
   void limit_leisure(std::size_t keys) { leisure_limit_ = keys; }
 
   // Due now. A delayed add of the same key is dropped, but for one that may come before leisure does.
@@ -79,8 +86,10 @@ class WorkQueue {
   // Waits for one; nothing after shut_down().
   rt::Task<std::optional<api::ObjectKey>> take();
   void done(const api::ObjectKey& key);
-  // It is worked on, but only waits from here on: no other of leisure waits for it.
+  // It is worked on, but only waits from here on: it holds no place, and no other waits for it.
   void only_waits(const api::ObjectKey& key);
+  // The wait is over: returns when it holds a place again, before its owner's next key gets one.
+  rt::Task<void> take_back(api::ObjectKey key);
 
   // Ends all take(); what waits is dropped.
   void shut_down();
@@ -95,39 +104,72 @@ class WorkQueue {
 
  private:
   static constexpr std::size_t kLanes = 3;
+  static constexpr std::size_t kReturning = kLanes;  // the queue of those that want a place back
+  using Keys = std::list<api::ObjectKey>;
+  struct Owner {
+    std::string name;
+    std::array<Keys, kLanes + 1> queues;
+    std::size_t held = 0;     // places
+    std::size_t leisure = 0;  // of them, of that lane
+    std::uint64_t served;     // when, in turns
+  };
+  struct ByTurn {
+    bool operator()(const Owner* a, const Owner* b) const;
+  };
+  class Change;
   struct Delayed {
     base::SteadyPoint due;
     Lane lane;
   };
+  struct Ready {
+    base::SteadyPoint since;
+    Lane lane;
+    Keys::iterator place;
+  };
+  struct Returning {
+    Keys::iterator place;
+    rt::Notify served;
+  };
+  class Return;
+  struct Working {
+    base::SteadyPoint since;
+    Lane lane;
+    std::optional<Lane> again = std::nullopt;  // added meanwhile
+    bool holds = true;                         // a place
+    Returning* returning = nullptr;            // waits for one
+  };
+
+  static std::size_t index(Lane lane) { return static_cast<std::size_t>(lane); }
+  Owner& owner_of(const api::ObjectKey& key);
+  bool can_serve(std::size_t queue) const;
+  bool can_serve(Lane lane) const { return can_serve(index(lane)); }
+  void drop_plan(const api::ObjectKey& key);
   void plan(const api::ObjectKey& key, base::Duration delay, Lane lane);
   void make_ready(const api::ObjectKey& key, Lane lane);
   void promote_due();
-  std::deque<api::ObjectKey>& lane(Lane lane) { return lanes_[static_cast<std::size_t>(lane)]; }
   std::optional<Lane> next_lane();
+  void hold(Owner& owner, Lane lane);
+  void give_back(const api::ObjectKey& key, Working& working);
+  void serve_returning();
   void report_depth();
 
   const base::Clock& clock_;
   RetryDelay delay_;
   QueueObserver* observer_;
-  std::array<std::deque<api::ObjectKey>, kLanes> lanes_;
-  struct Ready {
-    base::SteadyPoint since;
-    Lane lane;
-  };
+  rt::FairShares shares_{rt::FairShares::kMaxShare};
+  std::map<std::string, Owner> owners_;  // that have keys in a queue, or places
+  // Owners that have something in a queue which they may take as far as they alone decide, the
+  // next one first. Whether there is room for it is asked of the first: no other has more.
+  std::array<std::set<Owner*, ByTurn>, kLanes + 1> order_;
+  std::uint64_t turn_ = 0;
   std::unordered_map<api::ObjectKey, Ready> ready_since_;  // keys in a lane
   std::unordered_map<api::ObjectKey, Delayed> delayed_;
   std::set<std::pair<base::SteadyPoint, api::ObjectKey>> due_order_;
-  struct Working {
-    base::SteadyPoint since;
-    Lane lane;
-    std::optional<Lane> again;  // added meanwhile
-  };
   std::unordered_map<api::ObjectKey, Working> working_;
   std::unordered_map<api::ObjectKey, int> failures_;
-  int fresh_streak_ = 0;    // served since the last retry
-  int others_streak_ = 0;   // served since the last of leisure
+  int fresh_streak_ = 0;   // served since the last retry
+  int others_streak_ = 0;  // served since the last of leisure
   std::size_t leisure_limit_ = 1;
-  std::size_t leisure_working_ = 0;
   bool shut_down_ = false;
   rt::Notify changed_;
 };

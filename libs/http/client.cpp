@@ -45,15 +45,17 @@ class PooledClient final : public Client, public std::enable_shared_from_this<Po
   PooledClient(rt::Runtime& runtime, detail::Route route, ClientOptions options)
       : route_(std::move(route)),
         options_(std::move(options)),
-        slots_(std::make_shared<Slots>(options_.max_connections)),
-        stream_slots_(std::make_shared<Slots>(options_.max_streams)),
+        slots_(std::make_shared<Slots>(options_.max_connections, options_.reserved_connections)),
+        stream_slots_(std::make_shared<Slots>(options_.max_streams, options_.reserved_streams)),
         reaper_(runtime.context()) {}
 
   rt::Task<base::Result<Response>> send(Request request) override {
     const std::uint64_t max_body = request.max_body > 0 ? request.max_body : options_.max_body;
+    std::string owner = request.owner;
     auto wire = to_wire(std::move(request));
     if (!wire) co_return base::unexpected(std::move(wire).error());
-    const Slots::Lease lease = co_await slots_->acquire();
+    auto acquiring = slots_->acquire(std::move(owner));
+    const Slots::Lease lease = co_await std::move(acquiring);
     std::uint64_t epoch = epoch_;
     if (std::unique_ptr<Connection> kept = take_idle()) {
       auto first = co_await kept->exchange(*wire, options_.request_timeout, max_body);
@@ -73,9 +75,11 @@ class PooledClient final : public Client, public std::enable_shared_from_this<Po
   }
 
   rt::Task<base::Result<std::unique_ptr<ResponseStream>>> open(Request request) override {
+    std::string owner = request.owner;
     auto wire = to_wire(std::move(request));
     if (!wire) co_return base::unexpected(std::move(wire).error());
-    Slots::Lease lease = co_await stream_slots_->acquire();
+    auto acquiring = stream_slots_->acquire(std::move(owner));
+    Slots::Lease lease = co_await std::move(acquiring);
     auto connecting = detail::connect(route_, options_.connect_timeout);
     auto fresh = co_await std::move(connecting);
     if (!fresh) co_return base::unexpected(std::move(fresh).error());

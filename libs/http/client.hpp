@@ -2,8 +2,9 @@
 // a bound on connections, bodies whole or streamed. Runs on the loop.
 //
 // One Client serves one origin (scheme, host, port) and is shared by all that
-// talk to it; it outlives its requests. Requests wait in order of arrival for
-// a free connection.
+// talk to it; it outlives its requests. Connections are shared fairly between the
+// owners of requests (rt::FairShares): those of one that the server lets hang hold up no
+// others. Requests of one owner wait in order of arrival for a free connection.
 #pragma once
 
 #include <chrono>
@@ -47,8 +48,12 @@ std::string proxy_from_environment(const Url& url);
 struct ClientOptions {
   TlsOptions tls;
   std::string proxy;  // "http://[user:password@]host:port"; empty: none
-  std::size_t max_connections = 32;  // of requests with a body read whole; streams have their own
+  // Of one owner's requests with a body read whole, and of its streams, which have their own. All
+  // owners together have twice as many, and the daemon (owner "") those in reserve besides.
+  std::size_t max_connections = 32;
   std::size_t max_streams = 64;
+  std::size_t reserved_connections = 0;
+  std::size_t reserved_streams = 0;
   std::chrono::milliseconds connect_timeout{10'000};  // look-up, connect and TLS handshake together
   std::chrono::milliseconds request_timeout{30'000};  // from sending to the end of the body; not for streams
   std::chrono::milliseconds idle_timeout{60'000};     // a kept connection is closed after that

@@ -36,6 +36,8 @@ struct Request {
   bool replayable = false;
   // How many bytes of a body the answer may have, for bodies that are read whole; 0: as the client was told.
   std::uint64_t max_body = 0;
+  // Whose share of the client's places it takes: the namespace that it is sent for; "" is the daemon itself.
+  std::string owner;
 };
 
 struct Response {

@@ -26,8 +26,12 @@ namespace {
 constexpr std::chrono::seconds kWatchSlack{30};   // after which a watch that should have ended is dead
 constexpr std::size_t kParseOnPool = 64U << 10U;  // larger answers are parsed off the loop
 
-// A watch that waits for its turn would wait for minutes: this bounds a fault, not a load.
+// A watch that waits for its turn would wait for minutes: these bound a fault, not a load. Of
+// one namespace; and of the daemon besides, whatever namespaces do.
 constexpr std::size_t kMaxWatches = 1024;
+constexpr std::size_t kReservedWatches = 512;
+// Requests of the daemon itself (leases, Events, lists) that always find a connection.
+constexpr std::size_t kReservedConnections = 8;
 constexpr std::size_t kMaxRefusal = 256U << 10U;  // of the body of a refused watch that is read
 
 constexpr const char* kJson = "application/json";
@@ -99,10 +103,12 @@ rt::Task<std::string> read_refusal(http::ResponseStream& stream) {
 class ApiClient final : public Client {
  public:
   // Without `who` it speaks as itself.
-  ApiClient(std::shared_ptr<Transport> transport, std::optional<Impersonation> who)
+  ApiClient(std::shared_ptr<Transport> transport, std::optional<Impersonation> who, std::string owner = {})
       : transport_(std::move(transport)),
-        identity_(who ? identity_of(*who) : http::Headers{}),
-        is_nobody_(who && who->user.empty()) {}
+        who_(std::move(who)),
+        identity_(who_ ? identity_of(*who_) : http::Headers{}),
+        is_nobody_(who_ && who_->user.empty()),
+        owner_(std::move(owner)) {}
 
   rt::Task<Result<Json>> get(Resource resource, api::ObjectKey key) override {
     if (cannot_exist(resource, key)) co_return not_there(resource, key);
@@ -224,7 +230,11 @@ class ApiClient final : public Client {
   }
 
   std::shared_ptr<Client> impersonate_as(Impersonation who) override {
-    return std::make_shared<ApiClient>(transport_, std::move(who));
+    return std::make_shared<ApiClient>(transport_, std::move(who), owner_);
+  }
+
+  std::shared_ptr<Client> on_behalf_of(std::string owner) override {
+    return std::make_shared<ApiClient>(transport_, who_, std::move(owner));
   }
 
   void on_request(RequestCounter counter) override { transport_->counter = std::move(counter); }
@@ -248,6 +258,7 @@ class ApiClient final : public Client {
     message.target = request.target;
     message.body = request.body;
     message.max_body = request.max_answer;
+    message.owner = owner_;
     // Applying the same twice is applying it once.
     message.replayable = request.verb == "apply";
     message.headers.set("Accept", request.accept);
@@ -331,7 +342,9 @@ class ApiClient final : public Client {
       count(request.verb, stream ? (*stream)->status() : 0, started);
       if (!stream) co_return base::unexpected(std::move(stream).error());
       transport_->skew.observe((*stream)->headers().find("Date"), base::system_clock().now());
-      if ((*stream)->status() == 200) co_return detail::make_watch(*std::move(stream), idle);
+      if ((*stream)->status() == 200) {
+        co_return detail::make_watch(*std::move(stream), idle, {transport_->runtime, owner_, kParseOnPool});
+      }
       http::Response refused{(*stream)->status(), (*stream)->headers(), {}};
       std::string body = co_await read_refusal(**stream);
       stream->reset();
@@ -346,7 +359,7 @@ class ApiClient final : public Client {
     if (response.body.size() < kParseOnPool) co_return doc::parse_json(response.body);
     auto body = std::make_shared<std::string>(std::move(response.body));
     auto work = [body](std::stop_token) { return doc::parse_json(*body); };
-    rt::Task<Result<Json>> parsing = rt::run_blocking(transport_->runtime, std::move(work));
+    rt::Task<Result<Json>> parsing = rt::run_blocking(transport_->runtime, owner_, std::move(work));
     auto parsed = co_await std::move(parsing);
     co_return parsed;
   }
@@ -373,8 +386,10 @@ class ApiClient final : public Client {
   }
 
   std::shared_ptr<Transport> transport_;
+  std::optional<Impersonation> who_;
   http::Headers identity_;
   bool is_nobody_;
+  std::string owner_;
 };
 
 }  // namespace
@@ -393,6 +408,8 @@ Result<std::shared_ptr<Client>> Client::create(rt::Runtime& runtime, Config conf
   http::ClientOptions options;
   options.max_connections = config.max_connections;
   options.max_streams = kMaxWatches;
+  options.reserved_connections = kReservedConnections;
+  options.reserved_streams = kReservedWatches;
   options.tls.ca_pem = config.ca_pem;
   options.tls.server_name = config.tls_server_name;
   options.tls.insecure_skip_verify = config.insecure_skip_tls_verify;

@@ -140,6 +140,11 @@ class Client {
   virtual std::shared_ptr<Client> impersonate(std::string user, std::vector<std::string> groups) = 0;
   // The same with UID and extra fields; a fake may know users and groups only.
   virtual std::shared_ptr<Client> impersonate_as(Impersonation who);
+  // The same server, connections and identity, for requests that are made for `owner` (a namespace):
+  // they take its share of the connections and of the pool, so that those which the server lets
+  // hang, behind a slow webhook, hold up no other owner's, nor the daemon's (owner "": as created).
+  // Those who are impersonated from the new client take the same share.
+  virtual std::shared_ptr<Client> on_behalf_of(std::string owner) = 0;
   virtual void on_request(RequestCounter counter) = 0;
   // Called when the server knows no such resource. One listener, for all who share the connections.
   virtual void on_not_served(std::function<void(const Resource&)>) {}

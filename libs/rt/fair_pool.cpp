@@ -5,7 +5,7 @@
 
 namespace sluice::rt {
 
-FairPool::FairPool(std::size_t threads) : threads_(std::max<std::size_t>(threads, 1)) {}
+FairPool::FairPool(std::size_t threads) : threads_(2 * std::max<std::size_t>(threads, 1) + 1), shares_(threads) {}
 
 FairPool::~FairPool() {
   {
@@ -20,17 +20,15 @@ void FairPool::post(const std::string& owner, std::function<void()> work) {
   const std::lock_guard lock(mutex_);
   owners_[owner].waiting.push_back(std::move(work));
   // Threads that have been woken and do not run yet count as idle, so the work is counted too.
-  if (runnable() > idle_ && workers_.size() < threads_ + 2) workers_.emplace_back([this] { work_off(); });
+  if (runnable() > idle_ && workers_.size() < threads_) workers_.emplace_back([this] { work_off(); });
   changed_.notify_one();
 }
 
-// How much of what an owner waits for may begin now.
+// How much of what an owner waits for may begin now; at least one, if any may.
 std::size_t FairPool::room_for(const Owners::value_type& entry) const {
   const auto& [name, owner] = entry;
   if (name.empty()) return owner.waiting.size();
-  const std::size_t own = threads_ - std::min(threads_, owner.running);
-  const std::size_t all = threads_ + 1 - std::min(threads_ + 1, running_owned_);
-  return std::min({owner.waiting.size(), own, all});
+  return std::min(owner.waiting.size(), shares_.room(owner.running));
 }
 
 std::size_t FairPool::runnable() const {
@@ -70,12 +68,12 @@ void FairPool::work_off() {
     owner.waiting.pop_front();
     ++owner.running;
     owner.served = ++turn_;
-    running_owned_ += owned ? 1 : 0;
+    if (owned) shares_.take();
     lock.unlock();
     work();
     work = nullptr;
     lock.lock();
-    running_owned_ -= owned ? 1 : 0;
+    if (owned) shares_.give_back();
     if (--owner.running == 0 && owner.waiting.empty()) owners_.erase(chosen);
     if (stopping_) changed_.notify_all();
   }

@@ -3,9 +3,10 @@
 //
 // An owner is whoever work is done for (a namespace; "" is the daemon itself). Of those that
 // wait, the one with the least work under way is served first, in turn; one owner's work
-// never takes all threads: `threads` of them at most, while there is one more for other
-// owners, and another one for the daemon alone. So builds of one tenant that take for ever
-// stop neither the next tenant nor the daemon. Threads are started as they are needed.
+// never takes all threads: `threads` of them at most, while there are as many more for other
+// owners (fair_shares.hpp), and another one for the daemon alone. So builds of one tenant that
+// take for ever, or a server of its that says a byte an hour, stop neither the next tenant
+// nor the daemon. Threads are started as they are needed.
 #pragma once
 
 #include <condition_variable>
@@ -18,6 +19,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "rt/fair_shares.hpp"
 
 namespace sluice::rt {
 
@@ -44,11 +47,11 @@ class FairPool {
   Owners::iterator next();
   void work_off();
 
-  const std::size_t threads_;
+  const std::size_t threads_;  // at most
+  FairShares shares_;
   std::mutex mutex_;
   std::condition_variable changed_;
   Owners owners_;  // that have work, waiting or under way
-  std::size_t running_owned_ = 0;
   std::size_t idle_ = 0;
   std::uint64_t turn_ = 0;
   bool stopping_ = false;

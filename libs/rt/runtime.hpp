@@ -41,7 +41,7 @@ enum class AtShutdown {
 class Runtime {
  public:
   // `pool_threads` bounds how much blocking work of one owner runs at once; others always find
-  // a thread beside it (fair_pool.hpp).
+  // threads beside it (fair_pool.hpp).
   explicit Runtime(std::size_t pool_threads = 2);
   ~Runtime();  // stops, cancels what was spawned, joins the pool
   Runtime(const Runtime&) = delete;

@@ -52,6 +52,9 @@ class Daemon(Process):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
             return answer.read().decode()
 
+    def is_healthy(self):
+        return self._answers("/healthz")
+
     def _answers(self, path):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=2) as answer:

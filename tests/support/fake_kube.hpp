@@ -45,7 +45,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     doc::Json body;
     std::string manager;
     std::string subresource;
-    std::string user;  // whom it was made as; empty: the owner of the client
+    std::string user;   // whom it was made as; empty: the owner of the client
+    std::string owner;  // on whose behalf; empty: the daemon's
   };
 
   // --- what tests do ---
@@ -320,13 +321,17 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     if (as) return as(user, groups);
     return std::make_shared<User>(shared_from_this(), std::move(user));
   }
+  std::shared_ptr<kube::Client> on_behalf_of(std::string owner) override {
+    return std::make_shared<User>(shared_from_this(), std::string(), std::move(owner));
+  }
   void on_request(kube::RequestCounter) override {}
 
  private:
   // The same server, asked as somebody.
   class User final : public kube::Client {
    public:
-    User(std::shared_ptr<FakeKube> kube, std::string name) : kube_(std::move(kube)), name_(std::move(name)) {}
+    User(std::shared_ptr<FakeKube> kube, std::string name, std::string owner = {})
+        : kube_(std::move(kube)), name_(std::move(name)), owner_(std::move(owner)) {}
     rt::Task<base::Result<doc::Json>> get(kube::Resource resource, api::ObjectKey key) override {
       return as_me(&FakeKube::get, std::move(resource), std::move(key));
     }
@@ -359,7 +364,11 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
       return as_me(&FakeKube::raw_get, std::move(path));
     }
     std::shared_ptr<kube::Client> impersonate(std::string user, std::vector<std::string> groups) override {
-      return kube_->impersonate(std::move(user), std::move(groups));
+      if (kube_->as) return kube_->as(user, groups);
+      return std::make_shared<User>(kube_, std::move(user), owner_);
+    }
+    std::shared_ptr<kube::Client> on_behalf_of(std::string owner) override {
+      return std::make_shared<User>(kube_, name_, std::move(owner));
     }
     void on_request(kube::RequestCounter) override {}
 
@@ -367,18 +376,20 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     // A request is noted before the first wait, so whose it is cannot be mixed up.
     template <class R, class... Arguments>
     rt::Task<R> as_me(rt::Task<R> (FakeKube::*method)(Arguments...), Arguments... arguments) {
-      return ask(kube_, name_, method, std::move(arguments)...);
+      return ask(kube_, name_, owner_, method, std::move(arguments)...);
     }
     template <class R, class... Arguments>
-    static rt::Task<R> ask(std::shared_ptr<FakeKube> kube, std::string name,
+    static rt::Task<R> ask(std::shared_ptr<FakeKube> kube, std::string name, std::string owner,
                            rt::Task<R> (FakeKube::*method)(Arguments...), Arguments... arguments) {
       kube->speaker_ = std::move(name);
+      kube->on_behalf_of_ = std::move(owner);
       rt::Task<R> task = ((*kube).*method)(std::move(arguments)...);
       R answer = co_await std::move(task);
       co_return answer;
     }
     std::shared_ptr<FakeKube> kube_;
     std::string name_;
+    std::string owner_;
   };
 
   static doc::Json metadata_of(const doc::Json& object) {
@@ -438,8 +449,14 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   // Not a braced list where it is awaited: g++ 12 destroys those twice.
   Request made(std::string verb, std::string plural, api::ObjectKey key, doc::Json body, std::string manager,
                std::string subresource) {
-    return {std::move(verb),        std::move(plural),          std::move(key), std::move(body), std::move(manager),
-            std::move(subresource), std::exchange(speaker_, {})};
+    return {std::move(verb),
+            std::move(plural),
+            std::move(key),
+            std::move(body),
+            std::move(manager),
+            std::move(subresource),
+            std::exchange(speaker_, {}),
+            std::exchange(on_behalf_of_, {})};
   }
   rt::Task<base::Result<void>> begin(Request request) {
     if (latency.count() > 0) co_await rt::sleep_for(latency);
@@ -483,7 +500,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   std::map<std::string, std::deque<base::Error>> faults_;
   std::list<FakeWatch*> watches_;
   std::map<std::string, std::vector<doc::Json>> snapshots_;  // lists that are not told to their end, by version
-  std::string speaker_;                                      // who makes the next request
+  std::string speaker_;                                      // who makes the next request,
+  std::string on_behalf_of_;                                 // and for whom
   std::uint64_t version_ = 100;
   int uid_ = 0;
 };

@@ -17,15 +17,17 @@ constexpr std::size_t kKept = 64U << 10U;  // of the buffer, when a large event 
 
 class LineWatch final : public Watch {
  public:
-  LineWatch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle)
-      : stream_(std::move(stream)), idle_(idle) {}
+  LineWatch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle, ParseOnPool pool)
+      : stream_(std::move(stream)), idle_(idle), pool_(std::move(pool)) {}
 
   rt::Task<Result<std::optional<WatchEvent>>> next() override {
     while (true) {
       const std::size_t end = buffer_.find('\n', scanned_);
       if (end != std::string::npos) {
-        auto event = parse_watch_line(std::string_view(buffer_).substr(start_, end - start_));
+        const std::string_view line = std::string_view(buffer_).substr(start_, end - start_);
         start_ = scanned_ = end + 1;
+        auto parsing = parse(line);
+        auto event = co_await std::move(parsing);
         if (!event) co_return base::unexpected(std::move(event).error());
         co_return std::optional<WatchEvent>(*std::move(event));
       }
@@ -49,8 +51,19 @@ class LineWatch final : public Watch {
   }
 
  private:
+  // The line is in the buffer, which stays as it is until the next call.
+  rt::Task<Result<WatchEvent>> parse(std::string_view line) {
+    if (line.size() < pool_.from) co_return parse_watch_line(line);
+    auto copy = std::make_shared<const std::string>(line);
+    auto work = [copy = std::move(copy)](std::stop_token) { return parse_watch_line(*copy); };
+    auto parsing = rt::run_blocking(pool_.runtime, pool_.owner, std::move(work));
+    auto event = co_await std::move(parsing);
+    co_return event;
+  }
+
   std::unique_ptr<http::ResponseStream> stream_;
   std::chrono::nanoseconds idle_;
+  ParseOnPool pool_;
   std::string buffer_;
   std::size_t start_ = 0;    // of the next line
   std::size_t scanned_ = 0;  // no line end before this
@@ -85,8 +98,9 @@ Result<WatchEvent> parse_watch_line(std::string_view line) {
   return event;
 }
 
-std::unique_ptr<Watch> make_watch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle) {
-  return std::make_unique<LineWatch>(std::move(stream), idle);
+std::unique_ptr<Watch> make_watch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle,
+                                  ParseOnPool pool) {
+  return std::make_unique<LineWatch>(std::move(stream), idle, std::move(pool));
 }
 
 }  // namespace sluice::kube::detail

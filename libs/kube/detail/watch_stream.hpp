@@ -8,13 +8,22 @@
 
 #include "http/client.hpp"
 #include "kube/client.hpp"
+#include "rt/runtime.hpp"
 
 namespace sluice::kube::detail {
 
 // Reads one line of a watch. An ERROR event is an Error: `gone` for 410.
 base::Result<WatchEvent> parse_watch_line(std::string_view line);
 
+// Where large events are parsed, so that they do not hold up the loop.
+struct ParseOnPool {
+  rt::Runtime& runtime;
+  std::string owner;  // whose share of the pool they take
+  std::size_t from;   // bytes of a line
+};
+
 // `idle` is how long the server may be silent.
-std::unique_ptr<Watch> make_watch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle);
+std::unique_ptr<Watch> make_watch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle,
+                                  ParseOnPool pool);
 
 }  // namespace sluice::kube::detail

@@ -1,9 +1,11 @@
 #include "artifact/fetcher.hpp"
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/digest.hpp"
 #include "http/server.hpp"
@@ -80,7 +82,9 @@ struct Fixture {
     REQUIRE(made);
     return *std::move(made);
   }
-  TreeResult fetch(Fetcher& fetcher, api::Artifact what) { return test::run(runtime, fetcher.fetch(std::move(what))); }
+  TreeResult fetch(Fetcher& fetcher, api::Artifact what, std::string owner = "apps") {
+    return test::run(runtime, fetcher.fetch(std::move(what), std::move(owner)));
+  }
   base::Error refused(Fetcher& fetcher, api::Artifact what) {
     auto tree = fetch(fetcher, std::move(what));
     REQUIRE_FALSE(tree);
@@ -89,7 +93,7 @@ struct Fixture {
 };
 
 rt::Task<void> fetch_into(Fetcher* fetcher, api::Artifact what, std::optional<TreeResult>* into) {
-  auto fetched = co_await fetcher->fetch(std::move(what));
+  auto fetched = co_await fetcher->fetch(std::move(what), "apps");
   into->emplace(std::move(fetched));
 }
 
@@ -119,6 +123,33 @@ TEST_CASE("an artifact is downloaded and unpacked once, however many ask and how
   CHECK(source.requests == 1);
   CHECK(fixture.fetch(*fetcher, source.artifact()));
   CHECK(source.requests == 1);
+}
+
+TEST_CASE("unpacking takes the share of the pool that the source's namespace has") {
+  Fixture fixture;
+  Source source(fixture.runtime, packed({file("a.yaml", "1")}));
+  Source other(fixture.runtime, packed({file("a.yaml", "2")}));
+  auto fetcher = fixture.fetcher();
+  std::atomic<bool> let_go = false;
+  std::atomic<int> begun = 0;
+  for (int i = 0; i < 2; ++i) {  // all that one namespace may have
+    fixture.runtime.post_blocking("apps", [&] {
+      ++begun;
+      while (!let_go) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    });
+  }
+  while (begun < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::optional<TreeResult> waiting;
+  rt::TaskGroup group;
+  group.spawn(fixture.runtime.context(), fetch_into(fetcher.get(), source.artifact(), &waiting));
+  CHECK(fixture.fetch(*fetcher, other.artifact(), "others"));
+  fixture.runtime.context().restart();
+  fixture.runtime.context().run_for(std::chrono::milliseconds(50));
+  CHECK_FALSE(waiting);
+  let_go = true;
+  test::run(fixture.runtime, join_all(&group));
+  REQUIRE(waiting);
+  CHECK(*waiting);
 }
 
 TEST_CASE("a tree knows its files by digest, and two trees are compared once") {

@@ -238,17 +238,18 @@ TEST_CASE("a moment without the server while the status is written costs no seco
 
 TEST_CASE("no run begins while the server does not answer, and all that fell due do when it is back") {
   ControllerHarness h;
+  h.kube->put(kFoos, make_foo("a"));
   h.start();
-  until(*h.runtime, [&] { return h.cache->state() == controller::WatchCache::State::watching; });
+  until(*h.runtime, [&] { return h.is_ready() && h.cache->state() == controller::WatchCache::State::watching; });
+  const int before = h.reconciler->finished;
   h.kube->fail_next("watch", failure("connection refused"), 1000);
   h.kube->cut_watches(kFoos, failure("connection reset"));
   until(*h.runtime, [&] { return !h.cache->is_in_touch(); });
-  h.kube->put(kFoos, make_foo("a"));
   h.subject->enqueue(foo_key("a"));
   settle(*h.runtime, 30ms);
-  CHECK(h.reconciler->finished == 0);
+  CHECK(h.reconciler->finished == before);
   h.kube->clear_faults();
-  until(*h.runtime, [&] { return h.is_ready(); });
+  until(*h.runtime, [&] { return h.reconciler->finished == before + 1; });
 }
 
 TEST_CASE("an object that vanishes during its run ends quietly") {
@@ -315,4 +316,41 @@ TEST_CASE("objects are worked on side by side, up to the concurrency") {
   h.start();
   until(*h.runtime, [&] { return h.reconciler->finished == 8; });
   CHECK(most == 2);
+}
+
+TEST_CASE("a namespace whose runs hang has its own workers, and holds up no other") {
+  ControllerHarness h;
+  h.options.concurrency = 2;
+  int slow = 0;
+  bool let_go = false;
+  bool waits = false;
+  h.reconciler->first = [&](FooRun& run) {
+    if (run.context.meta.namespace_ != "slow") return FooReconciler::go_on(run);
+    ++slow;
+    return hold_worker(waits, let_go);
+  };
+  for (int i = 0; i < 12; ++i) h.kube->put(kFoos, make_foo("foo-" + std::to_string(i), 1, "slow"));
+  h.start();
+  until(*h.runtime, [&] { return slow == 2; });
+  settle(*h.runtime);
+  CHECK(slow == 2);
+  for (int i = 0; i < 12; ++i) h.kube->put(kFoos, make_foo("foo-" + std::to_string(i)));
+  until(*h.runtime, [&] { return h.reconciler->finished == 12; });
+  CHECK(slow == 2);
+  let_go = true;
+  until(*h.runtime, [&] { return h.reconciler->finished == 24; });
+}
+
+TEST_CASE("what a run asks of the server is asked on behalf of its namespace, and the daemon's own is not") {
+  ControllerHarness h;
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  until(*h.runtime, [&] { return h.is_ready(); });
+  h.kube->erase(kFoos, foo_key("a"));
+  until(*h.runtime, [&] { return h.foo().is_null(); });
+  CHECK(h.kube->count("patch") == 3);  // a finalizer, the status, and the finalizer again
+  for (const auto& request : h.kube->requests) {
+    CAPTURE(request.verb);
+    CHECK(request.owner == (request.verb == "patch" ? "apps" : ""));
+  }
 }

@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -89,6 +91,19 @@ inline rt::Task<controller::StepResult> wait_long(FooRun& run, bool& waiting, ba
 inline rt::Task<controller::StepResult> wait_for_the_rest(FooRun& run) {
   co_await rt::sleep_for(run.context.time_left());
   co_return controller::retry("HealthCheckFailed", make_error(ErrorKind::timeout, "waited for the rest"));
+}
+
+inline rt::Task<controller::StepResult> hang_on_pool(rt::Runtime& runtime, std::atomic<bool>& begun,
+                                                     const std::atomic<bool>& let_go) {
+  auto work = [&begun, &let_go](std::stop_token) {
+    begun = true;
+    while (!let_go) std::this_thread::sleep_for(1ms);
+    return 0;
+  };
+  auto working = rt::run_blocking(runtime, "apps", std::move(work));
+  const int result = co_await std::move(working);
+  static_cast<void>(result);
+  co_return controller::kContinue;
 }
 
 inline rt::Task<controller::StepResult> until_told(FooRun& run) {

@@ -54,8 +54,13 @@ class RecordedEvents final : public controller::EventRecorder {
     names.emplace_back(api::name_of(object));
     records.push_back(std::move(record));
   }
+  rt::Task<void> wait_sent(const doc::Json&, base::Duration) override {
+    if (on_wait) on_wait();
+    co_return;
+  }
   std::vector<std::string> names;
   std::vector<controller::EventRecord> records;
+  std::function<void()> on_wait;
 };
 
 // The runtime goes first, and with it whatever still uses the rest.

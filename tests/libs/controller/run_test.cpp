@@ -13,6 +13,7 @@ TEST_CASE("a secret value that a run has read is in no condition and no Event, a
   h.reconciler->first = [&](FooRun& run) {
     run.context.masks->add("hunter2-hunter2");
     run.context.conditions.mark_true("Probed", "Probed", "as hunter2-hunter2", run.context.stamp());
+    if (tries == 0) run.context.event(controller::Severity::info, "Probed", "as hunter2-hunter2");
     if (++tries == 1) return answer(controller::retry("BuildFailed", failure("no: hunter2-hunter2"), "BuildFailed"));
     return answer(controller::wait_for("DependencyNotReady", failure("wants hunter2-hunter2"), 10ms));
   };
@@ -23,9 +24,10 @@ TEST_CASE("a secret value that a run has read is in no condition and no Event, a
   until(*h.runtime, [&] { return tries >= 4; });
   CHECK(h.conditions().message("Ready") == "wants *****");
   CHECK(h.conditions().message("Probed") == "as *****");
-  REQUIRE(h.events.records.size() == 2);
-  CHECK(h.events.records[0].message == "no: *****");
-  CHECK(h.events.records[1].message == "wants *****");
+  REQUIRE(h.events.records.size() == 3);
+  CHECK(h.events.records[0].message == "as *****");
+  CHECK(h.events.records[1].message == "no: *****");
+  CHECK(h.events.records[2].message == "wants *****");
   CHECK(h.foo()["status"].dump().find("hunter2") == std::string::npos);
 }
 
@@ -154,6 +156,57 @@ TEST_CASE("a run that is not done in time fails, says in which step and at what,
         std::string::npos);
   h.reconciler->first = FooReconciler::go_on;
   until(*h.runtime, [&] { return h.is_ready(); });
+}
+
+TEST_CASE("a run out of time whose work hangs on the pool hangs alone") {
+  ControllerHarness h;
+  h.options.concurrency = 1;
+  h.reconciler->deadline = 50ms;
+  std::atomic<bool> begun = false, let_go = false;
+  h.reconciler->first = [&](FooRun& run) {
+    if (run.context.meta.name == "b") return FooReconciler::go_on(run);
+    return hang_on_pool(*h.runtime, begun, let_go);
+  };
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  until(*h.runtime, [&] { return begun.load(); });
+  h.kube->put(kFoos, make_foo("b"));
+  until(*h.runtime, [&] { return h.is_ready("b"); });
+  CHECK_FALSE(h.conditions("a").is_false("Ready"));  // it has not ended
+  h.reconciler->first = FooReconciler::go_on;
+  let_go = true;
+  until(*h.runtime, [&] { return h.is_ready("a"); });
+}
+
+TEST_CASE("the Events of a run are sent before its status says that it is done") {
+  ControllerHarness h;
+  std::vector<bool> ready_then;
+  h.reconciler->first = [](FooRun& run) {
+    run.context.event(controller::Severity::info, "Told", "of it");
+    return FooReconciler::go_on(run);
+  };
+  h.events.on_wait = [&] { ready_then.push_back(h.is_ready()); };
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  until(*h.runtime, [&] { return h.is_ready(); });
+  CHECK(ready_then == std::vector<bool>{false});
+}
+
+TEST_CASE("a failure with an interval of its own does not make the next one without count as the first") {
+  ControllerHarness h;
+  h.options.retry.min = 40ms;
+  int tries = 0;
+  std::vector<std::chrono::steady_clock::time_point> when;
+  h.reconciler->first = [&](FooRun&) {
+    when.push_back(std::chrono::steady_clock::now());
+    auto failed = controller::retry("Failed", failure("no"));
+    if (++tries == 3) failed.retry_after = 5ms;  // after delays of 40 and 80 milliseconds
+    return answer(std::move(failed));
+  };
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  until(*h.runtime, [&] { return tries >= 5; });
+  CHECK(when[4] - when[3] >= 150ms);  // the third delay is 160, not 40 again
 }
 
 TEST_CASE("a step that bounds itself by the time that is left tells of it in its own words") {

@@ -1,5 +1,7 @@
 #include "controller/work_queue.hpp"
 
+#include <ctime>
+
 #include "harness.hpp"
 #include "support/run_task.hpp"
 
@@ -248,4 +250,218 @@ TEST_CASE("a cancelled take leaves the queue usable") {
   }
   queue.add(key("a"));
   CHECK(queue.try_take() == key("a"));
+}
+
+namespace {
+
+// Keys of several namespaces: "space/name".
+struct Shared : Queue {
+  explicit Shared(std::size_t places) { queue.limit_places(places); }
+  static ObjectKey parse(const std::string& text) {
+    const auto slash = text.find('/');
+    return {text.substr(0, slash), text.substr(slash + 1)};
+  }
+  void add(const std::string& space, int count, WorkQueue::Lane lane = WorkQueue::Lane::fresh) {
+    for (int i = 0; i < count; ++i) queue.add({space, std::to_string(i)}, lane);
+  }
+  std::string next() {
+    const auto taken = queue.try_take();
+    return taken ? taken->str() : "";
+  }
+  std::vector<std::string> take_all() {
+    std::vector<std::string> taken;
+    for (std::string key = next(); !key.empty(); key = next()) taken.push_back(key);
+    return taken;
+  }
+  void done(const std::string& text) { queue.done(parse(text)); }
+};
+
+sluice::rt::Task<void> come_back(WorkQueue& queue, ObjectKey key, std::vector<std::string>& log) {
+  auto taking = queue.take_back(key);
+  co_await std::move(taking);
+  log.push_back(key.str());
+}
+
+using Names = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a namespace that is alone has all its places, and one that holds them leaves others theirs") {
+  Shared q(4);
+  q.add("slow", 12);
+  CHECK(q.take_all() == Names{"slow/0", "slow/1", "slow/2", "slow/3"});
+  q.add("quick", 6);
+  CHECK(q.take_all() == Names{"quick/0", "quick/1"});
+  q.done("quick/0");
+  CHECK(q.take_all() == Names{"quick/2"});
+  q.add("third", 2);
+  CHECK(q.take_all() == Names{"third/0"});
+  for (const char* name : {"quick/1", "quick/2"}) q.done(name);
+  CHECK(q.take_all() == Names{"quick/3", "third/1"});  // whoever holds least
+  q.done("slow/0");
+  CHECK(q.next() == "quick/4");
+}
+
+TEST_CASE("a crowd of namespaces whose workers hang leaves places for the next ones") {
+  Shared q(8);
+  for (const char* space : {"a", "b", "c"}) {
+    q.add(space, 100);
+    q.take_all();
+  }
+  q.add("d", 1);
+  CHECK(q.next() == "d/0");
+  q.add("e", 1);
+  CHECK(q.next() == "e/0");
+}
+
+TEST_CASE("namespaces take turns, however much each has waiting") {
+  Shared q(1);
+  q.add("hung", 1);
+  CHECK(q.next() == "hung/0");
+  q.add("many", 100);
+  q.add("few", 2);
+  q.add("one", 1);
+  Names served;
+  for (int i = 0; i < 6; ++i) {
+    served.push_back(q.next());
+    CHECK(q.next().empty());
+    q.done(served.back());
+  }
+  CHECK(served == Names{"many/0", "few/0", "one/0", "many/1", "few/1", "many/2"});
+}
+
+TEST_CASE("a namespace that comes back again and again does not go first each time") {
+  Shared q(1);
+  q.add("hung", 1);
+  CHECK(q.next() == "hung/0");
+  q.add("patient", 2);
+  Names served;
+  for (int i = 0; i < 4; ++i) {
+    q.queue.add({"busy", std::to_string(i)});
+    served.push_back(q.next());
+    q.done(served.back());
+  }
+  CHECK(served == Names{"patient/0", "busy/0", "patient/1", "busy/1"});
+}
+
+TEST_CASE("the lanes go before namespaces: what is new anywhere before what has time anywhere") {
+  Shared q(2);
+  q.add("a", 3, WorkQueue::Lane::leisure);
+  q.add("b", 1);
+  q.queue.add({"a", "2"});
+  CHECK(q.next() == "a/2");
+  CHECK(q.next() == "b/0");
+  CHECK(q.next() == "a/0");  // leisure has one place of a namespace's two
+  q.done("b/0");
+  CHECK(q.next().empty());
+  q.add("b", 2, WorkQueue::Lane::leisure);
+  CHECK(q.next() == "b/0");
+}
+
+TEST_CASE("a namespace whose places are all held does not hold up what others have at leisure or to retry") {
+  Shared q(2);
+  q.add("slow", 40);
+  CHECK(q.take_all().size() == 2);
+  q.add("other", 1, WorkQueue::Lane::leisure);
+  CHECK(q.next() == "other/0");
+  q.done("other/0");
+  q.queue.add_failed({"other", "1"});
+  q.clock.advance(1s);
+  CHECK(q.next() == "other/1");
+}
+
+TEST_CASE("what only waits holds no place, and gets one back before its namespace's next key") {
+  Shared q(1);
+  q.add("a", 3);
+  CHECK(q.next() == "a/0");
+  q.queue.only_waits({"a", "0"});
+  CHECK(q.next() == "a/1");
+  Names back;
+  sluice::rt::Runtime runtime(1);
+  runtime.spawn("back", come_back(q.queue, {"a", "0"}, back));
+  sluice::test::settle(runtime, 5ms);
+  CHECK(back.empty());
+  q.done("a/1");
+  CHECK(q.next().empty());
+  sluice::test::until(runtime, [&] { return back == Names{"a/0"}; });
+  q.done("a/0");
+  CHECK(q.next() == "a/2");
+}
+
+TEST_CASE("whoever comes back in a namespace whose places are held keeps nobody else waiting") {
+  Shared q(1);
+  q.add("a", 2);
+  CHECK(q.next() == "a/0");
+  q.queue.only_waits({"a", "0"});
+  CHECK(q.next() == "a/1");
+  q.add("b", 2);
+  CHECK(q.next() == "b/0");
+  q.queue.only_waits({"b", "0"});
+  Names back;
+  sluice::rt::Runtime runtime(1);
+  runtime.spawn("a", come_back(q.queue, {"a", "0"}, back));
+  runtime.spawn("b", come_back(q.queue, {"b", "0"}, back));
+  sluice::test::until(runtime, [&] { return back == Names{"b/0"}; });
+  q.done("b/0");
+  CHECK(q.next() == "b/1");
+}
+
+TEST_CASE("a wait for a place that is cut short takes none, and one that was served gives it back at the end") {
+  Shared q(1);
+  q.add("a", 3);
+  CHECK(q.next() == "a/0");
+  q.queue.only_waits({"a", "0"});
+  CHECK(q.next() == "a/1");
+  Names back;
+  {
+    sluice::rt::Runtime runtime(1);
+    runtime.spawn("a", come_back(q.queue, {"a", "0"}, back));
+    sluice::test::settle(runtime, 5ms);
+  }
+  CHECK(back.empty());
+  q.done("a/1");
+  CHECK(q.next() == "a/2");
+  q.done("a/2");
+  {
+    sluice::rt::Runtime runtime(1);
+    runtime.spawn("a", come_back(q.queue, {"a", "0"}, back));
+    sluice::test::until(runtime, [&] { return back == Names{"a/0"}; });
+  }
+  q.add("a", 2);
+  CHECK(q.next().empty());
+  q.done("a/0");
+  CHECK(q.next() == "a/1");
+}
+
+TEST_CASE("shutting down drops what waits, and lets what is worked on take its place back") {
+  Shared q(1);
+  q.add("a", 2);
+  CHECK(q.next() == "a/0");
+  q.queue.only_waits({"a", "0"});
+  CHECK(q.next() == "a/1");
+  q.add("b", 5);
+  q.queue.shut_down();
+  CHECK(q.queue.ready() == 0);
+  CHECK(q.next().empty());
+  Names back;
+  sluice::rt::Runtime runtime(1);
+  runtime.spawn("a", come_back(q.queue, {"a", "0"}, back));
+  sluice::test::settle(runtime, 5ms);
+  q.done("a/1");
+  sluice::test::until(runtime, [&] { return back == Names{"a/0"}; });
+}
+
+TEST_CASE("a crowd of keys that have time and are then new costs little") {
+  constexpr int kKeys = 30'000;
+  Shared q(4);
+  const std::clock_t began = std::clock();
+  q.add("a", kKeys, WorkQueue::Lane::leisure);
+  for (int i = kKeys; i-- > 0;) q.queue.add({"a", std::to_string(i)});
+  int taken = 0;
+  for (std::string key = q.next(); !key.empty(); key = q.next()) {
+    ++taken;
+    q.done(key);
+  }
+  CHECK(taken == kKeys);
+  CHECK((std::clock() - began) / CLOCKS_PER_SEC < 5);
 }

@@ -1,5 +1,7 @@
 // Connections: how many, whose turn it is, when one is used again, and what is sent twice.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "http/client.hpp"
 #include "http/server.hpp"
@@ -40,6 +42,32 @@ rt::Task<void> note(std::shared_ptr<http::Client> client, http::Request request,
   const std::string target = request.target;
   auto response = co_await client->send(std::move(request));
   log.push_back(target + (response ? "" : " failed"));
+}
+
+rt::Task<void> hold(std::shared_ptr<http::Client> client, std::string owner, std::vector<std::string>& log) {
+  http::Request request = request_of("GET");
+  request.owner = owner;
+  auto opening = client->open(std::move(request));
+  const auto stream = co_await std::move(opening);
+  log.push_back(owner + (stream ? "" : " failed"));
+  co_await rt::sleep_for(1h);
+}
+
+http::Request request_for(std::string owner, std::string target = "/") {
+  http::Request request = request_of("GET", std::move(target));
+  request.owner = std::move(owner);
+  return request;
+}
+
+void settle(rt::Runtime& runtime) {
+  runtime.context().restart();
+  runtime.context().run_for(20ms);
+}
+
+void until(rt::Runtime& runtime, const std::function<bool()>& is_so) {
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (!is_so() && std::chrono::steady_clock::now() < deadline) settle(runtime);
+  settle(runtime);
 }
 
 rt::Task<int> join(rt::TaskGroup& group) {
@@ -123,6 +151,92 @@ TEST_CASE("whoever came first is served first, and a waiter that is cancelled le
   go = true;
   sluice::test::run(runtime, join(group));
   CHECK(log == std::vector<std::string>{"/1", "/2", "/3"});
+}
+
+TEST_CASE("requests of one owner that hang hold up neither another owner's nor the daemon's") {
+  std::atomic<int> hung = 0;
+  const SocketServer server([&hung](int fd, int) {
+    for (std::string request = read_request(fd); !request.empty(); request = read_request(fd)) {
+      if (request.find("/hang") == std::string::npos)
+        send_text(fd, answer_of("ok"));
+      else
+        ++hung;
+    }
+  });
+  rt::Runtime runtime;
+  http::ClientOptions options;
+  options.max_connections = 4;
+  options.reserved_connections = 1;
+  const auto client = client_of(runtime, server.port(), options);
+  std::vector<std::string> log;
+  rt::TaskGroup group;
+  const auto hang = [&](const std::string& owner) {
+    for (int i = 0; i < 20; ++i) group.spawn(runtime.context(), note(client, request_for(owner, "/hang"), log));
+  };
+  hang("a");
+  until(runtime, [&] { return hung == 4; });
+  CHECK(hung == 4);  // all that one may have
+  CHECK(send(runtime, *client, request_for("b")));
+  for (const char* owner : {"b", "c", "d", "e"}) hang(owner);
+  until(runtime, [&] { return hung == 8; });
+  CHECK(hung == 8);  // all that all may have
+  CHECK(send(runtime, *client, request_for("")));
+  group.cancel();
+  sluice::test::run(runtime, join(group));
+  CHECK(log.empty());
+  CHECK(send(runtime, *client, request_for("f")));
+}
+
+TEST_CASE("owners that wait take turns, and each one's requests keep their order") {
+  std::atomic<bool> go = false;
+  const SocketServer server([&go](int fd, int) {
+    for (std::string request = read_request(fd); !request.empty(); request = read_request(fd)) {
+      while (!go) std::this_thread::sleep_for(1ms);
+      if (request.find("/hang") == std::string::npos) send_text(fd, answer_of("ok"));
+    }
+  });
+  rt::Runtime runtime;
+  http::ClientOptions options;
+  options.max_connections = 1;
+  const auto client = client_of(runtime, server.port(), options);
+  std::vector<std::string> log;
+  rt::TaskGroup hung;
+  hung.spawn(runtime.context(), note(client, request_for("hung", "/hang"), log));  // one of the two places
+  rt::TaskGroup group;
+  for (const char* target : {"/x1", "/a1", "/a2", "/a3", "/b1", "/b2"}) {
+    group.spawn(runtime.context(), note(client, request_for(std::string(1, target[1]), target), log));
+  }
+  settle(runtime);
+  go = true;
+  sluice::test::run(runtime, join(group));
+  CHECK(log == std::vector<std::string>{"/x1", "/a1", "/b1", "/a2", "/b2", "/a3"});
+  hung.cancel();
+  sluice::test::run(runtime, join(hung));
+}
+
+TEST_CASE("streams of one owner leave places for others', and for the daemon's") {
+  const SocketServer server([](int fd, int) {
+    while (!read_request(fd).empty()) send_text(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  });
+  rt::Runtime runtime;
+  http::ClientOptions options;
+  options.max_streams = 2;
+  options.reserved_streams = 3;
+  const auto client = client_of(runtime, server.port(), options);
+  std::vector<std::string> log;
+  rt::TaskGroup group;
+  const auto open = [&](const std::string& owner, std::size_t expected) {
+    for (int i = 0; i < 8; ++i) group.spawn(runtime.context(), hold(client, owner, log));
+    until(runtime, [&] { return log.size() >= expected; });
+    CHECK(log.size() == expected);
+  };
+  open("a", 2);
+  open("b", 3);
+  open("c", 4);
+  open("", 7);
+  CHECK(std::count(log.begin(), log.end(), "") == 3);
+  group.cancel();
+  sluice::test::run(runtime, join(group));
 }
 
 TEST_CASE("a request that is cancelled gives its place back and its connection up") {

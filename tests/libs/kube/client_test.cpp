@@ -1,7 +1,11 @@
 #include "kube/client.hpp"
 
+#include <atomic>
+#include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
+#include <thread>
 
+#include "libs/http/peers.hpp"
 #include "libs/kube/scripted_server.hpp"
 #include "support/raw_server.hpp"
 
@@ -28,6 +32,17 @@ template <class T>
 ErrorKind kind_of(const sluice::base::Result<T>& result) {
   REQUIRE_FALSE(result);
   return result.error().kind;
+}
+
+sluice::rt::Task<void> get_and_forget(std::shared_ptr<kube::Client> client) {
+  auto getting = client->get(kMaps, {"ns", "hang"});
+  const auto got = co_await std::move(getting);
+  static_cast<void>(got);
+}
+
+sluice::rt::Task<int> join(sluice::rt::TaskGroup& group) {
+  co_await group.join();
+  co_return 0;
 }
 
 std::shared_ptr<kube::Client> client_of(sluice::rt::Runtime& runtime, int port) {
@@ -183,6 +198,83 @@ TEST_CASE("a watch that is cut within an event is broken; one that ends between 
   REQUIRE(ended);
   CHECK_FALSE(ended->has_value());
   CHECK(kind_of(last_of(event + "\n" + event.substr(0, 20))) == ErrorKind::unavailable);
+}
+
+TEST_CASE("a large event of a watch is parsed on the pool, and a small one where it is read") {
+  sluice::rt::Runtime runtime(1);
+  const auto event = [](std::size_t size) {
+    return R"({"type":"ADDED","object":{"kind":"ConfigMap","data":{"a":")" + std::string(size, 'x') + "\"}}}\n";
+  };
+  RawServer server("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + event(10) + event(200'000) + event(10));
+  const auto client = client_of(runtime, server.port());
+  std::atomic<bool> let_go = false;
+  std::atomic<int> begun = 0;
+  // All threads that there are, which the daemon may have.
+  for (int i = 0; i < 16; ++i) {
+    runtime.post_blocking("", [&] {
+      ++begun;
+      while (!let_go) std::this_thread::sleep_for(1ms);
+    });
+  }
+  auto watch = sluice::test::run(runtime, client->watch(kMaps, {}));
+  REQUIRE(watch);
+  REQUIRE(sluice::test::run(runtime, (*watch)->next()));
+  std::thread later([&] {
+    std::this_thread::sleep_for(50ms);
+    let_go = true;
+  });
+  const auto large = sluice::test::run(runtime, (*watch)->next());
+  CHECK(let_go);  // it had to wait for a thread
+  later.join();
+  REQUIRE(large);
+  REQUIRE(large->has_value());
+  CHECK((*large)->object["data"]["a"].get<std::string>().size() == 200'000);
+  const auto last = sluice::test::run(runtime, (*watch)->next());
+  REQUIRE(last);
+  CHECK(last->has_value());
+}
+
+TEST_CASE("requests on behalf of a namespace that hang hold up no others, and impersonation keeps the share") {
+  std::atomic<int> hung = 0;
+  const sluice::test::SocketServer server([&hung](int fd, int) {
+    using namespace sluice::test;
+    for (std::string request = read_request(fd); !request.empty(); request = read_request(fd)) {
+      if (request.find("/hang") == std::string::npos)
+        send_text(fd, answer_of("{}"));
+      else
+        ++hung;
+    }
+  });
+  sluice::rt::Runtime runtime;
+  kube::Config config;
+  config.server = "http://127.0.0.1:" + std::to_string(server.port());
+  config.max_connections = 4;
+  const auto daemon = kube::Client::create(runtime, config);
+  REQUIRE(daemon);
+  const auto slow = (*daemon)->on_behalf_of("slow");
+  sluice::rt::TaskGroup group;
+  for (int i = 0; i < 10; ++i) {
+    group.spawn(runtime.context(), get_and_forget(slow));
+    group.spawn(runtime.context(), get_and_forget(slow->impersonate("somebody", {})));
+  }
+  const auto turn = [&runtime](auto is_so) {
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    runtime.context().restart();
+    while (!is_so() && std::chrono::steady_clock::now() < deadline) runtime.context().run_for(20ms);
+  };
+  turn([&] { return hung >= 4; });
+  turn([n = 0]() mutable { return ++n > 2; });
+  CHECK(hung == 4);
+  CHECK(sluice::test::run(runtime, (*daemon)->on_behalf_of("quick")->get(kMaps, {"ns", "a"})));
+  for (int space = 0; space < 6; ++space) {
+    for (int i = 0; i < 5; ++i) {
+      group.spawn(runtime.context(), get_and_forget((*daemon)->on_behalf_of(std::to_string(space))));
+    }
+  }
+  turn([&] { return hung >= 8; });
+  CHECK(sluice::test::run(runtime, (*daemon)->get(kMaps, {"ns", "a"})));
+  group.cancel();
+  sluice::test::run(runtime, join(group));
 }
 
 TEST_CASE("an apply may be sent twice when a kept connection breaks, a create may not") {

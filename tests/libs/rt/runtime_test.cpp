@@ -302,6 +302,27 @@ TEST_CASE("whoever fills the pool leaves a thread to the next owner, and another
   turn_until([&] { return held == 6; });
 }
 
+TEST_CASE("a second owner that fills the pool leaves a thread to the third") {
+  rt::Runtime runtime(2);
+  auto stuck = std::make_shared<Stuck>();
+  int held = 0, ended = 0;
+  const auto turn_until = [&](auto is_so) {
+    runtime.context().restart();
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (!is_so() && std::chrono::steady_clock::now() < deadline) runtime.context().run_one_for(10ms);
+    CHECK(is_so());
+  };
+  for (int i = 0; i < 5; ++i) runtime.spawn("hog", hold(runtime, "hog", stuck, &held));
+  turn_until([&] { return stuck->begun == 2; });
+  for (int i = 0; i < 5; ++i) runtime.spawn("second hog", hold(runtime, "second hog", stuck, &held));
+  turn_until([&] { return stuck->begun == 3; });
+  runtime.spawn("tenant", quick(runtime, "tenant", &ended));
+  turn_until([&] { return ended == 1; });
+  CHECK(stuck->begun == 3);
+  stuck->let_go = true;
+  turn_until([&] { return held == 10; });
+}
+
 TEST_CASE("owners that wait are served in turn, whoever came with more") {
   rt::Runtime runtime(1);
   auto stuck = std::make_shared<Stuck>();
