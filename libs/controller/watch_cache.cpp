@@ -188,8 +188,10 @@ void WatchCache::store(doc::Json object) {
 void WatchCache::drop(const api::ObjectKey& key, Object last) {
   const Object before = find(key);
   if (!before) return;
-  // A new object of that name, written by us, may be known already.
-  if (last && is_older_version(api::resource_version_of(*last), api::resource_version_of(*before))) return;
+  // A new object of that name may be known already. Of the same one we may have written a newer state, and it is gone
+  // from what is watched all the same: somebody has taken the label off by which it was selected.
+  const bool another = last && api::uid_of(*last) != api::uid_of(*before);
+  if (another && is_older_version(api::resource_version_of(*last), api::resource_version_of(*before))) return;
   objects_.erase(key);
   reindex(before, nullptr);
   notify(last ? last : before, nullptr);
@@ -198,10 +200,14 @@ void WatchCache::drop(const api::ObjectKey& key, Object last) {
 void WatchCache::observe_write(doc::Json object) {
   // Only what is cached is replaced. An object that is not may have been deleted
   // meanwhile, or belong to another shard; the watch will bring a new one.
-  const Object known = find(api::key_of(object));
-  if (!known || api::uid_of(*known) != api::uid_of(object)) return;
-  if (is_older_version(api::resource_version_of(object), api::resource_version_of(*known))) return;
+  const auto known = objects_.find(api::key_of(object));
+  if (known == objects_.end() || api::uid_of(*known->second.object) != api::uid_of(object)) return;
+  if (is_older_version(api::resource_version_of(object), api::resource_version_of(*known->second.object))) return;
+  // A list that is on its way says itself what it holds.
+  const kube::ListMark mark = known->second.mark;
+  const api::ObjectKey key = known->first;
   store(std::move(object));
+  if (const auto stored = objects_.find(key); stored != objects_.end()) stored->second.mark = mark;
 }
 
 // --- what the reflector tells ---
@@ -211,12 +217,11 @@ void WatchCache::list_began(const std::string&, kube::ListMark mark, bool went_b
   went_back_ = went_back;
 }
 
-void WatchCache::list_ended(const std::string& version, kube::ListMark mark) {
+void WatchCache::list_ended(const std::string&, kube::ListMark mark) {
+  // Also what we have written since the list was made: it was there then, but not selected any more.
   std::vector<api::ObjectKey> gone;
   for (const auto& [key, entry] : objects_) {
-    // What we wrote after the list was made is newer than it, and stays until the watch has told of it.
-    const bool newer = !went_back_ && is_older_version(version, api::resource_version_of(*entry.object));
-    if (entry.mark != mark && !newer) gone.push_back(key);
+    if (entry.mark != mark) gone.push_back(key);
   }
   went_back_ = false;
   for (const auto& key : gone) drop(key, nullptr);

@@ -129,7 +129,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     }
     meta["resourceVersion"] = std::to_string(++version_);
     store_[resource.plural][key] = object;
-    publish(resource, old.is_null() ? kube::WatchEventType::added : kube::WatchEventType::modified, object);
+    publish(resource, old.is_null() ? kube::WatchEventType::added : kube::WatchEventType::modified, object, old);
   }
   // Deletes as the server does: with finalizers only the mark is set.
   void erase(const kube::Resource& resource, const api::ObjectKey& key) {
@@ -229,8 +229,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     opened->label_selector = options.label_selector;
     opened->field_selector = options.field_selector;
     // What happened between the list and now.
-    for (const auto& [version, plural, event] : history_) {
-      if (plural == resource.plural && version > std::stoull(options.resource_version)) opened->push(event);
+    for (const auto& [version, plural, event, before_it] : history_) {
+      if (plural == resource.plural && version > std::stoull(options.resource_version)) opened->push(event, before_it);
     }
     co_return std::unique_ptr<kube::Watch>(std::move(opened));
   }
@@ -297,12 +297,17 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     if (gone) erase_now(resource, key);
     co_return gone ? object : this->object(resource, key);
   }
-  rt::Task<base::Result<void>> remove(kube::Resource resource, api::ObjectKey key, kube::DeleteOptions) override {
+  rt::Task<base::Result<void>> remove(kube::Resource resource, api::ObjectKey key,
+                                      kube::DeleteOptions options) override {
     auto starting = begin(made("delete", resource.plural, key, doc::Json(), std::string(), std::string()));
     auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     auto found = existing(resource, key);
     if (!found) co_return base::unexpected(std::move(found).error());
+    const bool is_meant =
+        (options.uid.empty() || options.uid == api::uid_of(*found)) &&
+        (options.resource_version.empty() || options.resource_version == api::resource_version_of(*found));
+    if (!is_meant) co_return base::unexpected(base::ErrorKind::conflict, "the preconditions do not hold");
     erase(resource, key);
     co_return base::Result<void>();
   }
@@ -412,11 +417,18 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     FakeWatch(const FakeWatch&) = delete;
     FakeWatch& operator=(const FakeWatch&) = delete;
 
-    void push(const kube::WatchEvent& event) {
-      const bool bookmark = event.type == kube::WatchEventType::bookmark;
-      if (!bookmark && !namespace_.empty() && api::namespace_of(event.object) != namespace_) return;
-      if (!bookmark && !selects(event.object, label_selector, field_selector)) return;
-      events.push_back(event);
+    // What happens behind its end is not told, as on a connection that has broken. `before` is the state before it,
+    // if any: to those who watch what has a label, an object that loses it is deleted.
+    void push(kube::WatchEvent event, const doc::Json& before) {
+      if (ended) return;
+      if (event.type != kube::WatchEventType::bookmark) {
+        if (!namespace_.empty() && api::namespace_of(event.object) != namespace_) return;
+        if (!selects(event.object, "", field_selector)) return;
+        const bool is_selected = selects(event.object, label_selector, "");
+        if (!is_selected && (before.is_null() || !selects(before, label_selector, ""))) return;
+        if (!is_selected) event.type = kube::WatchEventType::deleted;
+      }
+      events.push_back(std::move(event));
       changed.notify_all();
     }
     void end(std::optional<base::Error> error) {
@@ -487,16 +499,17 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     store_[resource.plural].erase(key);
     publish(resource, kube::WatchEventType::deleted, last);
   }
-  void publish(const kube::Resource& resource, kube::WatchEventType type, const doc::Json& object) {
+  void publish(const kube::Resource& resource, kube::WatchEventType type, const doc::Json& object,
+               const doc::Json& before_it = nullptr) {
     const kube::WatchEvent event{type, object};
-    if (type != kube::WatchEventType::bookmark) history_.emplace_back(version_, resource.plural, event);
+    if (type != kube::WatchEventType::bookmark) history_.emplace_back(version_, resource.plural, event, before_it);
     for (auto* watch : watches_) {
-      if (watch->plural == resource.plural) watch->push(event);
+      if (watch->plural == resource.plural) watch->push(event, before_it);
     }
   }
 
   std::map<std::string, std::map<api::ObjectKey, doc::Json>> store_;
-  std::vector<std::tuple<std::uint64_t, std::string, kube::WatchEvent>> history_;
+  std::vector<std::tuple<std::uint64_t, std::string, kube::WatchEvent, doc::Json>> history_;  // with the state before
   std::map<std::string, std::deque<base::Error>> faults_;
   std::list<FakeWatch*> watches_;
   std::map<std::string, std::vector<doc::Json>> snapshots_;  // lists that are not told to their end, by version

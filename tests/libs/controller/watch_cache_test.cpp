@@ -164,6 +164,46 @@ TEST_CASE("a write to an object that has gone meanwhile does not bring it back")
   CHECK(h.cache->size() == 0);
 }
 
+namespace {
+
+sluice::doc::Json make_labelled(const std::string& name) {
+  auto foo = make_foo(name);
+  foo["metadata"]["labels"]["shard"] = "one";
+  return foo;
+}
+
+}  // namespace
+
+TEST_CASE("an object that has lost its shard's label is gone, though the daemon has written to it since") {
+  CacheHarness h([](auto& options) { options.label_selector = "shard"; });
+  h.kube->put(kFoos, make_labelled("a"));
+  h.start();
+  REQUIRE(h.cache->size() == 1);
+  h.kube->put(kFoos, make_foo("a"));
+  h.kube->put(kFoos, make_foo("a", 2));
+  h.cache->observe_write(h.kube->object(kFoos, foo_key("a")));  // before the event of the label is read
+  until(*h.runtime, [&] { return h.cache->size() == 0; });
+  CHECK(h.seen.back() == "-a");
+}
+
+TEST_CASE("an object that no list selects any more is gone, though the daemon writes to it while it lists") {
+  CacheHarness h([](auto& options) { options.label_selector = "shard"; });
+  for (int i = 0; i < 150; ++i) h.kube->put(kFoos, make_labelled("m" + std::to_string(i)));  // more than a page
+  h.start();
+  REQUIRE(h.cache->size() == 150);
+  std::size_t lists = 0;
+  h.kube->before = [&](const FakeKube::Request& request) {
+    if (request.verb != "list" || ++lists != 2) return;
+    h.kube->put(kFoos, make_foo("m7", 2));
+    h.cache->observe_write(h.kube->object(kFoos, foo_key("m7")));
+  };
+  h.kube->cut_watches(kFoos, make_error(ErrorKind::gone, "expired"));
+  h.kube->put(kFoos, make_foo("m7"));
+  until(*h.runtime, [&] { return lists >= 2 && h.kube->open_watches() == 1; });
+  CHECK(h.cache->size() == 149);
+  CHECK_FALSE(h.cache->find(foo_key("m7")));
+}
+
 TEST_CASE("indexes follow the objects") {
   CacheHarness h;
   h.kube->put(kFoos, make_foo("a", 1));
