@@ -186,11 +186,11 @@ rt::Task<RestMapper::Impl::Finding> RestMapper::Impl::look(std::shared_ptr<Impl>
   }
   const auto* known = self->discovery.find(kind);
   if (known != nullptr && known->confirmed) co_return Finding{Verdict::served, {}, {}};
-  const base::SteadyPoint since = self->discovery.missing_since(kind, now());
   if (!self->is_ready) co_return Finding{Verdict::lagging, kLookAgain, "the API server is not ready"};
   if (self->discovery.is_stale(kind.group)) {
     co_return Finding{Verdict::unknown, {}, fmt::format("the backend of the group {} does not answer", kind.group)};
   }
+  const base::SteadyPoint since = self->discovery.missing_since(kind, now());
   auto declared = co_await detail::find_declaration(self->client, kind);
   if (!declared) co_return Finding{Verdict::unknown, {}, declared.error().message};
   if (*declared == Declaration::definition) {

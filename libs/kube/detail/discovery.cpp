@@ -35,11 +35,11 @@ Result<void> Discovery::take(const Json& core, const Json& groups, bool is_compl
   for (const Json* list : lists) {
     for (const Json& group : *list) take_group(group);
   }
-  // Anybody may ask for kinds that nobody has heard of.
-  std::erase_if(missing_, [now](const auto& entry) { return now - entry.second > std::chrono::hours(1); });
-  for (auto& [kind, since] : missing_) {
-    if (!is_complete || is_stale(kind.group)) since = now;
-  }
+  std::erase_if(missing_, [&](const auto& entry) {
+    // Anybody may ask for kinds that nobody has heard of.
+    const bool is_old = now - entry.second > std::chrono::hours(1);
+    return is_old || !is_complete || is_stale(entry.first.group);
+  });
   return {};
 }
 

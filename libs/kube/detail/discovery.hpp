@@ -41,7 +41,8 @@ class Discovery {
   // The group was listed by the last answer / with all of its versions fresh.
   bool lists(const std::string& group) const { return listed_.contains(group); }
   bool is_stale(const std::string& group) const { return stale_.contains(group); }
-  // Since when answers that could have listed the kind have not; asking notes it for the next time.
+  // Since when answers that could have listed the kind have not; asking notes it for the next time. To be asked
+  // only if the last one could have; one that could not begins the time anew.
   base::SteadyPoint missing_since(const api::GroupKind& kind, base::SteadyPoint now);
   void forget_missing(const api::GroupKind& kind) { missing_.erase(kind); }
   // Its absence is proved.

@@ -221,6 +221,24 @@ TEST_CASE("a resource that is not found is not served only where that is proved"
   CHECK_FALSE(f.reflector->is_served());
 }
 
+TEST_CASE("where a version is retired and the kind is served under another, no object of it is gone") {
+  Fixture f;
+  f.options.resource = {"example.com", "v1beta1", "Widget", "widgets", true};
+  kube::RestMapperOptions quick{1ms, 5ms, 1ms, 0ms};
+  f.options.mapper = std::make_shared<kube::RestMapper>(f.kube, quick);
+  f.options.max_pause_not_served = 1h;
+  f.kube->serve({f.options.resource, {"example.com", "v1", "Widget", "widgets", true}});
+  f.kube->put(f.options.resource, config_map("w"));
+  f.start();
+  f.until([&] { return f.reflector->is_current(); });
+  f.kube->serve({{"example.com", "v1", "Widget", "widgets", true}});
+  f.kube->fail_next("list", make_error(ErrorKind::not_found, "the server could not find the requested resource"));
+  f.kube->cut_watches(f.options.resource, make_error(ErrorKind::gone, "expired"));
+  f.until([&] { return !f.reflector->is_served(); });
+  CHECK(f.names.told == std::vector<std::string>{"version gone"});
+  CHECK(f.known() == std::set<std::string>{"w"});
+}
+
 TEST_CASE("a final error and a satisfied sink end it") {
   Fixture f;
   f.options.is_final = [](const sluice::base::Error& error) { return error.kind == ErrorKind::forbidden; };

@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "support/fake_kube.hpp"
 #include "support/run_task.hpp"
@@ -148,6 +149,25 @@ TEST_CASE("a group that is listed as stale is unknown; what was known of it stay
   CHECK(is_unknown(f.ask(kOldWidgets)));
 }
 
+TEST_CASE("a discovery that could not have listed the kind is none of the two that prove its absence") {
+  Fixture f({100ms, 1s, 10ms, 0ms});
+  const bool is_stale = GENERATE(false, true);
+  const bool was_proved = GENERATE(false, true);  // before the server went, and nobody knows what it is when it is back
+  f.kube->serve({kMaps});
+  if (was_proved) CHECK(is_gone(f.ask(kGadgets)));
+  f.mapper->invalidate();
+  f.kube->serve({kMaps}, is_stale ? std::vector<std::string>{"example.com"} : std::vector<std::string>());
+  if (!is_stale) f.kube->not_ready = make_error(ErrorKind::unavailable, "poststarthook/crd-informer-synced failed");
+  CHECK(is_unknown(f.ask(kGadgets)));
+  std::this_thread::sleep_for(150ms);
+  f.kube->serve({kMaps});
+  f.kube->not_ready.reset();
+  f.mapper->invalidate();
+  const auto before = std::chrono::steady_clock::now();
+  CHECK(is_gone(f.ask(kGadgets)));
+  CHECK(std::chrono::steady_clock::now() - before >= 100ms);
+}
+
 TEST_CASE("a group that another server has is unknown while it is not listed, and proved by its own list") {
   Fixture f;
   Json service = {{"metadata", {{"name", "v1.metrics.k8s.io"}}}};
@@ -188,6 +208,16 @@ TEST_CASE("an error of discovery is no answer, and takes nothing away") {
   const auto answer = g.ask(kWidgets);
   REQUIRE_FALSE(answer);
   CHECK(answer.error().kind == ErrorKind::unsupported);
+}
+
+TEST_CASE("a discovery that failed is made up for by the next question") {
+  Fixture f;
+  CHECK(f.ask(kWidgets));
+  f.kube->serve({kMaps});
+  f.mapper->invalidate();
+  f.kube->fail_next("get", make_error(ErrorKind::unavailable, "refused"));
+  CHECK(f.ask(kWidgets));
+  CHECK(is_gone(f.ask(kWidgets)));
 }
 
 TEST_CASE("a version that was retired is not served, while the kind is") {
