@@ -166,3 +166,41 @@ TEST_CASE("a released lease is free at once") {
   until(*h.runtime, [&] { return acquired; });
   h.runtime.reset();
 }
+
+TEST_CASE("of two that reach for a free lease at once only the faster one leads") {
+  ElectionHarness h;
+  Json lease = {{"metadata", {{"name", kLease.name}, {"namespace", kLease.namespace_}}}};
+  lease["spec"] = {{"holderIdentity", ""}, {"leaseDurationSeconds", 1}};
+  h.kube->put(kLeases, lease);
+  bool raced = false;
+  h.kube->before = [&](const FakeKube::Request& request) {
+    if (request.verb != "update" || std::exchange(raced, true)) return;
+    lease["spec"]["holderIdentity"] = "faster";
+    h.kube->put(kLeases, lease);
+  };
+  auto a = h.elector("a");
+  bool acquired = false;
+  bool lost = false;
+  h.runtime->spawn("a", lead(*a, acquired, lost));
+  until(*h.runtime, [&] { return raced; });
+  settle(*h.runtime);
+  CHECK_FALSE(acquired);
+  CHECK_FALSE(a->is_leader());
+  CHECK(h.spec()["holderIdentity"] == "faster");
+  h.runtime.reset();
+}
+
+TEST_CASE("a lease that is another's by now is not released in its name") {
+  ElectionHarness h;
+  auto a = h.elector("a");
+  run(*h.runtime, [](ElectionHarness& harness, LeaderElector& e) -> sluice::rt::Task<int> {
+    co_await e.acquire();
+    auto lease = harness.kube->object(kLeases, kLease);
+    lease["spec"]["holderIdentity"] = "b";
+    harness.kube->put(kLeases, lease);
+    co_await e.release();
+    co_return 0;
+  }(h, *a));
+  CHECK_FALSE(a->is_leader());
+  CHECK(h.spec()["holderIdentity"] == "b");
+}
