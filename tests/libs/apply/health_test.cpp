@@ -11,6 +11,7 @@ using apply::LiveObjects;
 namespace {
 
 const kube::Resource kJobs{"batch", "v1", "Job", "jobs", true};
+const kube::Resource kWidgets{"example.com", "v1", "Widget", "widgets", true};
 const api::ObjectKey kKey{"apps", "once"};
 const api::ObjectKey kOwner{"flux-system", "shop"};
 
@@ -24,7 +25,7 @@ struct Fixture {
   int waits = 0;  // how often it was said that there is something to wait for
 
   Fixture() {
-    kube->serve({kJobs});
+    kube->serve({kJobs, kWidgets});
     mapper = std::make_shared<kube::RestMapper>(kube);
     apply::LiveOptions options;
     options.owner_group = "example.com";
@@ -138,4 +139,40 @@ TEST_CASE("who holds a worker hears of a wait before it begins, and of none wher
     CHECK(fixture.repairs == 1);
     CHECK(fixture.waits == 1);
   }
+}
+
+TEST_CASE("what was healthy before its watch broke is not known to be so") {
+  Fixture fixture;
+  fixture.start();
+  doc::Json widget = fixture.job("");
+  widget["apiVersion"] = "example.com/v1";
+  widget["kind"] = "Widget";
+  widget.erase("spec");
+  fixture.kube->put(kWidgets, widget);
+  fixture.live->watch(kWidgets);
+  CHECK(test::run(*fixture.runtime, fixture.live->wait_current(kWidgets, std::chrono::seconds(5))));
+  const auto break_watch = [](Fixture& f) -> rt::Task<void> {
+    co_await rt::sleep_for(std::chrono::milliseconds(20));
+    f.kube->before = [&f](const test::FakeKube::Request& request) {
+      const bool asks = request.verb == "list" || request.verb == "watch";
+      if (!asks || request.plural != kWidgets.plural) return;
+      f.kube->fail_next(request.verb, test::make_error(base::ErrorKind::unavailable, "no route to host"));
+    };
+    f.kube->cut_watches(kWidgets, test::make_error(base::ErrorKind::unavailable, "reset"));
+    co_await rt::sleep_for(std::chrono::milliseconds(20));
+    f.kube->put(kJobs, f.job("Complete"));
+  };
+  fixture.runtime->spawn("outage", break_watch(fixture), rt::AtShutdown::cancel);
+  apply::HealthOptions options;
+  options.timeout = std::chrono::seconds(1);
+  std::vector<apply::HealthTarget> targets{{{"apps", "once", "batch", "Job"}, "v1", false},
+                                           {{"apps", "once", "example.com", "Widget"}, "v1", false}};
+  const auto awaited =
+      test::run(*fixture.runtime, apply::await_health({*fixture.runtime, fixture.kube, fixture.mapper, fixture.live},
+                                                      kOwner, std::move(targets), std::move(options)));
+  REQUIRE_FALSE(awaited);
+  CHECK(awaited.error().kind == base::ErrorKind::timeout);
+  CHECK(awaited.error().message.find("Widget/apps/once status: 'Unknown': the watch of widgets is") !=
+        std::string::npos);
+  CHECK(awaited.error().message.find("Job/apps/once") == std::string::npos);
 }

@@ -146,6 +146,16 @@ TEST_CASE("what happens while a watch is down is found by the list that follows"
   fixture.until([&] { return fixture.drifted.size() == 2; });
 }
 
+TEST_CASE("records are no newer than an etcd that came back from a backup") {
+  Fixture fixture;
+  fixture.watch();
+  fixture.write("1", 11);
+  fixture.kube->restore(5);
+  fixture.kube->cut_watches(kMaps, test::make_error(ErrorKind::gone, "too new"));
+  fixture.kube->put(kMaps, config_map("by hand"));
+  fixture.until([&] { return fixture.drifted.size() == 1; });
+}
+
 TEST_CASE("a kind that cannot be watched is not current, and nobody waits for it in vain") {
   Fixture fixture;
   fixture.kube->fail_next("list", test::make_error(ErrorKind::forbidden, "no"), 1'000);
