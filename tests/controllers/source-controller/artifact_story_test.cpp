@@ -255,3 +255,44 @@ TEST_CASE_METHOD(Notes, "story: an artifact's time is the API server's, as all t
   REQUIRE(std::holds_alternative<Filling>(filled));
   CHECK(std::get<Filling>(filled).artifact.last_update_time == server);
 }
+
+TEST_CASE_METHOD(Notes, "story: an object stays until its artifacts are gone from the disk") {
+  write("one");
+  start();
+  until_ready();
+  const fs::path folder = storage.path() / "note/flux-system/app";
+  fs::remove_all(folder);
+  std::ofstream(folder) << "in the way";  // what is no folder cannot be emptied
+  kube->erase(resource, key_of("app"));
+  until([&] { return message().find("garbage collection for deleted resource failed") != std::string::npos; });
+  CHECK(object()["metadata"]["finalizers"] == Json{"finalizers.fluxcd.io"});
+  fs::remove(folder);
+  until([&] { return object().is_null(); });
+}
+
+TEST_CASE_METHOD(Notes, "story: artifacts go with their object, though somebody has taken its finalizer off") {
+  write("one");
+  write("two", "other");
+  start();
+  until_ready();
+  until_ready("other");
+  const fs::path gone = storage.path() / artifact()->path;
+  edit([](Json& o) { o["metadata"].erase("finalizers"); });
+  kube->erase(resource, key_of("app"));
+  until([&] { return !fs::exists(gone); });
+  CHECK(fs::exists(storage.path() / artifact("other")->path));
+}
+
+TEST_CASE_METHOD(Notes, "story: a damaged artifact that cannot be made anew is neither named nor served") {
+  write("one");
+  start();
+  until_ready();
+  const fs::path damaged = storage.path() / artifact()->path;
+  std::ofstream(damaged) << "other bytes";
+  write("unreachable");
+  until_failed("NoteUnreachable");
+  CHECK_FALSE(artifact());
+  CHECK_FALSE(fs::exists(damaged));
+  CHECK_FALSE(conditions().has("ArtifactInStorage"));
+  check_sane(false);
+}

@@ -87,6 +87,22 @@ TEST_CASE("the interval alone finds a new commit") {
   h.until([&] { return h.artifact()->revision == "main@sha1:" + second; });
 }
 
+TEST_CASE("who asks is not told what another has seen a moment before") {
+  SourceHarness h;
+  Upstream up;
+  up.repository.commit("main", {{"a", "1"}});
+  h.put(up.url());
+  h.put(up.url(), Json::object(), "other");
+  h.start();
+  h.until_ready();
+  h.until_ready("other");
+  h.request();
+  h.request("other");  // by now the references are kept for whoever shares them
+  const auto second = up.repository.commit("main", {{"a", "2"}});
+  h.request();
+  CHECK(h.artifact()->revision == "main@sha1:" + second);
+}
+
 TEST_CASE("every kind of reference finds its commit and has its revision") {
   SourceHarness h;
   Upstream up;

@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "libs/archive/temporary_folder.hpp"
 
@@ -140,6 +141,31 @@ TEST_CASE_METHOD(Fixture, "an artifact that is gone, cut or changed is noticed")
     other.digest = "sha256:zz";
     CHECK(condition_of(other) == artifact::Condition::damaged);
   }
+}
+
+TEST_CASE_METHOD(Fixture, "what was found whole is read again when it has changed, however soon or late") {
+  const auto made = publish("1234.tar.gz", "some bytes");
+  std::this_thread::sleep_for(150ms);  // until then no file is believed to be what it was
+  CHECK(condition_of(made) == artifact::Condition::whole);
+  write(file("1234.tar.gz"), "SOME bytes");
+  CHECK(condition_of(made) == artifact::Condition::damaged);
+  for (int i = 0; i < 50; ++i) {  // within one step of the clock of a file system, in most cases
+    write(file("1234.tar.gz"), "some bytes");
+    CHECK(condition_of(made) == artifact::Condition::whole);
+    write(file("1234.tar.gz"), "SOME bytes");
+    REQUIRE(condition_of(made) == artifact::Condition::damaged);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "whoever reads an artifact reads it whole, though it is made anew meanwhile") {
+  static_cast<void>(publish("1234.tar.gz", "some bytes"));
+  std::ifstream reader(file("1234.tar.gz"), std::ios::binary);
+  REQUIRE(reader.is_open());
+  static_cast<void>(publish("1234.tar.gz", "others"));
+  std::ostringstream out;
+  out << reader.rdbuf();
+  CHECK(out.str() == "some bytes");
+  CHECK(read(file("1234.tar.gz")) == "others");
 }
 
 TEST_CASE_METHOD(Fixture, "a restarted store reads an artifact once, and one of another algorithm too") {
