@@ -104,7 +104,8 @@ struct Fixture : test::Harness {
   }
 
   // A new artifact of the repository.
-  void publish(const std::map<std::string, std::string>& files, const std::string& revision) {
+  void publish(const std::map<std::string, std::string>& files, const std::string& revision,
+               const std::string& at = "2026-01-01T00:00:00Z") {
     std::string tar;
     for (const auto& [path, text] : files) {
       test::RawEntry entry;
@@ -120,7 +121,7 @@ struct Fixture : test::Harness {
                                     {"digest", base::sha256_digest(bytes)},
                                     {"path", path},
                                     {"revision", revision},
-                                    {"lastUpdateTime", "2026-01-01T00:00:00Z"}};
+                                    {"lastUpdateTime", at}};
     kube->put(kRepositories, source);
   }
   void kustomize(const std::string& name, doc::Json spec = doc::Json::object()) {
@@ -327,6 +328,23 @@ TEST_CASE("an API server that does not answer for a moment lets nothing be delet
   fixture.until([&] { return fixture.is_ready("two", "main@sha1:2"); });
   CHECK(api::uid_of(fixture.map("a")) == before);
   CHECK(fixture.map("c").is_null());
+}
+
+TEST_CASE("what a sibling that does not build may have taken is kept while the artifact is young, and no longer") {
+  const bool is_young = GENERATE(true, false);
+  Fixture fixture;
+  fixture.publish({{"one/a.yaml", config_map("a", "1")}, {"two/b.yaml", config_map("b", "1")}}, "main@sha1:1");
+  fixture.kustomize("one");
+  fixture.kustomize("two");
+  fixture.start();
+  for (const char* name : {"one", "two"}) fixture.until([&] { return fixture.is_ready(name, "main@sha1:1"); });
+  const std::string now = base::format_time(base::system_clock().now());
+  fixture.publish({{"one/c.yaml", config_map("c", "1")}, {"two/b.yaml", "kind: ["}}, "main@sha1:2",
+                  is_young ? now : "2026-01-01T00:00:00Z");
+  fixture.until([&] { return fixture.is_ready("one", "main@sha1:2"); });
+  CHECK(fixture.map("a").is_null() != is_young);
+  const auto ids = fixture.inventory("one");
+  CHECK((std::find(ids.begin(), ids.end(), "apps_a__ConfigMap") != ids.end()) == is_young);
 }
 
 TEST_CASE("a source that cannot be read for a moment deletes nothing") {
