@@ -108,6 +108,37 @@ class Outages(Story):
         self.soon("drift is seen again", lambda: self.value("a") == "2", within=20, about=app)
         self.assertEqual({name: daemon.pid for name, daemon in self.stand.daemons.items() if daemon.is_running}, pids)
 
+    def test_a_starting_api_server_that_knows_no_kinds_yet_makes_no_object_seem_gone(self):
+        """For up to half a second it answers without any group of a CRD: what is to be deleted then is not gone."""
+        group = f"{self.namespace}.example.com"
+        gem = f"apiVersion: {group}/v1\nkind: Gem\nmetadata: {{name: %s}}\n"
+        self.cluster.apply(
+            {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"gems.{group}"},
+             "spec": {"group": group, "scope": "Namespaced", "names": {"kind": "Gem", "plural": "gems"}, "versions": [
+                 {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {
+                     "type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}})
+        self.cluster.kubectl("wait", "--for=condition=Established", f"crd/gems.{group}", "--timeout=30s")
+        names = [f"{what}-{i}" for what in ("pruned", "deleted") for i in range(6)]
+        repository = self.repository({f"{name}/gem.yaml": gem % name for name in names}
+                                     | {f"{name}/a.yaml": config_map(name) for name in names})
+        source = self.stand.git_repository(self.namespace, "app", repository)
+        apps = {name: self.stand.kustomization(self.namespace, name, source, path=f"./{name}") for name in names}
+        for app in apps.values():
+            self.stand.await_ready(app, repository.head())
+        commit = self.push(repository, source, {f"{name}/gem.yaml": None for name in names if name.startswith("pruned")})
+        doomed = [app for name, app in apps.items() if name.startswith("deleted")]
+        for app in doomed:
+            self.cluster.delete(app, wait=False)
+        self.stand.plane.kill_api_server()  # in the middle of it, or before it has begun
+        self.stand.plane.restart_api_server()
+        gems = {name: Ref(f"{group}/v1", "Gem", self.namespace, name) for name in names}
+        for name, app in apps.items():
+            if name.startswith("pruned"):
+                self.stand.await_ready(app, commit, within=60)
+                self.assertNotIn("Gem", str(self.get(app)["status"]["inventory"]))
+        self.soon("they are gone", lambda: not any(self.get(app) for app in doomed), within=60)
+        self.assertEqual([name for name, gem in gems.items() if self.get(gem)], [], "left behind, and no longer known")
+
     def test_an_edit_made_while_the_daemon_was_dead_is_put_back(self):
         repository, source, app = self.ready_app({"a.yaml": config_map("a", key="git"), "b.yaml": config_map("b")})
         daemon = self.stand.daemons["kustomize-controller"]

@@ -98,3 +98,43 @@ class Tenants(Story):
             self.stand.await_ready(new, within=10)
         self.assertGreater(pulse.asked, 10)
         self.assertEqual(pulse.silences, [])
+
+    def test_substitutions_without_end_freeze_nobody_and_not_the_end_of_the_process(self):
+        daemon = self.stand.daemons["kustomize-controller"]
+        # For each of its places in the value another look at the rest of it: quadratic, were it not bounded.
+        self.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "data": {"x": "a" * 900_000},
+                             "metadata": {"name": "long", "namespace": self.slow}})
+        hostile = self.stand.repository(self.slow)
+        hostile.commit({"a.yaml": config_map("a", key="${x##*b*c}")})
+        slow_source = self.stand.git_repository(self.slow, "app", hostile)
+        self.stand.await_ready(slow_source)
+        with Pulse(daemon) as pulse:
+            for i in range(6):
+                self.stand.kustomization(self.slow, f"long-{i}", slow_source, timeout="20s", postBuild={
+                    "substituteFrom": [{"kind": "ConfigMap", "name": "long"}]})
+            repository, source, app = self.ready_app({"n.yaml": config_map("n", key="1")})
+            for value in ("2", "3"):
+                commit = self.push(repository, source, {"n.yaml": config_map("n", key=value)})
+                self.stand.await_ready(app, commit, within=10)
+        self.assertEqual(pulse.silences, [])
+        started = time.monotonic()
+        self.assertEqual(daemon.stop(within=40), 0)
+        self.assertLess(time.monotonic() - started, 35)
+        daemon.start().await_ready()
+
+    def test_hundreds_of_megabytes_of_objects_leave_drift_of_their_kind_corrected(self):
+        daemon = self.stand.daemons["kustomize-controller"]
+        for i in range(120):
+            self.cluster.create({
+                "apiVersion": "v1", "kind": "ConfigMap", "data": {"x": "v" * 900_000},
+                "metadata": {"name": f"large-{i}", "namespace": self.slow,
+                             "labels": {"kustomize.toolkit.fluxcd.io/name": "none",
+                                        "kustomize.toolkit.fluxcd.io/namespace": self.slow}}})
+        daemon.stop()
+        daemon.start().await_ready()  # who starts lists them all
+        app = self.ready_app({"n.yaml": config_map("n", key="1")})[2]
+        for value in ("by hand", "again"):
+            self.cluster.patch(self.config("n"), {"data": {"key": value}})
+            self.soon("drift is put back", lambda: self.value("n") == "1", within=60, about=app)
+        self.assertLess(daemon.memory(), 128 << 20)
+        self.assertLess(daemon.peak_memory(), 192 << 20)

@@ -92,6 +92,11 @@ class Cluster:
         self.kubectl("patch", self._type(ref), ref.name, *self._in(ref), "--type=merge", f"--field-manager={manager}",
                      f"--patch={json.dumps(change)}", *extra)
 
+    def create(self, thing):
+        """POST of one object; a tenth of what kubectl takes, for those who make hundreds."""
+        ref = ref_of(thing)
+        self._checked(*self._request(self._path(ref), json.dumps(thing)), ref, 201)
+
     def delete(self, ref, wait=True):
         self.kubectl("delete", self._type(ref), ref.name, *self._in(ref), "--ignore-not-found",
                      f"--wait={str(wait).lower()}")
@@ -152,21 +157,24 @@ class Cluster:
                  if (e["involvedObject"].get("kind"), e["involvedObject"].get("name")) == (ref.kind, ref.name)]
         return sorted(found, key=lambda e: e["metadata"]["creationTimestamp"])
 
-    def _request(self, path):
+    def _request(self, path, body=None):
         for _ in range(50):
-            status, answer = self._request_once(path)
+            status, answer = self._request_once(path, body)
             if status != 429:  # "storage is (re)initializing", while a CRD is new
                 break
             time.sleep(0.2)
         return status, answer
 
-    def _request_once(self, path):
+    def _request_once(self, path, body=None):
         for attempt in (1, 2):
             connection = getattr(self._local, "connection", None)
             if connection is None:
                 connection = self._local.connection = _UnixConnection(self._socket)
             try:
-                connection.request("GET", path)
+                if body is None:
+                    connection.request("GET", path)
+                else:
+                    connection.request("POST", path, body, {"Content-Type": "application/json"})
                 answer = connection.getresponse()
                 return answer.status, answer.read()
             except (http.client.HTTPException, OSError):
@@ -176,9 +184,9 @@ class Cluster:
                     raise
         raise AssertionError("unreachable")
 
-    def _checked(self, status, answer, ref):
-        if status != 200:
-            raise KubectlError(f"reading {ref}: {status} {answer[:300].decode(errors='replace')}")
+    def _checked(self, status, answer, ref, expected=200):
+        if status != expected:
+            raise KubectlError(f"{ref}: {status} {answer[:300].decode(errors='replace')}")
         return json.loads(answer)
 
     def _resource(self, api_version, kind):
