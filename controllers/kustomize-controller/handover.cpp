@@ -66,6 +66,7 @@ class Wanted {
     for (const api::InventoryEntry& entry : entries) {
       const auto id = api::ObjectId::parse(entry.id);
       if (id) ids_[{std::string(), id->name, id->group, id->kind}].emplace_back(id->namespace_, entry.id);
+      if (id && id->group.empty() && id->kind == "Namespace") namespaces_.emplace(id->name, entry.id);
       entries_.insert(entry.id);
     }
   }
@@ -73,10 +74,12 @@ class Wanted {
     for (const apply::Manifest& manifest : *rendered.manifests) {
       const api::ObjectId& id = manifest.id;
       const auto found = ids_.find({std::string(), id.name, id.group, id.kind});
+      const auto space = manifest.skip ? namespaces_.end() : namespaces_.find(id.namespace_);
+      if (space != namespaces_.end()) claims.by.try_emplace(space->second, Claim{who, false, id.display()});
       // An object that is there is never taken over by a manifest that is for want of one.
       if (found == ids_.end() || manifest.skip || manifest.if_not_present) continue;
-      for (const auto& [space, entry] : found->second) {
-        if (space.empty() || space == id.namespace_) claims.by.try_emplace(entry, Claim{who, false});
+      for (const auto& [owner, entry] : found->second) {
+        if (owner.empty() || owner == id.namespace_) claims.by.try_emplace(entry, Claim{who, false, {}});
       }
     }
   }
@@ -86,13 +89,14 @@ class Wanted {
     if (list == nullptr || !list->is_array()) return 0;
     for (const doc::Json& entry : *list) {
       std::string id(doc::find_string(entry, {"id"}));
-      if (entries_.contains(id)) claims.by.try_emplace(std::move(id), Claim{who, true});
+      if (entries_.contains(id)) claims.by.try_emplace(std::move(id), Claim{who, true, {}});
     }
     return list->size();
   }
 
  private:
   std::unordered_set<std::string> entries_;
+  std::map<std::string, std::string> namespaces_;  // entries, by the name of the Namespace
   std::map<api::ObjectId, std::vector<std::pair<std::string, std::string>>> ids_;
 };
 
@@ -183,6 +187,9 @@ rt::Task<Claims> find_claims(HandoverInput input) {
 
 std::string Claims::why_held(const api::InventoryEntry& entry, bool is_patient) const {
   const auto found = by.find(entry.id);
+  if (found != by.end() && !found->second.inside.empty()) {
+    return fmt::format("Kustomization/{} builds {} in it", found->second.who.str(), found->second.inside);
+  }
   if (found != by.end()) {
     return fmt::format("Kustomization/{} {}", found->second.who.str(),
                        found->second.is_applied ? "applies it too" : "builds it and is to take it over");

@@ -15,6 +15,8 @@
 //
 //   a sibling builds it   held until its labels say that it was taken over; who
 //                         holds it back is no less ready for that
+//   a sibling builds      a Namespace is held for as long as it does: the commit that drops the one
+//   something in it       keeps the other
 //   none does             deleted
 //   a sibling's build     held for kPatience after the artifact came; what holds
 //   fails                 others (apply/adoption.hpp) for as long as it fails
@@ -75,6 +77,7 @@ struct HandoverInput {
 struct Claim {
   api::ObjectKey who;
   bool is_applied = false;  // its inventory names it; else it builds it
+  std::string inside = {};  // what it builds in this Namespace, if not itself
 };
 
 struct Claims {

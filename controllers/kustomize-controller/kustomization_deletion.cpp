@@ -178,6 +178,7 @@ rt::Task<Result<void>> KustomizationReconciler::delete_objects(controller::RunCo
   const bool is_over = has_waited(context);
   apply::PruneOptions options;
   options.hold = [&claims, is_over](const api::InventoryEntry& entry) { return claims.why_left(entry, is_over); };
+  options.is_final = true;
   rt::Task<apply::Outcome> task = set.prune(std::move(entries), {}, std::move(options));
   apply::Outcome outcome = co_await std::move(task);
   if (outcome.error) co_return base::unexpected(*std::move(outcome.error));

@@ -31,8 +31,8 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
   const api::ObjectKey key = api::key_of(*sibling);
   api::StringMap variables;
   if (parsed.spec.post_build) {
-    rt::Task<Result<api::StringMap>> reading = kustomize_controller::read_variables(
-        context.client, *parsed.spec.post_build, key.namespace_, context.masks);
+    rt::Task<Result<api::StringMap>> reading =
+        kustomize_controller::read_variables(context.client, *parsed.spec.post_build, key.namespace_, context.masks);
     auto read = co_await std::move(reading);
     if (!read) co_return not_yet(std::move(read).error());
     variables = *std::move(read);
@@ -104,7 +104,12 @@ void KustomizationReconciler::wake_when_decided(const api::ObjectKey& owner, con
 
 rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
   api::ResourceInventory inventory;
-  for (const auto& change : run.changes) inventory.entries.push_back(change.entry());
+  std::set<std::string_view> known;
+  for (const auto& entry : run.before.entries) known.insert(entry.id);
+  for (const auto& change : run.changes) {
+    const api::InventoryEntry entry = change.entry();
+    if (change.is_ours || known.contains(entry.id)) inventory.entries.push_back(entry);
+  }
   std::vector<api::InventoryEntry> stale = apply::entries_to_prune(run.before, inventory);
   std::optional<base::Error> error;
   if (!stale.empty() && run.spec().prune) {
@@ -114,7 +119,9 @@ rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
     wake_when_decided(run.owner.key(), claims, stale);
     const bool is_patient = run.context.clock.now() - run.artifact.last_update_time < kPatience;
     apply::PruneOptions options;
-    options.hold = [&claims, is_patient](const api::InventoryEntry& entry) { return claims.why_held(entry, is_patient); };
+    options.hold = [&claims, is_patient](const api::InventoryEntry& entry) {
+      return claims.why_held(entry, is_patient);
+    };
     apply::ApplySet set(apply_services(run.client), run.owner);
     rt::Task<apply::Outcome> task = set.prune(stale, run.changes, std::move(options));
     apply::Outcome outcome = co_await std::move(task);
@@ -137,7 +144,10 @@ rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
       }
     }
     wake_when_decided(run.owner.key(), claims, held);
-    const bool must_ask_again = !claims.unknown.empty() || !claims.not_now.empty();
+    // A claim is followed by whoever makes it; of what else holds something nobody tells us.
+    const bool is_claimed = std::all_of(
+        held.begin(), held.end(), [&claims](const api::InventoryEntry& entry) { return claims.by.contains(entry.id); });
+    const bool must_ask_again = !is_claimed || !claims.unknown.empty() || !claims.not_now.empty();
     if (!held.empty() && must_ask_again && controller_ != nullptr) {
       const bool is_short = !claims.not_now.empty();
       controller_->enqueue_after(run.owner.key(),

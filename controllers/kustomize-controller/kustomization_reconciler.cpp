@@ -359,6 +359,16 @@ rt::Task<Result<void>> KustomizationReconciler::announce(Run& run, std::vector<a
   co_return saved;
 }
 
+// What is in the cluster is not forgotten, however the run ends: also what stood there before with our labels.
+rt::Task<Result<void>> KustomizationReconciler::announce_standing(Run& run, const std::vector<apply::Change>& changes) {
+  std::vector<api::InventoryEntry> entries;
+  for (const auto& change : changes) {
+    if (change.is_ours) entries.push_back(change.entry());
+  }
+  auto announced = co_await announce(run, std::move(entries));
+  co_return announced;
+}
+
 // What an attempt that does not end well, or does not end, has left unknown is verified by the next run.
 rt::Task<apply::Outcome> KustomizationReconciler::apply_set(Run& run, apply::ApplyOptions options) {
   verifications_.begin(run.owner.key());
@@ -399,6 +409,9 @@ rt::Task<StepResult> KustomizationReconciler::apply(Run& run) {
   if (verifies && !outcome.error) {
     verifications_.verified(run.owner.key(), subject, run.spec().interval, run.context.clock.steady());
   }
+  auto noting = announce_standing(run, outcome.changes);
+  auto noted = co_await std::move(noting);
+  if (!noted && !outcome.error) outcome.error = std::move(noted).error();
   const std::string log = change_log(outcome.changes);
   if (outcome.error) {
     base::Error error = *std::move(outcome.error);

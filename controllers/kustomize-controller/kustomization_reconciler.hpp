@@ -97,6 +97,7 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   rt::Task<base::Result<std::shared_ptr<const Rendered>>> render_or_reuse(Run& run, std::string key);
   void count_layers();
   rt::Task<base::Result<void>> announce(Run& run, std::vector<api::InventoryEntry> entries);
+  rt::Task<base::Result<void>> announce_standing(Run& run, const std::vector<apply::Change>& changes);
   rt::Task<apply::Outcome> apply_set(Run& run, apply::ApplyOptions options);
   rt::Task<base::Result<void>> repair(Run& run);
   // Who else builds what is about to be deleted, at the revision of `artifact`.

@@ -115,10 +115,14 @@ rt::Task<std::optional<base::Error>> ApplySet::apply_stage(std::vector<Job>& job
       continue;
     }
     must_write = must_write || !job.settled;
-    entries.push_back({job.id.str(), job.manifest->version});
+    if (!job.change || job.change->is_ours) entries.push_back({job.id.str(), job.manifest->version});
   }
   if (first) {
-    // Nothing of this stage was written.
+    // Nothing of this stage was written; but what stands, or stood before, is not to be forgotten.
+    for (Job& job : jobs) {
+      if (!job.change && is_known_ours(job)) job.settle(Action::unchanged);
+      if (job.change) outcome.changes.push_back(*job.change);
+    }
     if (refused > 1) first->message += fmt::format(" (and {} more objects are refused)", refused - 1);
     co_return first;
   }
@@ -197,11 +201,21 @@ rt::Task<Result<void>> ApplySet::locate(Job& job) {
   co_return Result<void>();
 }
 
+bool ApplySet::is_known_ours(const Job& job) const {
+  const LiveObject* live = services_.live->find(job.resource, job.id.key());
+  return live != nullptr && live->owner == owner_.key();
+}
+
+void ApplySet::skip(Job& job, std::string version, std::string uid) const {
+  job.settle(Action::skipped, std::move(version), std::move(uid));
+  job.change->is_ours = is_known_ours(job);
+}
+
 // What the live records say for certain needs no request.
 bool ApplySet::settle_by_records(Job& job, const ApplyOptions& options) {
   const Manifest& manifest = *job.manifest;
   if (manifest.skip) {
-    job.settle(Action::skipped);
+    skip(job);
     return true;
   }
   if (!services_.live->is_current(job.resource)) return false;
@@ -256,7 +270,7 @@ rt::Task<Result<void>> ApplySet::judge_answer(Job& job, const ApplyOptions& opti
   if (!job.exists) co_return Result<void>();
   // The answer is the merge with the live object, so switches that were set in the cluster show here.
   if (manifest.if_not_present || is_switched_off(seen)) {
-    job.settle(Action::skipped, job.live_version, std::string(api::uid_of(seen)));
+    skip(job, job.live_version, std::string(api::uid_of(seen)));
     co_return Result<void>();
   }
   if (is_removal_lost(job.id, job.object, seen)) {

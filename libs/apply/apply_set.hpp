@@ -41,6 +41,9 @@ struct Change {
   std::string uid;
   std::string why = {};    // it was skipped or held by prune(), for people
   bool is_news = false;    // nobody could know from the object alone that it would be
+  // False: skipped by apply(), and no record shows that this owner ever applied it. It proves nothing, and
+  // there is nothing to prune: a manifest that is only there to be skipped can be written of anything.
+  bool is_ours = true;
 
   api::InventoryEntry entry() const { return {id.str(), version}; }
 };
@@ -82,6 +85,8 @@ struct PruneOptions {
   std::string propagation = "Background";
   // Why an object of ours is not to be deleted now; "" lets it be deleted. Others may be about to take it over.
   std::function<std::string(const api::InventoryEntry&)> hold;
+  // Nobody comes back for what stays: what holds it is left, and not held.
+  bool is_final = false;
 };
 
 class ApplySet {
@@ -97,7 +102,9 @@ class ApplySet {
   // disabled` or `ssa: Ignore`, and what is not ours to delete (adoption.hpp). An
   // object, or a whole kind, that is gone counts as deleted. Never touches an object
   // that is in `kept`, under whatever id. Deletes an object only in the state in
-  // which it was found so: whoever relabels it meanwhile keeps it.
+  // which it was found so: whoever relabels it meanwhile keeps it. A Namespace or a definition
+  // goes only after what of `entries` and `kept` is in it: with one that stays, it stays
+  // (held, and the other with it, so that both are known to the next call; left where that is final).
   // Goes on after a failure and reports the first one.
   rt::Task<Outcome> prune(std::vector<api::InventoryEntry> entries, std::vector<Change> kept, PruneOptions options);
 
@@ -119,6 +126,8 @@ class ApplySet {
   rt::Task<base::Result<void>> write(Job& job);
   rt::Task<base::Result<void>> prepare_write(Job& job);
   rt::Task<base::Result<void>> mark_adopted(const Job& job);
+  bool is_known_ours(const Job& job) const;
+  void skip(Job& job, std::string version = {}, std::string uid = {}) const;
   rt::Task<base::Result<void>> take_over(const Job& job);
   rt::Task<base::Result<void>> take_over_early(const Job& job);
   rt::Task<base::Result<void>> await_stage(std::vector<Job>& jobs, std::chrono::milliseconds timeout);
@@ -128,12 +137,11 @@ class ApplySet {
   rt::Task<base::Result<std::string>> find_lost_removal(const Job& job);
   rt::Task<base::Result<void>> remove_to_recreate(const Job& job);
   // prune.cpp
-  rt::Task<void> prune_some(std::vector<api::InventoryEntry>& entries, std::size_t& next, std::size_t to,
-                            const std::vector<Change>& kept, const PruneOptions& options, Outcome& outcome);
-  rt::Task<base::Result<Change>> prune_one(api::InventoryEntry entry, const std::vector<Change>& kept,
-                                           const PruneOptions& options);
-  rt::Task<base::Result<Change>> delete_if_ours(Change change, kube::Resource resource, api::ObjectKey key,
-                                                const std::vector<Change>& kept, const PruneOptions& options);
+  struct Pruning;
+  rt::Task<void> prune_some(Pruning& pruning);
+  rt::Task<base::Result<Change>> prune_one(const Pruning& pruning, api::InventoryEntry entry);
+  rt::Task<base::Result<Change>> delete_if_ours(const Pruning& pruning, Change change, kube::Resource resource,
+                                                api::ObjectKey key);
 
   ApplyServices services_;
   Owner owner_;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -61,42 +62,132 @@ int rank_of(const api::InventoryEntry& entry) {
   return id ? deletion_rank(id->group_kind()) : 0;
 }
 
+bool is_namespace(const api::ObjectId& id) { return id.group.empty() && id.kind == "Namespace"; }
+bool is_definition(const api::ObjectId& id) { return id.kind == "CustomResourceDefinition"; }
+
+// What stays in the cluster, by what would take it along: a Namespace, or the definition of its kind.
+class Staying {
+ public:
+  void add(const api::ObjectId& id, bool is_held) {
+    const Stay stay{id.display(), is_held};
+    if (!id.namespace_.empty()) note(in_namespace_[id.namespace_], stay);
+    note(of_kind_[id.group_kind()], stay);
+  }
+  struct Stay {
+    std::string name;
+    bool is_held = false;  // somebody comes back for it
+  };
+  // Null: nothing known stays in it.
+  const Stay* in(const api::ObjectId& id, const Json& live) const {
+    if (is_namespace(id)) return find(in_namespace_, id.name);
+    if (!is_definition(id)) return nullptr;
+    const api::GroupKind kind{std::string(doc::find_string(live, {"spec", "group"})),
+                              std::string(doc::find_string(live, {"spec", "names", "kind"}))};
+    return find(of_kind_, kind);
+  }
+
+ private:
+  static void note(Stay& noted, const Stay& stay) {
+    if (noted.name.empty() || (stay.is_held && !noted.is_held)) noted = stay;
+  }
+  template <class Map>
+  static const Stay* find(const Map& map, const typename Map::key_type& key) {
+    const auto found = map.find(key);
+    return found == map.end() ? nullptr : &found->second;
+  }
+  std::map<std::string, Stay> in_namespace_;
+  std::map<api::GroupKind, Stay> of_kind_;
+};
+
+// Of what is not deleted because of what is in it.
+std::string why_with(const Staying::Stay& stay) {
+  return fmt::format("it would take {} with it, which stays", stay.name);
+}
+
 }  // namespace
+
+// One call of prune().
+struct ApplySet::Pruning {
+  std::vector<api::InventoryEntry> entries;
+  std::vector<Change> kept;
+  PruneOptions options;
+  std::size_t next = 0;
+  std::size_t to = 0;
+  Staying staying;  // of what was looked at so far
+  Outcome outcome;
+
+  // Looks again at what was done with the entries before this one, if what comes next could take it along.
+  void note_staying(std::size_t before) {
+    const auto holds = [](const api::InventoryEntry& entry) {
+      const auto id = api::ObjectId::parse(entry.id);
+      return id && (is_namespace(*id) || is_definition(*id));
+    };
+    const auto at = [this](std::size_t i) { return entries.begin() + static_cast<std::ptrdiff_t>(i); };
+    if (std::none_of(at(before), at(to), holds)) return;
+    std::map<std::string, const Change*> done;
+    for (const Change& change : outcome.changes) done.emplace(change.id.str(), &change);
+    staying = Staying();
+    for (const Change& change : kept) staying.add(change.id, true);
+    for (std::size_t i = 0; i < before; ++i) {
+      const auto id = api::ObjectId::parse(entries[i].id);
+      const auto found = done.find(entries[i].id);
+      if (!id || (found != done.end() && found->second->action == Action::deleted)) continue;
+      staying.add(*id, found == done.end() || found->second->action == Action::held);  // or it failed
+    }
+  }
+  // What stays in a container that is held is to be known to the next call as well.
+  void hold_what_stays() {
+    std::set<std::string> settled;
+    for (const Change& change : outcome.changes) {
+      if (change.action != Action::held) settled.insert(change.id.str());
+    }
+    std::set<std::string> namespaces;
+    bool is_any_definition = false;
+    for (const auto& entry : entries) {
+      const auto id = api::ObjectId::parse(entry.id);
+      if (!id || settled.contains(entry.id)) continue;
+      if (is_namespace(*id)) namespaces.insert(id->name);
+      is_any_definition = is_any_definition || is_definition(*id);
+    }
+    for (Change& change : outcome.changes) {
+      const bool is_inside = namespaces.contains(change.id.namespace_) || is_any_definition;
+      if (change.action == Action::skipped && is_inside) change.action = Action::held;
+    }
+  }
+};
 
 rt::Task<Outcome> ApplySet::prune(std::vector<api::InventoryEntry> entries, std::vector<Change> kept,
                                   PruneOptions options) {
-  Outcome outcome;
+  Pruning pruning{std::move(entries), std::move(kept), std::move(options), 0, 0, {}, {}};
+  const std::vector<api::InventoryEntry>& all = pruning.entries;
   // Kinds one after the other, in their order; objects of one rank together.
-  for (std::size_t from = 0; from < entries.size();) {
-    std::size_t to = from;
-    while (to < entries.size() && rank_of(entries[to]) == rank_of(entries[from])) ++to;
-    std::size_t next = from;
+  while (pruning.to < all.size()) {
+    const std::size_t from = pruning.to;
+    while (pruning.to < all.size() && rank_of(all[pruning.to]) == rank_of(all[from])) ++pruning.to;
+    pruning.note_staying(from);
     rt::TaskGroup workers;
-    for (std::size_t i = 0; i < std::min(kConcurrency, to - from); ++i) {
-      workers.spawn(services_.runtime.context(), prune_some(entries, next, to, kept, options, outcome));
+    for (std::size_t i = 0; i < std::min(kConcurrency, pruning.to - from); ++i) {
+      workers.spawn(services_.runtime.context(), prune_some(pruning));
     }
     co_await workers.join();
-    from = to;
   }
-  co_return outcome;
+  pruning.hold_what_stays();
+  co_return std::move(pruning.outcome);
 }
 
-rt::Task<void> ApplySet::prune_some(std::vector<api::InventoryEntry>& entries, std::size_t& next, std::size_t to,
-                                    const std::vector<Change>& kept, const PruneOptions& options,
-                                    Outcome& outcome) {
-  while (next < to) {
-    const api::InventoryEntry entry = entries[next++];
-    auto change = co_await prune_one(entry, kept, options);
+rt::Task<void> ApplySet::prune_some(Pruning& pruning) {
+  while (pruning.next < pruning.to) {
+    const api::InventoryEntry entry = pruning.entries[pruning.next++];
+    auto change = co_await prune_one(pruning, entry);
     if (change) {
-      outcome.changes.push_back(*std::move(change));
-    } else if (!outcome.error) {
-      outcome.error = std::move(change).error();
+      pruning.outcome.changes.push_back(*std::move(change));
+    } else if (!pruning.outcome.error) {
+      pruning.outcome.error = std::move(change).error();
     }
   }
 }
 
-rt::Task<Result<Change>> ApplySet::prune_one(api::InventoryEntry entry, const std::vector<Change>& kept,
-                                             const PruneOptions& options) {
+rt::Task<Result<Change>> ApplySet::prune_one(const Pruning& pruning, api::InventoryEntry entry) {
   SLUICE_CO_TRY(const api::ObjectId id, api::ObjectId::parse(entry.id));
   Change change{id, entry.version, Action::deleted, {}, {}};
   api::GroupVersionKind kind{id.group, entry.version, id.kind};
@@ -109,19 +200,20 @@ rt::Task<Result<Change>> ApplySet::prune_one(api::InventoryEntry entry, const st
   if (!resource) co_return base::unexpected(about(id, "cannot be mapped", std::move(resource).error()));
   api::ObjectKey key = id.key();
   if (!resource->namespaced) key.namespace_.clear();
-  auto done = co_await delete_if_ours(std::move(change), *std::move(resource), std::move(key), kept, options);
+  auto done = co_await delete_if_ours(pruning, std::move(change), *std::move(resource), std::move(key));
   co_return done;
 }
 
-rt::Task<Result<Change>> ApplySet::delete_if_ours(Change change, kube::Resource resource, api::ObjectKey key,
-                                                  const std::vector<Change>& kept, const PruneOptions& options) {
+rt::Task<Result<Change>> ApplySet::delete_if_ours(const Pruning& pruning, Change change, kube::Resource resource,
+                                                  api::ObjectKey key) {
+  const PruneOptions& options = pruning.options;
   const api::ObjectId id = change.id;
   const api::ObjectId canonical{key.namespace_, key.name, id.group, id.kind};
   for (int attempt = 1;; ++attempt) {
     auto live = co_await services_.client->get(resource, key);
     if (!live && live.error().kind == ErrorKind::not_found) co_return change;
     if (!live) co_return base::unexpected(about(id, "query failed", std::move(live).error()));
-    change.why = why_to_leave(*live, canonical, owner_, kept);
+    change.why = why_to_leave(*live, canonical, owner_, pruning.kept);
     if (!change.why.empty()) {
       change.action = Action::skipped;
       change.is_news = is_to_outlive_us(*live);
@@ -130,6 +222,13 @@ rt::Task<Result<Change>> ApplySet::delete_if_ours(Change change, kube::Resource 
     if (options.hold) change.why = options.hold({id.str(), change.version});
     if (!change.why.empty()) {
       change.action = Action::held;
+      change.is_news = true;
+      co_return change;
+    }
+    if (const auto* stay = pruning.staying.in(canonical, *live)) {
+      const bool is_left = options.is_final && !stay->is_held;
+      change.why = why_with(*stay);
+      change.action = is_left ? Action::skipped : Action::held;
       change.is_news = true;
       co_return change;
     }

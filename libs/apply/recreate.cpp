@@ -80,7 +80,7 @@ rt::Task<Result<void>> ApplySet::judge_refusal(Job& job, const ApplyOptions& opt
   auto live = co_await std::move(reading);
   if (!live) co_return base::unexpected(std::move(refused));
   if (job.manifest->if_not_present || is_switched_off(*live)) {
-    job.settle(Action::skipped, std::string(api::resource_version_of(*live)), std::string(api::uid_of(*live)));
+    skip(job, std::string(api::resource_version_of(*live)), std::string(api::uid_of(*live)));
     co_return Result<void>();
   }
   const bool by_object =

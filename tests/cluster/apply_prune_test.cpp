@@ -162,3 +162,53 @@ TEST_CASE("what we or another Flux controller made is ours to delete, and so is 
   if (applied.error) FAIL(applied.error->message);
   CHECK(actions(cluster.run(ours.prune(entries(applied)))) == std::vector{Action::deleted});
 }
+
+TEST_CASE("a Namespace stays with what stays in it, and both are known to the next call") {
+  Cluster cluster;
+  Owned ours = owned_by(cluster, "ours");
+  Json space = Json::parse(R"({"apiVersion": "v1", "kind": "Namespace"})");
+  const std::string name = cluster.namespace_ + "-inner";
+  space["metadata"]["name"] = name;
+  Json inside = cluster.config_map("inside", "1");
+  inside["metadata"]["namespace"] = name;
+  inside["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"] = "disabled";
+  const Outcome applied = cluster.run(ours.apply({space, inside}, {}));
+  REQUIRE_FALSE(applied.error);
+  const auto all = sluice::apply::entries_to_prune({entries(applied)}, {});
+  for (int i = 0; i < 2; ++i) {
+    const Outcome pruned = cluster.run(ours.prune(all));
+    CHECK_FALSE(pruned.error);
+    CHECK(actions(pruned) == std::vector{Action::held, Action::held});
+    CHECK(pruned.changes[0].why == "it is switched off");
+    CHECK(pruned.changes[1].why == "it would take ConfigMap/" + name + "/inside with it, which stays");
+  }
+  sluice::apply::PruneOptions options;
+  options.is_final = true;
+  CHECK(actions(cluster.run(ours.prune(all, options))) == std::vector{Action::skipped, Action::skipped});
+  const auto spaces = cluster.resource("v1", "Namespace");
+  const auto found = cluster.run(cluster.client->get(spaces, {"", name}));
+  REQUIRE(found);
+  CHECK_FALSE(api::is_being_deleted(*found));
+
+  // An account that may not look at what is inside does not know whether it stays.
+  REQUIRE(cluster.run(cluster.client->remove(cluster.resource("v1", "ConfigMap"), {name, "inside"}, {})));
+  const Outcome pruned = cluster.run(ours.prune(all));
+  CHECK(actions(pruned) == std::vector{Action::deleted, Action::deleted});
+}
+
+TEST_CASE("what is applied still keeps its Namespace and its definition, though these left the set") {
+  Cluster cluster;
+  Owned ours = owned_by(cluster, "ours");
+  Json space = Json::parse(R"({"apiVersion": "v1", "kind": "Namespace"})");
+  const std::string name = cluster.namespace_ + "-kept";
+  space["metadata"]["name"] = name;
+  Json inside = cluster.config_map("inside", "1");
+  inside["metadata"]["namespace"] = name;
+  const Outcome applied = cluster.run(ours.apply({space, inside}, {}));
+  REQUIRE_FALSE(applied.error);
+  const Outcome again = cluster.run(ours.apply({inside}, {}));
+  const auto dropped = sluice::apply::entries_to_prune({entries(applied)}, {entries(again)});
+  REQUIRE(dropped.size() == 1);
+  const Outcome pruned = cluster.run(ours.set.prune(dropped, again.changes, {}));
+  CHECK(actions(pruned) == std::vector{Action::held});
+}

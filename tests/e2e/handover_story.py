@@ -1,4 +1,6 @@
 """What moves from one Kustomization to another in one commit lives through it, and nothing is deleted that was there before."""
+import time
+
 from story import LABEL, Story, config_map
 from support.cluster import Ref
 from support.stand import KUSTOMIZE
@@ -155,6 +157,94 @@ class WhatWasThereBefore(Story):
         self.assertNotIn("deletionTimestamp", thing["metadata"])
         events = [e["message"] for e in self.cluster.events(app)]
         self.assertTrue(any(f"Namespace/{target} left" in text for text in events), events)
+
+
+class WhatIsInside(Story):
+    """A Namespace takes with it what is in it, so it goes last, and not while something is to stay."""
+
+    def setUp(self):
+        super().setUp()
+        self.inner = f"{self.namespace}-inner"
+        self.addCleanup(self.cluster.kubectl, "delete", "namespace", self.inner, "--wait=false", "--ignore-not-found")
+        self.addCleanup(self.cluster.kubectl, "delete", "kustomizations", "--all", "-n", self.namespace, "--timeout=20s")
+        self.space = f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {self.inner}, labels: {{{LABEL}: ''}}}}\n"
+        self.map = config_map("moved").replace("metadata:", f"metadata:\n  namespace: {self.inner}")
+        self.ref = Ref("v1", "ConfigMap", self.inner, "moved")
+
+    def kustomize(self, name, source):
+        self.cluster.apply({"apiVersion": KUSTOMIZE, "kind": "Kustomization",
+                            "metadata": {"name": name, "namespace": self.namespace},
+                            "spec": {"interval": "10m", "retryInterval": "1s", "prune": True, "path": f"./{name}",
+                                     "sourceRef": {"kind": source.kind, "name": source.name}}})
+        return Ref(KUSTOMIZE, "Kustomization", self.namespace, name)
+
+    def ends(self, namespace):
+        thing = self.get(Ref("v1", "Namespace", "", namespace))
+        return thing is None or "deletionTimestamp" in thing["metadata"]
+
+    def stays(self, uid, during=3.0):
+        end = time.monotonic() + during
+        while time.monotonic() < end:
+            self.assertFalse(self.ends(self.inner), "the Namespace is being deleted")
+            self.assertEqual(self.get(self.ref)["metadata"]["uid"], uid)
+            time.sleep(0.2)
+
+    def told(self, app, text):
+        return [e["message"] for e in self.cluster.events(app) if text in e["message"]]
+
+    def test_a_commit_that_drops_a_namespace_and_hands_over_what_is_in_it_deletes_neither(self):
+        repository = self.repository({"one/space.yaml": self.space, "one/moved.yaml": self.map,
+                                      "two/space.yaml": config_map("other").replace("metadata:", f"metadata:\n  namespace: {self.namespace}")})
+        source = self.stand.git_repository(self.namespace, "app", repository)
+        one, two = self.kustomize("one", source), self.kustomize("two", source)
+        for app in (one, two):
+            self.stand.await_ready(app, repository.head())
+        uid = self.get(self.ref)["metadata"]["uid"]
+        commit = self.push(repository, source, {"one/space.yaml": None, "one/moved.yaml": None, "two/moved.yaml": self.map,
+                                                "one/stays.yaml": config_map("stays").replace("metadata:", f"metadata:\n  namespace: {self.namespace}")})
+        for app in (one, two):
+            self.stand.await_ready(app, commit, within=40)
+        self.soon("it is told", lambda: self.told(one, f"Namespace/{self.inner} left: "), about=one)
+        self.stays(uid)
+        commit = self.push(repository, source, {"two/moved.yaml": None})
+        for app in (one, two):
+            self.stand.await_ready(app, commit, within=40)
+        # Each minute it is looked whether something is in it still.
+        self.soon("nothing is in it any more, so it goes", lambda: self.ends(self.inner), within=90, about=one)
+
+    def test_what_is_not_to_be_pruned_keeps_its_namespace(self):
+        keep = self.map.replace("name: moved", "name: moved\n  annotations: {kustomize.toolkit.fluxcd.io/prune: disabled}")
+        stays = config_map("stays").replace("metadata:", f"metadata:\n  namespace: {self.namespace}")
+        repository = self.repository({"one/space.yaml": self.space, "one/moved.yaml": keep, "one/stays.yaml": stays})
+        source = self.stand.git_repository(self.namespace, "app", repository)
+        one = self.kustomize("one", source)
+        self.stand.await_ready(one, repository.head())
+        uid = self.get(self.ref)["metadata"]["uid"]
+        commit = self.push(repository, source, {"one/space.yaml": None, "one/moved.yaml": None})
+        self.stand.await_ready(one, commit)
+        self.stays(uid, 1)
+        self.stand.await_ready(one, self.push(repository, source, {"one/stays.yaml": stays + "  more: x\n"}))  # and the next time
+        self.stays(uid)
+        self.cluster.delete(one, wait=False)
+        self.stand.await_gone(one)
+        self.stays(uid)
+        self.assertTrue(self.told(one, f"Namespace/{self.inner} left: it would take ConfigMap/{self.inner}/moved with it"))
+
+
+class WhoClaimsWhat(Story):
+    def test_a_manifest_that_is_there_to_be_skipped_holds_back_nobodys_deletion(self):
+        repository, source, app = self.ready_app({"a.yaml": config_map("a"), "b.yaml": config_map("b")})
+        other = f"{self.namespace}-tenant"
+        self.create_namespace(other)
+        theirs = self.stand.repository(other)
+        theirs.commit({"a.yaml": config_map("a").replace(
+            "metadata:", "metadata:\n  annotations: {kustomize.toolkit.fluxcd.io/ssa: Ignore}")})
+        claim = self.stand.kustomization(other, "claim", self.stand.git_repository(other, "app", theirs),
+                                         targetNamespace=self.namespace, serviceAccountName="nobody-at-all")
+        self.stand.await_ready(claim, theirs.head())
+        commit = self.push(repository, source, {"a.yaml": None})
+        self.stand.await_ready(app, commit)
+        self.soon("it is pruned", lambda: self.get(self.config("a")) is None, about=app)
 
 
 class WithoutPruning(Story):

@@ -90,3 +90,18 @@ class JobsThatVanish(Story):
 
     def test_also_where_it_is_only_to_be_created(self):
         self.tell("IfNotPresent")
+
+
+class Standing(Story):
+    def test_what_stands_with_our_labels_is_known_though_the_first_run_fails(self):
+        repository, source, app = self.ready_app({"a.yaml": config_map("a"), "b.yaml": config_map("b")}, deletionPolicy="Orphan")
+        self.cluster.delete(app, wait=False)
+        self.stand.await_gone(app)
+        refused = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {key: [no, text]}\n"
+        commit = self.push(repository, source, {"c.yaml": refused})
+        self.stand.await_ready(source, commit)
+        app = self.stand.kustomization(self.namespace, "app", source)
+        self.stand.await_failure(app, "ReconciliationFailed", "ConfigMap")
+        commit = self.push(repository, source, {"b.yaml": None, "c.yaml": None})
+        self.stand.await_ready(app, commit)
+        self.soon("what left the folder is pruned", lambda: self.get(self.config("b")) is None, about=app)
