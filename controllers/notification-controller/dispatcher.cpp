@@ -246,6 +246,7 @@ rt::Task<void> Dispatcher::run_outbox(api::ObjectKey provider) {
 
 void Dispatcher::forget(const api::ObjectKey& provider) {
   trouble_.erase(provider);
+  drop_series_if_gone(provider);
   const auto outbox = outboxes_.find(provider);
   if (outbox != outboxes_.end()) outbox->second->close();
 }

@@ -107,6 +107,7 @@ class Dispatcher {
   Plan plan(const Delivery& delivery) const;
   Fate fate_without_rule(const Delivery& delivery) const;
   rt::Task<Attempt> attempt(api::ObjectKey outbox, Delivery delivery);
+  void drop_series_if_gone(const api::ObjectKey& provider);
   rt::Task<Attempt> conclude(api::ObjectKey provider, Delivery delivery, base::Result<void> sent);
   rt::Task<void> remember(Delivery delivery, DeliveryState state);
   rt::Task<void> write_until_written(Delivery delivery, DeliveryMark mark);

@@ -10,6 +10,8 @@ namespace sluice::notification_controller {
 namespace {
 
 constexpr std::string_view kDispatchFailed = "NotificationDispatchFailed";  // Flux: reason of events on Alerts
+constexpr const char* kDeliveries = "gotk_notification_deliveries_total";
+constexpr const char* kDeliveryTime = "gotk_notification_delivery_duration_seconds";
 constexpr int kMarkTriesAtShutdown = 3;
 constexpr base::Duration kFirstMarkPause = std::chrono::milliseconds(100);
 constexpr base::Duration kLongestMarkPause = std::chrono::seconds(5);
@@ -98,16 +100,24 @@ rt::Task<Attempt> Dispatcher::attempt(api::ObjectKey outbox, Delivery delivery) 
       courier_->deliver(std::move(provider), std::move(notification), delivery.id);
   auto sent = co_await std::move(delivering);
   const std::chrono::duration<double> took = services_.clock.steady() - started;
-  services_.metrics.observe("gotk_notification_delivery_duration_seconds", "Time that receivers took to answer.",
+  services_.metrics.observe(kDeliveryTime, "Time that receivers took to answer.",
                             {{"provider", outbox.name}, {"namespace", outbox.namespace_}}, took.count());
   rt::Task<Attempt> concluding = conclude(outbox, std::move(delivery), std::move(sent));
   const Attempt concluded = co_await std::move(concluding);
+  drop_series_if_gone(outbox);
   co_return concluded;
+}
+
+// What is counted of a Provider goes with it; of one that went while something was being sent, then.
+void Dispatcher::drop_series_if_gone(const api::ObjectKey& provider) {
+  if (providers_.find(provider)) return;
+  const controller::Metrics::Labels labels{{"provider", provider.name}, {"namespace", provider.namespace_}};
+  for (const char* series : {kDeliveries, kDeliveryTime}) services_.metrics.forget(series, labels);
 }
 
 rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery delivery, base::Result<void> sent) {
   const std::string result = sent ? "delivered" : (sent.error().kind == base::ErrorKind::invalid ? "rejected" : "failed");
-  services_.metrics.count("gotk_notification_deliveries_total", "Attempts to deliver a notification.",
+  services_.metrics.count(kDeliveries, "Attempts to deliver a notification.",
                           {{"provider", provider.name}, {"namespace", provider.namespace_}, {"result", result}});
   if (sent) {
     rt::Task<void> remembering = remember(delivery, DeliveryState::sent);

@@ -440,10 +440,15 @@ TEST_CASE("what is kept about a Provider goes with it, and what waits for it is 
   h.until([&] { return !h.mark_of(event).empty(); });
   CHECK(h.process->dispatcher->trouble({"apps", "hook"}));
   const doc::Json provider = h.kube->object(kProviders, {"apps", "hook"});
+  const auto is_counted = [&] {
+    return h.process->app->metrics().text().find("provider=\"hook\"") != std::string::npos;
+  };
+  CHECK(is_counted());
   h.kube->erase(kProviders, {"apps", "hook"});
   h.turn(50ms);
   h.process->dispatcher->forget({"apps", "hook"});
   CHECK_FALSE(h.process->dispatcher->trouble({"apps", "hook"}));
+  CHECK_FALSE(is_counted());
   CHECK(h.process->dispatcher->waiting() == 1);
   CHECK(h.process->dispatcher->outboxes() == 1);
   h.courier.answer.clear();
@@ -452,6 +457,21 @@ TEST_CASE("what is kept about a Provider goes with it, and what waits for it is 
   h.until([&] { return h.process->dispatcher->outboxes() == 0; });
   h.kube->put(kEvents, event_now("shop", "two"));
   h.until([&] { return h.courier.sent.size() == 2; });
+}
+
+TEST_CASE("the series of a Provider that goes while something is sent to it are gone when that is sent") {
+  Harness h;
+  h.start_with_alert();
+  h.courier.hang.insert("hook");
+  h.kube->put(kEvents, event_now("shop", "one"));
+  h.until([&] { return h.courier.attempts == 1; });
+  h.kube->erase(kProviders, {"apps", "hook"});
+  h.turn(50ms);
+  h.process->dispatcher->forget({"apps", "hook"});
+  h.courier.hang.clear();
+  h.until([&] { return h.process->dispatcher->outboxes() == 0; });
+  CHECK(h.courier.sent.size() == 1);
+  CHECK(h.process->app->metrics().text().find("provider=\"hook\"") == std::string::npos);
 }
 
 TEST_CASE("a time of another century in a mark that others wrote holds up no message") {
