@@ -205,7 +205,7 @@ void StoryTeller::tell_left_out(SourceRun& run) {
 rt::Task<Result<void>> StoryTeller::finalize(controller::RunContext& context) {
   const artifact::Owner owner{context.gvk.kind, context.key()};
   auto work = [store = store_, owner](std::stop_token) { return store->remove_all(owner); };
-  auto task = rt::run_blocking(runtime_, std::move(work));
+  auto task = rt::run_blocking(runtime_, context.meta.namespace_, std::move(work));
   auto removed = co_await std::move(task);
   if (!removed) {
     co_return base::unexpected(std::move(removed).error().with_context(

@@ -25,7 +25,7 @@
 //       auto work = [shelf = shelf_of(run), text = run.text](std::stop_token) -> Filled {
 //         return shelf.put("note.tar.gz", "stored note", [&](archive::ByteSink& out) { return pack_note(out, text); });
 //       };
-//       auto task = rt::run_blocking(runtime(), std::move(work));
+//       auto task = rt::run_blocking(runtime(), run.context.meta.namespace_, std::move(work));
 //       auto filled = co_await std::move(task);
 //       co_return filled;
 //     }

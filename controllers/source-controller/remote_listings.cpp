@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/digest.hpp"
 
 namespace sluice::source_controller {
@@ -14,6 +16,9 @@ namespace {
 constexpr auto kKeepEntries = std::chrono::hours(2);
 // References may be many, so they are not kept longer than any max_age is.
 constexpr auto kKeepRefs = std::chrono::seconds(30);
+// How long one namespace waits for a listing of another that has no thread yet: that one may have
+// filled its share of the pool for hours.
+constexpr auto kPatience = std::chrono::seconds(1);
 
 // Whoever may share a listing has the same key.
 std::string key_of(const ListingRequest& request) {
@@ -89,7 +94,16 @@ rt::Task<Result<Listing>> RemoteListings::list(ListingRequest request) {
     const std::shared_ptr<Flight> flight = entry.flight;
     if (!flight) break;
     flight->awaited = true;
-    const bool landed = co_await flight->landed.wait_for(request.timeout);
+    bool landed = false;
+    if (flight->owner != request.asker.namespace_ && !flight->begun) {
+      const std::chrono::nanoseconds patience = std::min<std::chrono::nanoseconds>(request.timeout, kPatience);
+      landed = co_await flight->landed.wait_for(patience);
+      if (!landed && !flight->begun) {
+        if (note(key, request).flight != flight) continue;
+        break;
+      }
+    }
+    if (!landed) landed = co_await flight->landed.wait_for(request.timeout);
     if (!landed) {
       co_return base::unexpected(base::ErrorKind::timeout,
                                  fmt::format("listing the references of '{}': the timeout passed before the server had "
@@ -101,10 +115,14 @@ rt::Task<Result<Listing>> RemoteListings::list(ListingRequest request) {
     co_return Listing{**flight->result, nullptr};
   }
   const auto flight = std::make_shared<Flight>();
+  flight->owner = request.asker.namespace_;
   const base::SteadyPoint began = clock_.steady();
   note(key, request).flight = flight;
   const Lead lead(*this, key, flight);
-  auto work = [request](std::stop_token stop) { return connect(request, std::move(stop)); };
+  auto work = [request, flight](std::stop_token stop) {
+    flight->begun = true;
+    return connect(request, std::move(stop));
+  };
   auto task = rt::run_blocking(runtime_, request.asker.namespace_, std::move(work));
   auto connected = co_await std::move(task);
   if (!connected) {

@@ -7,6 +7,7 @@
 // and nobody sees what his own credentials would not show him.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -53,6 +54,8 @@ class RemoteListings {
   struct Flight {
     std::optional<base::Result<Refs>> result;  // nothing: it was given up
     rt::Notify landed;
+    std::string owner;                // the namespace whose share of the pool it takes
+    std::atomic<bool> begun = false;  // it has a thread
     bool awaited = false;
   };
   struct Entry {

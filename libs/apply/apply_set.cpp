@@ -72,7 +72,7 @@ rt::Task<Outcome> ApplySet::apply(std::shared_ptr<const std::vector<Manifest>> o
     add_secrets(*objects, masks);
     return masks.apply(message);
   };
-  auto masking = rt::run_blocking(services_.runtime, std::move(work));
+  auto masking = rt::run_blocking(services_.runtime, owner_.namespace_, std::move(work));
   outcome.error->message = co_await std::move(masking);
   co_return outcome;
 }

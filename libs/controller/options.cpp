@@ -64,9 +64,11 @@ void add_common_flags(FlagSet& flags, Options& options) {
   flags.add(
       "events-addr", options.events_addr,
       "URL of an event server, as upstream's notification-controller has, that gets all events beside Kubernetes.");
-  flags.add("concurrent", options.concurrent, "How many objects of a kind are reconciled at once.");
+  flags.add("concurrent", options.concurrent,
+            "How many objects of a kind and namespace are reconciled at once; of all namespaces, twice as many.");
   flags.add("worker-threads", options.worker_threads,
-            "Threads for blocking and CPU-bound work; 0 takes one per CPU, at least 2.");
+            "Threads for blocking and CPU-bound work of one namespace, of all twice as many; 0 takes one per CPU, at "
+            "least 2.");
   flags.add("log-level", options.log_level, "Log verbosity: trace, debug, info or error.");
   flags.add("log-encoding", options.log_encoding, "Log encoding: json or console.");
   flags.add("kubeconfig", options.kubeconfig, "Path of a kubeconfig; only needed outside of a cluster.");

@@ -138,3 +138,18 @@ class Tenants(Story):
             self.soon("drift is put back", lambda: self.value("n") == "1", within=60, about=app)
         self.assertLess(daemon.memory(), 128 << 20)
         self.assertLess(daemon.peak_memory(), 192 << 20)
+
+    def test_git_servers_of_one_that_never_answer_hold_up_no_other(self):
+        repository = self.repository({"a.yaml": config_map("a")})
+        with BlackHole() as hole, Pulse(self.stand.daemons["source-controller"]) as pulse:
+            silent = [self.stand.git_repository(self.slow, f"silent-{i}", url=f"http://127.0.0.1:{hole.port}/{i}.git",
+                                                timeout="10m") for i in range(12)]
+            self.soon("the slow tenant's sources wait", check=lambda: hole.callers, within=30)
+            # A listing that both ask for must not wait for the one who asked first.
+            self.stand.git_repository(self.slow, "shared", repository)
+            for i in range(3):
+                source = self.stand.git_repository(self.namespace, f"app-{i}", repository)
+                self.stand.await_ready(source, repository.head(), within=10)
+            for source in silent:
+                self.cluster.delete(source, wait=False)
+        self.assertEqual(pulse.silences, [])

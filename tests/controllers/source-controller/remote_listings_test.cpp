@@ -1,7 +1,9 @@
 #include "source-controller/remote_listings.hpp"
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "harness.hpp"
 #include "support/run_task.hpp"
@@ -125,6 +127,32 @@ TEST_CASE_METHOD(Fixture, "when the one who lists is cancelled, another takes ov
   REQUIRE(answers.size() == 1);
   REQUIRE_FALSE(answers.front());
   CHECK(answers.front().error().kind == base::ErrorKind::timeout);
+}
+
+TEST_CASE_METHOD(Fixture, "no namespace waits for a listing that waits for a thread of another's share") {
+  std::atomic<bool> let_go = false;
+  std::atomic<int> begun = 0;
+  for (int i = 0; i < 4; ++i) {
+    runtime.post_blocking("slow", [&] {
+      ++begun;
+      while (!let_go) std::this_thread::sleep_for(1ms);
+    });
+  }
+  while (begun < 4) std::this_thread::sleep_for(1ms);
+  auto slow = request("one");
+  slow.asker.namespace_ = "slow";
+  std::vector<base::Result<source_controller::Listing>> answers;
+  rt::TaskGroup group;
+  group.spawn(runtime.context(), ask(listings, slow, answers));
+  auto quick = request("one");
+  quick.asker.namespace_ = "quick";
+  const auto listing = list(quick);
+  CHECK(listing.remote);
+  CHECK(answers.empty());
+  let_go = true;
+  test::run(runtime, joined(group));
+  REQUIRE(answers.size() == 1);
+  CHECK(answers.front());
 }
 
 TEST_CASE("GitRepositories of one URL that poll at once cost the host one listing and one pack") {
