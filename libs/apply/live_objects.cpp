@@ -46,6 +46,7 @@ class LiveObjects::Kind final : public kube::ReflectorSink {
     this->mark = mark;
     if (!went_back) return;
     for (auto& [key, object] : objects) object.forget_version();
+    endings.clear();  // of Jobs that may never have been
   }
   void list_ended(const std::string& version, kube::ListMark mark) override {
     std::vector<api::ObjectKey> absent;
@@ -233,6 +234,9 @@ void LiveObjects::store(Kind& kind, const api::ObjectKey& key, LiveObject now) {
   kind.endings.erase(key);
   LiveObject& known = kind.objects[key];
   const api::ObjectKey former = known.owner;
+  if (known.uid == now.uid && kube::is_older_version(now.resource_version, known.resource_version)) {
+    kind.reflector.doubt();
+  }
   const Effect effect = known.see(std::move(now));
   if (effect == Effect::none) return;
   const LiveObject after = known;  // who is told may change the records

@@ -51,7 +51,7 @@ class Reconciler {
   virtual rt::Task<StepResult> clean_up(RunContext& context);
   // The same for a kind whose deletion is one piece; an error is tried again with backoff.
   virtual rt::Task<base::Result<void>> finalize(RunContext& context);
-  // The object is gone: drop what is kept about it.
+  // The object is gone, or the next run is about another one of that name: drop what is kept about it.
   virtual void forget(const api::ObjectKey& key);
   // How long a run of this object may take, all steps together, waits included (Flux:
   // spec.timeout); nothing for no bound. Ten minutes, unless overridden. Pure.

@@ -96,13 +96,28 @@ bool Shell::is_suspended_now(const RunContext& context) const {
   return now && api::uid_of(*now) == context.meta.uid && !api::is_being_deleted(*now) && is_suspended(*now);
 }
 
-rt::Task<NextRun> Shell::run(api::ObjectKey key, WorkerSlot worker) {
-  const Object object = cache_.find(key);
-  if (!object) {
+// What was learned of an object says nothing of another one of its name, whether or not anybody
+// has looked while there was none.
+void Shell::meet(const api::ObjectKey& key, const Object& object) {
+  const std::string uid(object ? api::uid_of(*object) : std::string_view());
+  const auto met = met_.find(key);
+  const bool is_first = met == met_.end();
+  if (!is_first && met->second == uid) return;
+  if (!is_first || !object) {
     reconciler_->forget(key);
     services_.metrics.forget(traits_.resource.kind, key);
-    co_return on_change();
   }
+  if (!object) {
+    met_.erase(key);
+  } else {
+    met_.insert_or_assign(key, uid);
+  }
+}
+
+rt::Task<NextRun> Shell::run(api::ObjectKey key, WorkerSlot worker) {
+  const Object object = cache_.find(key);
+  meet(key, object);
+  if (!object) co_return on_change();
   const base::SteadyPoint started = services_.clock.steady();
   const bool deleted = api::is_being_deleted(*object);
   rt::Task<NextRun> task = deleted ? run_deletion(object, std::move(worker)) : run_live(object, std::move(worker));
@@ -125,6 +140,7 @@ std::shared_ptr<RunContext> Shell::make_context(Object object, WorkerSlot worker
     auto on_read = [&cache = cache_](doc::Json read) { cache.observe_write(std::move(read)); };
     writer =
         std::make_shared<StatusWriter>(client, traits_.resource, traits_.status_manager, *object, std::move(on_read));
+    writer->on_went_back([&cache = cache_](doc::Json read) { cache.observe_went_back(std::move(read)); });
     writer->on_stale([this, key] { interrupt(key); });
   }
   auto context = std::make_shared<RunContext>(std::move(object), client, services_.clock, std::move(log),

@@ -38,6 +38,7 @@ class Shell {
 
   enum class Job { reconcile, finalize };
 
+  void meet(const api::ObjectKey& key, const Object& object);
   std::shared_ptr<RunContext> make_context(Object object, WorkerSlot worker);
   rt::Task<NextRun> run_live(Object object, WorkerSlot worker);
   rt::Task<NextRun> settle_suspended(std::shared_ptr<RunContext> context);
@@ -63,6 +64,7 @@ class Shell {
   WatchCache& cache_;
   ControllerOptions options_;
   std::unordered_map<api::ObjectKey, Active> active_;
+  std::unordered_map<api::ObjectKey, std::string> met_;  // UID that the last run was about
   std::mt19937_64 random_;
 };
 

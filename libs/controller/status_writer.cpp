@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "kube/reflector.hpp"
+
 namespace sluice::controller {
 
 namespace {
@@ -77,9 +79,13 @@ StatusWriter::StatusWriter(std::shared_ptr<kube::Client> client, kube::Resource 
       on_read_(std::move(on_read)) {}
 
 void StatusWriter::take_in(doc::Json object) {
+  // Requests are made one after the other, so an answer cannot have crossed a newer one.
+  const bool older = kube::is_older_version(api::resource_version_of(object), resource_version_);
+  went_back_ = went_back_ || older;
   resource_version_ = api::resource_version_of(object);
   known_ = status_of(object);
-  if (on_read_) on_read_(std::move(object));
+  const auto& tell = older && on_went_back_ ? on_went_back_ : on_read_;
+  if (tell) tell(std::move(object));
 }
 
 rt::Task<base::Result<void>> StatusWriter::write(doc::Json status) {
@@ -134,7 +140,7 @@ rt::Task<base::Result<void>> StatusWriter::write_alone(doc::Json status) {
     const doc::Json before = known_;
     auto refreshed = co_await refresh();
     SLUICE_CO_CHECK(std::move(refreshed));
-    if (known_ == before || may_be_ours(known_)) continue;
+    if (!went_back_ && (known_ == before || may_be_ours(known_))) continue;
     stale_ = true;
     auto keeping = keep_inventory(std::move(status));
     co_await std::move(keeping);
@@ -186,6 +192,8 @@ rt::Task<base::Result<void>> StatusWriter::refresh() {
   auto answer = co_await std::move(asking);
   SLUICE_CO_TRY(doc::Json object, std::move(answer));
   if (api::uid_of(object) != uid_) {
+    const bool older = kube::is_older_version(api::resource_version_of(object), resource_version_);
+    if (older && on_went_back_) on_went_back_(std::move(object));
     co_return base::unexpected(base::ErrorKind::not_found, key_.str() + " has been replaced by another object");
   }
   take_in(std::move(object));

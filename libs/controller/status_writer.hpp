@@ -8,7 +8,9 @@
 // moved, the write is tried again. If its status has, somebody else has come to another
 // result (a replica that had the lease, a person): this one is stale, and forcing it would
 // lose what the other says, objects of its inventory above all. Then nothing is written any
-// more but the inventory, as the union of both, and the run is to be abandoned.
+// more but the inventory, as the union of both, and the run is to be abandoned. So it is when
+// the object is older than what the run began with, as etcd was restored: the run is about
+// something that never was.
 #pragma once
 
 #include <functional>
@@ -44,6 +46,8 @@ class StatusWriter {
   bool is_stale() const noexcept { return stale_; }
   // Called when that is found.
   void on_stale(std::function<void()> callback) { on_stale_ = std::move(callback); }
+  // Gets, in place of `on_read`, what the server answered with an older version than it had answered with before.
+  void on_went_back(std::function<void(doc::Json)> callback) { on_went_back_ = std::move(callback); }
   // As the server last answered.
   const doc::Json& known() const noexcept { return known_; }
 
@@ -64,7 +68,9 @@ class StatusWriter {
   doc::Json known_;  // status
   std::vector<doc::Json> in_doubt_;  // sent, but no answer came
   std::function<void(doc::Json)> on_read_;
+  std::function<void(doc::Json)> on_went_back_;
   std::function<void()> on_stale_;
+  bool went_back_ = false;
   bool stale_ = false;
   bool busy_ = false;
   rt::Notify idle_;

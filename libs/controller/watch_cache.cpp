@@ -166,14 +166,14 @@ Object WatchCache::prepare(doc::Json object) const {
   return std::make_shared<const doc::Json>(std::move(object));
 }
 
-void WatchCache::store(doc::Json object) {
+void WatchCache::store(doc::Json object, bool whatever_version) {
   const api::ObjectKey key = api::key_of(object);
   const Object before = find(key);
   if (before) {
     objects_[key].mark = mark_;
     const auto known = api::resource_version_of(*before);
     const auto offered = api::resource_version_of(object);
-    if (known == offered || (!went_back_ && is_older_version(offered, known))) return;
+    if (known == offered || (!whatever_version && !went_back_ && is_older_version(offered, known))) return;
   }
   // Of the same name, but another one: what was there before has gone unseen.
   const bool another = before && api::uid_of(*before) != api::uid_of(object);
@@ -202,12 +202,20 @@ void WatchCache::observe_write(doc::Json object) {
   // meanwhile, or belong to another shard; the watch will bring a new one.
   const auto known = objects_.find(api::key_of(object));
   if (known == objects_.end() || api::uid_of(*known->second.object) != api::uid_of(object)) return;
-  if (is_older_version(api::resource_version_of(object), api::resource_version_of(*known->second.object))) return;
+  if (is_older_version(api::resource_version_of(object), api::resource_version_of(*known->second.object))) {
+    reflector_.doubt();
+    return;
+  }
   // A list that is on its way says itself what it holds.
   const kube::ListMark mark = known->second.mark;
   const api::ObjectKey key = known->first;
   store(std::move(object));
   if (const auto stored = objects_.find(key); stored != objects_.end()) stored->second.mark = mark;
+}
+
+void WatchCache::observe_went_back(doc::Json object) {
+  reflector_.distrust();
+  if (find(api::key_of(object))) store(std::move(object), true);
 }
 
 // --- what the reflector tells ---

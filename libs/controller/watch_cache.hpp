@@ -112,6 +112,9 @@ class WatchCache : private kube::ReflectorSink {
   // Takes in the server's answer to a write of ours, unless something newer is
   // cached. Handlers are told as for any change.
   void observe_write(doc::Json object);
+  // Takes in an object that the server has answered with after a newer version of it was known:
+  // versions have gone back. It counts, and the cache is filled anew.
+  void observe_went_back(doc::Json object);
 
  private:
   struct Index {
@@ -133,7 +136,8 @@ class WatchCache : private kube::ReflectorSink {
   static kube::ReflectorOptions reflecting(const WatchCacheOptions& options);
   void note_synced();
   Object prepare(doc::Json object) const;
-  void store(doc::Json object);
+  // `whatever_version`: it counts though what is cached looks newer.
+  void store(doc::Json object, bool whatever_version = false);
   void drop(const api::ObjectKey& key, Object last);
   void index(Index& index, const Object& object, bool insert);
   void reindex(const Object& before, const Object& now);

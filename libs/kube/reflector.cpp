@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <charconv>
 #include <utility>
 
@@ -26,6 +27,9 @@ std::optional<std::uint64_t> as_number(std::string_view version) noexcept {
   if (error != std::errc() || end != version.data() + version.size()) return std::nullopt;
   return number;
 }
+
+// A server that ends a watch that much before its time goes away, and may come back as another.
+constexpr base::Duration kEarly = std::chrono::seconds(5);
 
 // What does not mend itself: somebody has to give rights, a certificate, a token.
 bool is_refusal(ErrorKind kind) {
@@ -71,6 +75,16 @@ std::optional<base::Duration> Reflector::staleness() const {
 
 void Reflector::wake() { woken_.notify_all(); }
 
+void Reflector::doubt() {
+  doubted_ = true;
+  doubts_.notify_all();
+}
+
+void Reflector::distrust() {
+  ++distrusts_;
+  doubt();
+}
+
 // --- states ---
 
 void Reflector::enter(State state) {
@@ -114,14 +128,19 @@ void Reflector::tell_failure(const base::Error& error) {
 
 // --- one round ---
 
-rt::Task<Result<void>> Reflector::list_once() {
+ListOptions Reflector::what_to_list() const {
   ListOptions options;
   options.namespace_ = options_.namespace_;
   options.label_selector = options_.label_selector;
   options.field_selector = options_.field_selector;
   options.metadata_only = options_.metadata_only;
-  PageReader pages(*client_, options_.resource, std::move(options), page_size_);
+  return options;
+}
+
+rt::Task<Result<void>> Reflector::list_once() {
+  PageReader pages(*client_, options_.resource, what_to_list(), page_size_);
   const ListMark mark = ++mark_;
+  const std::uint64_t distrusts = distrusts_;
   std::string version;
   for (bool first = true; !pages.is_done(); first = false) {
     auto answer = co_await pages.next();
@@ -129,7 +148,9 @@ rt::Task<Result<void>> Reflector::list_once() {
     note_alive();
     if (first) {
       version = page.resource_version;
-      sink_.list_began(version, mark, is_older_version(version, version_));
+      const bool went_back = is_older_version(version, version_) || distrusts != distrusts_settled_;
+      if (went_back) log_.info("versions have gone back, as if etcd was restored: all is listed anew");
+      sink_.list_began(version, mark, went_back);
     }
     for (doc::Json& object : page.objects) sink_.seen(std::move(object));
     for (doc::Json& object : page.unreadable) {
@@ -138,14 +159,56 @@ rt::Task<Result<void>> Reflector::list_once() {
     }
   }
   version_ = version;
+  distrusts_settled_ = distrusts;
+  suspicious_ = false;
   sink_.list_ended(version, mark);
   co_return Result<void>();
+}
+
+// Whether the server's version is older than what was told. A list that is not asked for a version
+// is answered with the newest, whichever server answers ("Resource versions", semantics of list).
+rt::Task<Result<void>> Reflector::look_back() {
+  ListOptions options = what_to_list();
+  options.page_size = 1;
+  options.metadata_only = true;
+  const std::string told = version_;
+  auto answer = co_await client_->list_page(options_.resource, std::move(options));
+  SLUICE_CO_TRY(const ListPage page, std::move(answer));
+  suspicious_ = false;
+  if (is_older_version(page.resource_version, told)) must_list_ = true;
+  co_return Result<void>();
+}
+
+// Beside the watch, which goes on meanwhile: most doubts come to nothing.
+rt::Task<void> Reflector::heed_doubts() {
+  for (;;) {
+    while (!doubted_) co_await doubts_.wait();
+    doubted_ = false;
+    suspicious_ = true;
+    if (distrusts_ != distrusts_settled_) {
+      must_list_ = true;
+    } else if (state_ == State::watching) {
+      auto looking = look_back();
+      auto looked = co_await std::move(looking);
+      static_cast<void>(looked);  // if it failed the suspicion is left
+    }
+    if (must_list_) {
+      cut_.notify_all();
+      wake();
+    }
+    co_await rt::sleep_for(options_.doubt_pause);
+  }
 }
 
 void Reflector::take(WatchEvent event) {
   note_alive();
   const std::string_view version = api::resource_version_of(event.object);
-  if (!version.empty()) version_ = version;
+  // It goes on forward only, so that the list that follows is known to have gone back.
+  if (is_older_version(version, version_)) {
+    doubt();
+  } else if (!version.empty()) {
+    version_ = version;
+  }
   if (event.type == WatchEventType::bookmark) return;
   ++told_;
   if (event.type == WatchEventType::deleted) {
@@ -155,21 +218,53 @@ void Reflector::take(WatchEvent event) {
   }
 }
 
-// One watch request, to its end. Success: the server ended it in order.
+// The next event; none when the watch has ended in order, or is cut.
+rt::Task<Result<std::optional<WatchEvent>>> Reflector::next_of(Watch& watch) {
+  using boost::asio::experimental::awaitable_operators::operator||;
+  auto race = watch.next() || cut_.wait_for(options_.silence_limit);
+  try {
+    auto first = co_await std::move(race);
+    if (first.index() == 0) co_return std::get<0>(std::move(first));
+    if (std::get<1>(first)) co_return std::optional<WatchEvent>();
+  } catch (const boost::asio::multiple_exceptions& both) {
+    std::rethrow_exception(both.first_exception());  // as rt::with_timeout() does
+  }
+  must_list_ = true;
+  co_return base::unexpected(ErrorKind::timeout,
+                             "a watch told nothing for " + base::format_duration(options_.silence_limit));
+}
+
+// One watch request, to its end. Success: the server ended it in order, or a list must be made.
 rt::Task<Result<void>> Reflector::watch_once() {
+  if (suspicious_) {
+    auto looking = look_back();
+    auto looked = co_await std::move(looking);
+    SLUICE_CO_CHECK(std::move(looked));
+    if (must_list_) co_return Result<void>();
+  }
   WatchOptions options;
   options.namespace_ = options_.namespace_;
   options.label_selector = options_.label_selector;
   options.field_selector = options_.field_selector;
   options.metadata_only = options_.metadata_only;
   options.resource_version = version_;
-  options.timeout = std::chrono::ceil<std::chrono::seconds>(spread(options_.watch_timeout));
+  const auto lifetime = std::chrono::ceil<std::chrono::seconds>(spread(options_.watch_timeout));
+  options.timeout = lifetime;
+  const base::SteadyPoint asked = clock_.steady();
   auto opened = co_await client_->watch(options_.resource, std::move(options));
   SLUICE_CO_TRY(const std::unique_ptr<Watch> watch, std::move(opened));
   note_alive();
   enter(State::watching);
-  while (!sink_.is_satisfied()) {
-    auto waiting = rt::with_timeout(watch->next(), options_.silence_limit, "the next event of a watch");
+  const std::string from = version_;
+  auto reading = read_events(*watch);
+  auto read = co_await std::move(reading);
+  if (read && (version_ == from || clock_.steady() - asked < lifetime - kEarly)) suspicious_ = true;
+  co_return read;
+}
+
+rt::Task<Result<void>> Reflector::read_events(Watch& watch) {
+  while (!sink_.is_satisfied() && !must_list_) {
+    auto waiting = next_of(watch);
     auto next = co_await std::move(waiting);
     SLUICE_CO_TRY(auto event, std::move(next));
     if (!event) break;
@@ -231,23 +326,35 @@ rt::Task<Result<void>> Reflector::run() {
     State& state;
     ~Stopped() { state = State::stopped; }  // cancelled or not: nobody may trust it any more
   } stopped{state_};
+  using boost::asio::experimental::awaitable_operators::operator||;
+  auto both = follow() || heed_doubts();
+  try {
+    auto ended = co_await std::move(both);
+    if (ended.index() == 0) co_return std::get<0>(std::move(ended));
+  } catch (const boost::asio::multiple_exceptions& thrown) {
+    std::rethrow_exception(thrown.first_exception());  // as rt::with_timeout() does
+  }
+  co_return Result<void>();
+}
+
+rt::Task<Result<void>> Reflector::follow() {
   while (!sink_.is_satisfied()) {
-    const bool listing = must_list_;
+    const bool listing = std::exchange(must_list_, false);
     enter(listing ? State::listing : State::opening);
     const base::SteadyPoint started = clock_.steady();
     const std::uint64_t told_before = told_;
     rt::Task<Result<void>> round = listing ? list_once() : watch_once();
     const auto outcome = co_await std::move(round);
     if (sink_.is_satisfied()) break;
-    if (outcome && listing) {
-      must_list_ = false;
-      continue;
-    }
+    if (outcome && (listing || must_list_)) continue;
     if (!outcome) {
+      if (listing) must_list_ = true;
       const base::Error& error = outcome.error();
       if (options_.is_final && options_.is_final(error)) co_return outcome;
       // Only a list can mend a version that the server no longer knows, or an event that we cannot read.
       if (error.kind == ErrorKind::gone || error.kind == ErrorKind::too_large) must_list_ = true;
+      // Who comes back may be another.
+      if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::timeout) suspicious_ = true;
       note_failure(error);
       if (error.kind == ErrorKind::not_found) co_await look_whether_served();
     }

@@ -12,11 +12,21 @@
 //  - Paging: pages.hpp. A list is told page by page and never held; the sink marks what it is
 //    told and drops the rest at the end (ListMark).
 //  - Where to go on: at the version of the last event or bookmark. A new list is made only after
-//    410 Gone, after an event that was too large to be read, and while there was none yet.
+//    410 Gone, after an event that was too large to be read, after silence, when versions have gone
+//    back, and while there was none yet.
+//  - Versions that go back, as etcd was restored: a watch from a version that the server has yet to
+//    reach is opened, and tells nothing. So after a broken connection, and after a watch that ended
+//    early or told nothing, the server is asked for its version first (a list of one object's
+//    metadata); so it is when somebody has met an answer that is older than what was told, at most
+//    once in doubt_pause. If the server's is older, a list follows, which is told as `went_back`.
+//    Left over: versions that have caught up before anybody looked. They are found by distrust() alone;
+//    who restores etcd with `--bump-revision --mark-compacted`, as its manual says, has 410 Gone.
 //  - Pausing: exponential, with jitter. Anything that was of use (an event, a watch of ten seconds)
 //    starts it anew. Its ceiling depends on what is wrong: a broken connection, a refusal, a
 //    resource that is not served. wake() and a change of definitions end a pause.
-//  - Silence: a watch on which neither event nor bookmark came for silence_limit is dead.
+//  - Silence: a watch on which neither event nor bookmark came for silence_limit is dead, or waits
+//    for versions that never come. A list follows. (A quiet resource's first bookmark takes up to two
+//    minutes, seen on 1.3x: one that says no more than where the watch began is not sent.)
 //  - Not served: only the RestMapper's proof counts. Then there are no objects, and the sink is told so.
 //  - Logging: one line when something begins to be wrong or is wrong in another way, one when it
 //    is over, one in ten minutes meanwhile; errors for what somebody has to mend.
@@ -91,6 +101,8 @@ struct ReflectorOptions {
   std::chrono::seconds watch_timeout{290};
   // Servers send a bookmark about once a minute.
   base::Duration silence_limit = std::chrono::minutes(3);
+  // Between two requests that doubt() leads to.
+  base::Duration doubt_pause = std::chrono::seconds(10);
   // Proves that a resource is not served; without one that is never proved.
   std::shared_ptr<RestMapper> mapper;
   // Errors that end run(); unset: none.
@@ -111,6 +123,12 @@ class Reflector {
   rt::Task<base::Result<void>> run();
   // Ends a pause: there is reason to think that it is worth trying.
   void wake();
+  // The server has answered with an object that is older than the one that was told. Either the
+  // answer has crossed an event, which happens, or versions have gone back: the server is asked.
+  void doubt();
+  // It is proved that they have, by an answer to what was asked after the newer one was known: a
+  // list follows, told as `went_back`.
+  void distrust();
 
   State state() const noexcept { return state_; }
   // A watch stands behind what was told: it is all there is, but for changes that are on their way.
@@ -125,7 +143,13 @@ class Reflector {
 
  private:
   rt::Task<base::Result<void>> list_once();
+  rt::Task<base::Result<void>> follow();
+  rt::Task<void> heed_doubts();
+  rt::Task<base::Result<void>> look_back();
   rt::Task<base::Result<void>> watch_once();
+  rt::Task<base::Result<void>> read_events(Watch& watch);
+  rt::Task<base::Result<std::optional<WatchEvent>>> next_of(Watch& watch);
+  ListOptions what_to_list() const;
   rt::Task<void> look_whether_served();
   rt::Task<void> pause(const base::Result<void>& outcome, bool useful);
   void take(WatchEvent event);
@@ -145,6 +169,12 @@ class Reflector {
   PageSize page_size_;
   State state_ = State::idle;
   bool must_list_ = true;
+  bool suspicious_ = false;  // the server's version is to be looked at before the next watch
+  bool doubted_ = false;
+  std::uint64_t distrusts_ = 0;
+  std::uint64_t distrusts_settled_ = 0;  // by a list
+  rt::Notify doubts_;
+  rt::Notify cut_;  // what is being watched is to be left for a list
   bool served_ = true;
   std::string version_;
   ListMark mark_ = 0;

@@ -154,6 +154,17 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
       for (auto& [key, object] : objects) object["metadata"]["resourceVersion"] = std::to_string(version);
     }
   }
+  struct Backup {
+    std::map<std::string, std::map<api::ObjectKey, doc::Json>> store;
+    std::uint64_t version = 0;
+  };
+  Backup back_up() const { return {store_, version_}; }
+  // etcd comes back from it: nobody is told, and watches from later versions go on to say nothing.
+  void put_back(const Backup& backup) {
+    store_ = backup.store;
+    version_ = backup.version;
+    history_.clear();
+  }
   // Ends all open watches of a resource with this answer; nothing: in order.
   void cut_watches(const kube::Resource& resource, std::optional<base::Error> error) {
     for (auto* watch : watches_) {
@@ -177,7 +188,9 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
   }
   rt::Task<base::Result<kube::ListPage>> list_page(kube::Resource resource, kube::ListOptions options) override {
     const api::ObjectKey scope{options.namespace_, ""};
-    auto starting = begin(made("list", resource.plural, scope, doc::Json(), std::string(), std::string()));
+    // How a reflector asks for the server's version.
+    const bool looks = options.page_size == 1 && options.metadata_only && options.max_bytes == 0;
+    auto starting = begin(made(looks ? "look" : "list", resource.plural, scope, doc::Json(), std::string(), std::string()));
     auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     // A continue token is the version of the list and where to go on.
@@ -228,6 +241,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     auto opened = std::make_unique<FakeWatch>(shared_from_this(), resource.plural, options.namespace_);
     opened->label_selector = options.label_selector;
     opened->field_selector = options.field_selector;
+    if (!options.resource_version.empty()) opened->from = std::stoull(options.resource_version);
     // What happened between the list and now.
     for (const auto& [version, plural, event, before_it] : history_) {
       if (plural == resource.plural && version > std::stoull(options.resource_version)) opened->push(event, before_it);
@@ -422,6 +436,9 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     void push(kube::WatchEvent event, const doc::Json& before) {
       if (ended) return;
       if (event.type != kube::WatchEventType::bookmark) {
+        const std::uint64_t version = std::stoull(std::string(api::resource_version_of(event.object)));
+        if (version <= from) return;
+        from = version;
         if (!namespace_.empty() && api::namespace_of(event.object) != namespace_) return;
         if (!selects(event.object, "", field_selector)) return;
         const bool is_selected = selects(event.object, label_selector, "");
@@ -452,6 +469,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     std::string namespace_;
     std::string label_selector;
     std::string field_selector;
+    std::uint64_t from = 0;  // the version that was told last
     std::deque<kube::WatchEvent> events;
     bool ended = false;
     std::optional<base::Error> failure;

@@ -156,6 +156,25 @@ TEST_CASE("records are no newer than an etcd that came back from a backup") {
   fixture.until([&] { return fixture.drifted.size() == 1; });
 }
 
+TEST_CASE("what was settled from records that are newer than the server's stands no more") {
+  Fixture fixture;
+  fixture.kube->put(kMaps, config_map("1"));
+  fixture.watch();
+  const auto backup = fixture.kube->back_up();
+  fixture.write("2", 12);
+  CHECK(fixture.drifted.empty());
+  CHECK(fixture.live->find(kMaps, kA)->stands());
+  fixture.kube->cut_watches(kMaps, test::make_error(ErrorKind::unavailable, "reset"));
+  fixture.kube->put_back(backup);
+  fixture.until([&] { return fixture.drifted.size() == 1 && fixture.live->is_current(kMaps); });
+  CHECK_FALSE(fixture.live->find(kMaps, kA)->stands());
+  // The watch is open; only the answer to a request tells.
+  fixture.write("2", 12);
+  fixture.kube->put_back(backup);
+  fixture.live->observe(kMaps, fixture.kube->object(kMaps, kA));
+  fixture.until([&] { return fixture.drifted.size() == 2; });
+}
+
 TEST_CASE("a kind that cannot be watched is not current, and nobody waits for it in vain") {
   Fixture fixture;
   fixture.kube->fail_next("list", test::make_error(ErrorKind::forbidden, "no"), 1'000);

@@ -61,6 +61,39 @@ TEST_CASE("a finalizer that fails is tried again, and the object is forgotten wh
   CHECK(h.metrics.text().find("name=\"a\"") == std::string::npos);
 }
 
+TEST_CASE("what is kept of an object is no other's of its name, though nobody looked while there was none") {
+  ControllerHarness h;
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  until(*h.runtime, [&] { return h.is_ready(); });
+  h.edit("a", [](Json& foo) { foo["metadata"]["finalizers"] = Json::array(); });
+  h.kube->erase(kFoos, foo_key("a"));
+  h.kube->put(kFoos, make_foo("a", 2));
+  until(*h.runtime, [&] { return h.is_ready() && h.foo()["status"]["size"] == 2; });
+  CHECK(h.reconciler->forgotten == std::vector<std::string>{"a"});
+}
+
+TEST_CASE("a run whose object has gone back begins anew from what the server says") {
+  ControllerHarness h;
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  until(*h.runtime, [&] { return h.is_ready(); });
+  const auto backup = h.kube->back_up();
+  bool restored = false;
+  h.reconciler->second = [&](FooRun& run) {
+    if (!std::exchange(restored, true)) h.kube->put_back(backup);
+    return FooReconciler::go_on(run);
+  };
+  h.edit("a", [](Json& foo) { foo["spec"]["size"] = 2; });
+  until(*h.runtime, [&] { return h.reconciler->finished >= 3; });
+  settle(*h.runtime, 50ms);
+  CHECK(h.foo()["status"]["size"] == 1);
+  CHECK(h.is_ready());
+  h.check_sane();
+  h.edit("a", [](Json& foo) { foo["spec"]["size"] = 3; });
+  until(*h.runtime, [&] { return h.foo()["status"]["size"] == 3; });
+}
+
 TEST_CASE("suspending an object during its run leaves no progress standing on it") {
   ControllerHarness h;
   bool waiting = false;

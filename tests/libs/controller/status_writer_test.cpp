@@ -115,6 +115,18 @@ TEST_CASE("a write that was cancelled or got no answer, but was done, makes noth
   CHECK_FALSE(h.writer->is_stale());
 }
 
+TEST_CASE("an object that is older than it was makes its run stale, though nobody has written its status") {
+  WriterHarness h;
+  int back = 0;
+  h.writer->on_went_back([&](Json) { ++back; });
+  h.kube->restore(50);
+  CHECK(h.write({{"phase", "up"}}).error().kind == ErrorKind::conflict);
+  CHECK(h.writer->is_stale());
+  CHECK(back == 1);
+  CHECK(h.written == 0);
+  CHECK(h.stored() == Json());
+}
+
 TEST_CASE("a storm of conflicts ends as a conflict, not in a loop") {
   WriterHarness h;
   int size = 1;

@@ -153,6 +153,29 @@ TEST_CASE("what the daemon wrote is seen at once, and an older event does not un
   CHECK(h.seen == std::vector<std::string>{"+a", "~a"});
 }
 
+TEST_CASE("after versions went back the server is right, of what has gone as well") {
+  CacheHarness h;
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  const auto backup = h.kube->back_up();
+  h.kube->put(kFoos, make_foo("a", 2));
+  h.kube->put(kFoos, make_foo("late"));
+  until(*h.runtime, [&] { return h.size_of("a") == 2 && h.size_of("late") == 1; });
+  h.seen.clear();
+  h.kube->put_back(backup);
+  SECTION("an answer of which that is proved counts at once") {
+    h.cache->observe_went_back(h.kube->object(kFoos, foo_key("a")));
+    CHECK(h.size_of("a") == 1);
+  }
+  SECTION("one that may have crossed an event does not") {
+    h.cache->observe_write(h.kube->object(kFoos, foo_key("a")));
+    CHECK(h.size_of("a") == 2);
+  }
+  until(*h.runtime, [&] { return h.cache->size() == 1 && h.size_of("a") == 1; });
+  CHECK(h.kube->count("list") == 2);
+  CHECK(h.seen == std::vector<std::string>{"~a", "-late"});
+}
+
 TEST_CASE("a write to an object that has gone meanwhile does not bring it back") {
   CacheHarness h;
   h.kube->put(kFoos, make_foo("a"));

@@ -200,6 +200,60 @@ TEST_CASE("versions that go back are said, as nothing that is known counts then"
   CHECK(f.names.told == std::vector<std::string>{"back"});
 }
 
+TEST_CASE("whatever may have hidden it, versions that went back are found, and a list follows") {
+  Fixture f;
+  f.options.doubt_pause = 1ms;
+  f.options.silence_limit = 10s;
+  f.start();
+  f.until([&] { return f.reflector->is_current(); });
+  f.kube->put(kMaps, config_map("a"));
+  f.until([&] { return f.names.names.contains("a"); });
+  f.kube->restore(50);
+  const auto is_told = [&] { return f.names.told == std::vector<std::string>{"back"} && f.reflector->is_current(); };
+  SECTION("a connection that broke") { f.kube->cut_watches(kMaps, make_error(ErrorKind::unavailable, "reset")); }
+  SECTION("a watch that ended before its time") { f.kube->cut_watches(kMaps, std::nullopt); }
+  SECTION("an answer that was older") { f.reflector->doubt(); }
+  SECTION("an event that is older") { f.kube->bookmark(kMaps); }
+  f.until(is_told);
+  CHECK(f.names.lists == 2);
+  CHECK(f.kube->count("look") == 1);
+  CHECK(f.kube->requests.back().body["resourceVersion"] == "50");
+}
+
+TEST_CASE("a watch that told nothing is followed by a list") {
+  Fixture f;
+  f.options.silence_limit = 30ms;
+  f.start();
+  f.until([&] { return f.reflector->is_current(); });
+  f.kube->restore(50);
+  f.until([&] { return f.names.lists == 2; });
+  CHECK(f.names.told == std::vector<std::string>{"back"});
+}
+
+TEST_CASE("versions that have caught up meanwhile are gone back all the same, where that is proved") {
+  Fixture f;
+  f.start();
+  f.until([&] { return f.reflector->is_current(); });
+  f.reflector->distrust();
+  f.until([&] { return f.names.lists == 2 && f.reflector->is_current(); });
+  CHECK(f.names.told == std::vector<std::string>{"back"});
+  CHECK(f.kube->count("look") == 0);
+}
+
+TEST_CASE("a doubt that was none costs a look, not the watch, and not one for each") {
+  Fixture f;
+  f.start();
+  f.until([&] { return f.reflector->is_current(); });
+  for (int i = 0; i < 20; ++i) {
+    f.reflector->doubt();
+    f.settle(2ms);
+  }
+  CHECK(f.kube->count("look") == 1);
+  CHECK(f.kube->count("watch") == 1);
+  CHECK(f.names.lists == 1);
+  CHECK(f.reflector->is_current());
+}
+
 TEST_CASE("a resource that is not found is not served only where that is proved") {
   Fixture f;
   kube::RestMapperOptions quick{1ms, 5ms, 1ms, 0ms};
