@@ -5,6 +5,7 @@
 
 #include "api/names.hpp"
 #include "base/digest.hpp"
+#include "controller/event_news.hpp"
 #include "controller/event_recorder.hpp"
 
 namespace sluice::notification_controller {
@@ -108,7 +109,7 @@ std::string digest_of(const Occurrence& what, std::string_view ready_since) {
   add("namespace", what.involved.namespace_);
   add("kind", what.involved.kind);
   add("message", what.message);
-  for (const auto key : {api::event::kMetaOriginRevision, api::event::kMetaRevision, api::event::kMetaToken}) {
+  for (const auto key : controller::kNewsAnnotations) {
     const auto it = what.metadata.find(group + std::string(key));
     if (it != what.metadata.end()) add(key, it->second);
   }

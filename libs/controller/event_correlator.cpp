@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/digest.hpp"
+#include "controller/event_news.hpp"
 
 namespace sluice::controller {
 
@@ -10,7 +11,8 @@ namespace {
 
 constexpr std::size_t kDigits = 32;  // of a digest
 
-// What makes events similar: all but the message. A digest of it, as thousands are remembered.
+// What makes events similar: all but the message and the revision. A digest of it, as thousands are
+// remembered.
 std::string group_key(const doc::Json& event) {
   std::string key;
   for (const auto field : {"kind", "namespace", "name", "uid", "apiVersion"}) {
@@ -33,6 +35,18 @@ std::vector<std::string> annotation_keys(const doc::Json& event) {
   return keys;
 }
 
+// The same words about another commit are other news: counted up, they would take the place of
+// what nobody may have read yet. A digest, as messages may be long.
+std::string news_of(const doc::Json& event, std::string_view message) {
+  const std::string_view version = doc::find_string(event, {"involvedObject", "apiVersion"});
+  const std::string group(version.substr(0, version.find('/')));
+  doc::Json news = doc::Json::array({message});
+  for (const auto key : kNewsAnnotations) {
+    news.push_back(api::annotation_of(event, group + "/" + std::string(key)));
+  }
+  return base::sha256_hex(doc::print_json(news)).substr(0, kDigits);
+}
+
 }  // namespace
 
 EventCorrelator::Decision EventCorrelator::observe(doc::Json event) {
@@ -43,12 +57,11 @@ EventCorrelator::Decision EventCorrelator::observe(doc::Json event) {
   Similar* similar = similar_.find(group);
   if (similar == nullptr || now - similar->last > kWindow) similar = &similar_.put(group, {});
   similar->last = now;
-  // Messages may be long.
-  const std::string told = base::sha256_hex(message).substr(0, kDigits);
-  similar->messages.insert(told);
+  const std::string told = news_of(event, message);
+  similar->news.insert(told);
   std::string key = group + told;
-  if (similar->messages.size() >= kMaxSimilar) {
-    similar->messages.erase(similar->messages.begin());
+  if (similar->news.size() >= kMaxSimilar) {
+    similar->news.erase(similar->news.begin());
     event["message"] = "(combined from similar events): " + message;
     key = group;
   }

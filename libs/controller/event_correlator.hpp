@@ -2,11 +2,11 @@
 // an earlier one. Pure but for its memory; private to this library.
 //
 // As client-go's EventCorrelator (tools/record/events_cache.go): equal events
-// count up; from the tenth different thing on that an object says for one reason,
-// with less than ten minutes between them, they are combined. Other than there a
-// combined event keeps its annotations, those of the latest. Its spam filter is left out on purpose:
-// alerts are made from Events here, so none may be dropped in silence, and the
-// queue's backoff paces objects that fail.
+// count up, where "equal" takes in the revision that they are about (event_news.hpp), other than
+// there: whoever was away must not find one of four commits. From the tenth different thing on that an object says for
+// one reason, with less than ten minutes between them, they are combined. Other than there a combined event keeps its
+// annotations, those of the latest. Its spam filter is left out on purpose: alerts are made from Events here, so none
+// may be dropped in silence, and the queue's backoff paces objects that fail.
 #pragma once
 
 #include <cstddef>
@@ -76,7 +76,7 @@ class EventCorrelator {
 
  private:
   struct Similar {
-    std::set<std::string> messages;  // digests of them
+    std::set<std::string> news;  // digests of message and kNewsAnnotations
     base::TimePoint last{};
   };
   struct Counted {

@@ -177,6 +177,28 @@ TEST_CASE("a repeated event carries the annotations of its latest time only") {
   CHECK((*decision.patch)["metadata"]["annotations"] == Json{{"revision", "2"}, {"token", nullptr}});
 }
 
+TEST_CASE("the same words about another commit are an Event of their own, and a flood of them is combined") {
+  sluice::base::ManualClock clock{sluice::base::TimePoint(1000h)};
+  EventCorrelator correlator(clock);
+  const auto about = [](const std::string& field, const std::string& value) {
+    auto told = event("ConfigMap/a configured");
+    told["involvedObject"]["apiVersion"] = "example.com/v1";
+    told["metadata"]["annotations"]["example.com/" + field] = value;
+    return told;
+  };
+  for (const auto* field : {"revision", "originRevision", "token"}) {
+    CHECK_FALSE(correlator.observe(about(field, "1")).patch);
+    CHECK_FALSE(correlator.observe(about(field, "2")).patch);
+    CHECK(correlator.observe(about(field, "1")).patch);
+  }
+  CHECK(correlator.observe(about("revision", "2")).patch);
+  int created = 6;
+  for (int i = 3; i < 50; ++i) {
+    if (!correlator.observe(about("revision", std::to_string(i))).patch) ++created;
+  }
+  CHECK(created == 10);
+}
+
 TEST_CASE("emitting never blocks: of what cannot be sent the oldest is dropped") {
   RecorderHarness h;
   for (int i = 0; i < 10; ++i) h.emit(fmt::format("message {}", i));
