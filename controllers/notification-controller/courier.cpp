@@ -10,6 +10,8 @@ namespace {
 
 // An answer is read to judge a delivery and to log its beginning; what is longer tells no more.
 constexpr std::uint64_t kMaxAnswer = 64U << 10U;
+// So long after the request's own limit, which knows whether the answer has begun, the delivery is given up.
+constexpr base::Duration kAfterLimit = std::chrono::milliseconds(250);
 
 const kube::Resource& secrets_resource() {
   static const kube::Resource resource{"", "v1", "Secret", "secrets", true};
@@ -23,6 +25,15 @@ rt::Task<base::Result<doc::Json>> read_secret(std::shared_ptr<kube::Client> clie
   if (secret) co_return *std::move(secret);
   const std::string what = "spec." + field + ": Secret '" + key.str() + "'";
   co_return base::unexpected(std::move(secret).error().with_context(what));
+}
+
+// Taken in or not, the status says so, whatever became of the body: sending it again would only
+// bring the same answer. But Slack's Web API answers 200 whatever happens, and says in the body what did.
+bool tells_by_status(const Endpoint& endpoint, const base::Error& error) {
+  if (error.http_status == 0) return false;
+  if (error.kind == base::ErrorKind::too_large) return true;
+  const bool is_web_api = endpoint.type == api::provider_type::kSlack && !endpoint.token.empty();
+  return !is_web_api || error.http_status >= 300;
 }
 
 }  // namespace
@@ -88,10 +99,12 @@ rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notifi
   const std::shared_ptr<http::Client> client = *std::move(connected);
   http::Request request = make_request(notification, endpoint, id);
   rt::Task<base::Result<http::Response>> sending = client->send(std::move(request));
-  rt::Task<base::Result<http::Response>> limited = rt::with_timeout(std::move(sending), timeout, "the delivery");
+  rt::Task<base::Result<http::Response>> limited =
+      rt::with_timeout(std::move(sending), timeout + kAfterLimit, "the delivery");
   auto answer = co_await std::move(limited);
-  if (!answer && answer.error().kind == base::ErrorKind::too_large && answer.error().http_status != 0) {
-    // Taken in or not, the status says so; sending it again would only bring the same answer.
+  if (!answer && tells_by_status(endpoint, answer.error())) {
+    log_.info("a receiver's answer did not come whole; its status counts",
+              {{"provider", key.str()}, {"status", answer.error().http_status}, {"id", id}});
     http::Response status_alone;
     status_alone.status = answer.error().http_status;
     answer = std::move(status_alone);

@@ -87,7 +87,8 @@ class Client {
   // or nothing of it must have been sent.
   // Errors: `invalid` (a header or target that would break out of its line),
   // `unavailable` (refused, reset, name unknown), `untrusted` (the server's
-  // certificate), `unauthorized` (ours), `timeout`, `too_large` (the body's has the answer's http_status).
+  // certificate), `unauthorized` (ours), `timeout`, `too_large`. One that came
+  // after the answer's head, in its body, has the http_status of that.
   virtual rt::Task<base::Result<Response>> send(Request request) = 0;
   // The answer's head at once, its body in pieces, on a connection of its own.
   virtual rt::Task<base::Result<std::unique_ptr<ResponseStream>>> open(Request request) = 0;

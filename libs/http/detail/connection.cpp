@@ -167,8 +167,8 @@ rt::Task<Exchange> Connection::exchange(const Wire& wire, std::chrono::milliseco
     const bool nothing = got_nothing() && got.error().kind == ErrorKind::unavailable;
     base::Error error = sent || refused ? failure("reading from", std::move(got).error())
                                         : failure("sending to", std::move(sent).error());
-    // What the status alone can tell is not lost with a body that nobody wants to read.
-    if (error.kind == ErrorKind::too_large) error.http_status = parser_->response().status;
+    // What the status alone can tell is not lost with a body that nobody wants to read, or that is cut.
+    if (error.kind == ErrorKind::too_large || parser_->is_header_done()) error.http_status = parser_->response().status;
     co_return Exchange{base::unexpected(std::move(error)), false, nothing, nothing && !sent_some_};
   }
   socket_.clear_deadline();

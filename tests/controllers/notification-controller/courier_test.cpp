@@ -73,6 +73,32 @@ TEST_CASE("an answer that is too long to read is judged by its status") {
   CHECK(broken.error().kind == base::ErrorKind::unavailable);
 }
 
+TEST_CASE("an answer whose body is cut or never ends is judged by its status, but for Slack's Web API") {
+  const auto answer = [](const std::string& status, const std::string& type, bool with_token,
+                         std::chrono::milliseconds hold = std::chrono::milliseconds(0)) {
+    RawServer receiver("HTTP/1.1 " + status + "\r\nContent-Length: 100\r\n\r\nok", hold);
+    doc::Json spec = doc::Json::object();
+    spec["type"] = type;
+    spec["timeout"] = "300ms";
+    spec["address"] = "http://127.0.0.1:" + std::to_string(receiver.port()) + "/hook";
+    if (with_token) spec["secretRef"]["name"] = "hook";
+    return deliver(spec, {{"token", "s3cr3t"}});
+  };
+  CHECK(answer("200 OK", "generic", false));
+  CHECK(answer("202 Accepted", "generic-hmac", true));
+  CHECK(answer("200 OK", "slack", false));
+  CHECK(answer("200 OK", "generic", false, std::chrono::seconds(3)));
+  const auto unknown = answer("200 OK", "slack", true);
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().kind == base::ErrorKind::unavailable);
+  const auto refused = answer("422 Unprocessable", "generic", false);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == base::ErrorKind::invalid);
+  const auto broken = answer("503 Unavailable", "generic", false);
+  REQUIRE_FALSE(broken);
+  CHECK(broken.error().kind == base::ErrorKind::unavailable);
+}
+
 TEST_CASE("no more than 64 KiB of an answer is read") {
   // An answer that is cut short fails, where all of it is wanted.
   RawServer receiver("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
