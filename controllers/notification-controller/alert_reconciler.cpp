@@ -7,15 +7,16 @@
 
 namespace sluice::notification_controller {
 
-AlertReconciler::AlertReconciler(const controller::WatchCache& alerts, const controller::WatchCache& providers,
+AlertReconciler::AlertReconciler(controller::WatchCache& alerts, const controller::WatchCache& providers,
                                  const base::Clock& clock, bool no_cross_namespace_refs)
-    : alerts_(alerts),
-      providers_(providers),
-      started_(clock.now()),
-      no_cross_namespace_refs_(no_cross_namespace_refs) {
+    : alerts_(alerts), providers_(providers), started_(clock.now()), no_cross_namespace_refs_(no_cross_namespace_refs) {
   traits_.resource = {std::string(api::group::kNotification), "v1beta3", std::string(api::kind::kAlert), "alerts", true};
   traits_.status_manager = api::field_manager::kNotificationController;
   traits_.negative_conditions = {std::string(api::condition::kAccessDenied)};
+  controller::CacheHandlers handlers;
+  handlers.added = [this](const controller::Object& now) { note_suspended(*now); };
+  handlers.updated = [this](const controller::Object&, const controller::Object& now) { note_suspended(*now); };
+  alerts_.subscribe(std::move(handlers));
 }
 
 base::Result<std::unique_ptr<AlertRun>> AlertReconciler::begin(controller::RunContext& context) {
@@ -57,32 +58,41 @@ rt::Task<controller::StepResult> AlertReconciler::check_spec(AlertRun& run) {
   co_return controller::stall(api::reason::kInvalidSpec, std::move(error));
 }
 
-// True if it was seen before.
-bool AlertReconciler::note_seen(const AlertRun& run) {
-  std::string& uid = seen_[run.context.key()];
-  return std::exchange(uid, run.alert.metadata.uid) == run.alert.metadata.uid;
+// No step runs for a suspended one, and what happens meanwhile is not for it.
+void AlertReconciler::note_suspended(const doc::Json& alert) {
+  const doc::Json* suspend = doc::find(alert, {"spec", "suspend"});
+  if (suspend == nullptr || !suspend->is_boolean() || !suspend->get<bool>()) return;
+  seen_[api::key_of(alert)] = {std::string(api::uid_of(alert)), api::generation_of(alert), {}};
 }
 
-base::TimePoint AlertReconciler::since(const AlertRun& run) {
+base::TimePoint AlertReconciler::since_before_us(const AlertRun& run) {
   if (!was_here_before_) {
     const auto all = alerts_.list();
     was_here_before_ = std::any_of(all.begin(), all.end(), [](const auto& alert) {
       return api::conditions_of(*alert).has(kListeningCondition);
     });
   }
-  const bool seen = note_seen(run);
-  if (seen) return run.context.clock.now();
   const auto* before = run.context.conditions.find(kListeningCondition);
   if (before != nullptr) return before->last_transition_time;
   const base::TimePoint created = run.alert.metadata.creation_timestamp.value_or(started_);
   return *was_here_before_ ? created : std::max(created, started_);
 }
 
+base::TimePoint AlertReconciler::since(const AlertRun& run) {
+  const std::int64_t generation = run.context.meta.generation;
+  const auto seen = seen_.find(run.context.key());
+  const bool is_known = seen != seen_.end() && seen->second.uid == run.alert.metadata.uid;
+  if (is_known && seen->second.generation == generation) return seen->second.since;
+  const base::TimePoint since = is_known ? run.context.clock.now() : since_before_us(run);
+  seen_[run.context.key()] = {run.alert.metadata.uid, generation, since};
+  return since;
+}
+
 rt::Task<controller::StepResult> AlertReconciler::listen(AlertRun& run) {
   auto& conditions = run.context.conditions;
   const auto* before = conditions.find(kListeningCondition);
   if (before != nullptr && before->observed_generation == run.context.meta.generation) {
-    note_seen(run);
+    seen_[run.context.key()] = {run.alert.metadata.uid, run.context.meta.generation, before->last_transition_time};
     co_return controller::kContinue;
   }
   const api::ConditionStamp stamp{run.context.meta.generation, since(run)};

@@ -15,7 +15,10 @@
 //   - where no Alert was ever looked after by us (first start, or a takeover from
 //     another notification-controller), at the start of this process;
 //   - for an edited one, when the edit was seen; but an edit made while no process
-//     ran leaves it, as what happened meanwhile must not be lost.
+//     ran leaves it, as what happened meanwhile must not be lost;
+//   - for one that is no longer suspended, when that was seen, if this process saw it suspended.
+//     Suspended before, and resumed while no process ran, it reads as edited.
+// A time that could not be written yet is kept until it is: the next try must not take a later one.
 // Nothing is deleted on deletion, so there is no finalizer.
 #pragma once
 
@@ -39,8 +42,8 @@ struct AlertRun {
 class AlertReconciler final : public controller::StepReconciler<AlertRun> {
  public:
   // The caches outlive this.
-  AlertReconciler(const controller::WatchCache& alerts, const controller::WatchCache& providers,
-                  const base::Clock& clock, bool no_cross_namespace_refs);
+  AlertReconciler(controller::WatchCache& alerts, const controller::WatchCache& providers, const base::Clock& clock,
+                  bool no_cross_namespace_refs);
 
   const controller::KindTraits& traits() const override { return traits_; }
   base::Result<std::unique_ptr<AlertRun>> begin(controller::RunContext& context) override;
@@ -54,15 +57,23 @@ class AlertReconciler final : public controller::StepReconciler<AlertRun> {
   rt::Task<controller::StepResult> listen(AlertRun& run);
   rt::Task<controller::StepResult> check_access(AlertRun& run);
   rt::Task<controller::StepResult> check_provider(AlertRun& run);
-  bool note_seen(const AlertRun& run);
+  // What this process has seen of an Alert: the generation that was in force, or was to be, and
+  // since when; or a suspended one.
+  struct Seen {
+    std::string uid;
+    std::int64_t generation = 0;
+    base::TimePoint since{};
+  };
+  void note_suspended(const doc::Json& alert);
   base::TimePoint since(const AlertRun& run);
+  base::TimePoint since_before_us(const AlertRun& run);
 
-  const controller::WatchCache& alerts_;
+  controller::WatchCache& alerts_;
   const controller::WatchCache& providers_;
   const base::TimePoint started_;
   bool no_cross_namespace_refs_;
   std::optional<bool> was_here_before_;  // some Alert carries our mark
-  std::map<api::ObjectKey, std::string> seen_;  // uids of Alerts that this process has seen in force
+  std::map<api::ObjectKey, Seen> seen_;
   controller::KindTraits traits_;
 };
 

@@ -118,6 +118,15 @@ void Dispatcher::alert_changed(const doc::Json& object) {
 
 void Dispatcher::provider_changed(const doc::Json& before, const doc::Json& now) {
   if (before.is_object() && api::generation_of(before) == api::generation_of(now)) return;
+  if (doc::find_string(before, {"spec", "type"}) != doc::find_string(now, {"spec", "type"})) {
+    // What its type is not sent was not heard.
+    std::set<std::string> kinds;
+    for (const auto& [key, known] : rules_) {
+      if (api::resolve(known.rule.spec.provider_ref, key.namespace_) != api::key_of(now)) continue;
+      for (const auto& source : known.rule.spec.event_sources) kinds.insert(source.kind);
+    }
+    states_.look_again(kinds);
+  }
   const auto outbox = outboxes_.find(api::key_of(now));
   if (outbox != outboxes_.end()) outbox->second->hurry();
 }
@@ -175,14 +184,15 @@ void Dispatcher::take_in_mark(const AlertRule& rule, const doc::Json& event) {
   last = std::max(last, to_remember(mark->last, services_.clock.now()));
 }
 
-// Flux: chats get no events that are meant for commit statuses.
-bool Dispatcher::gets_commit_statuses(const AlertRule& rule) const {
+// Flux: chats get no events that are meant for commit statuses. Nothing while nobody knows what the Provider will be.
+std::optional<bool> Dispatcher::gets_commit_statuses(const AlertRule& rule) const {
   const auto provider = providers_.find(api::resolve(rule.spec.provider_ref, rule.key.namespace_));
-  return !provider || doc::find_string(*provider, {"spec", "type"}) != api::provider_type::kSlack;
+  if (!provider) return std::nullopt;
+  return doc::find_string(*provider, {"spec", "type"}) != api::provider_type::kSlack;
 }
 
 bool Dispatcher::is_for_others(const AlertRule& rule, const Occurrence& what) const {
-  return is_commit_status_update(what) && !gets_commit_statuses(rule);
+  return is_commit_status_update(what) && gets_commit_statuses(rule) == false;
 }
 
 void Dispatcher::consider(const AlertRule& rule, const doc::Json& event,
@@ -200,7 +210,7 @@ void Dispatcher::consider(const AlertRule& rule, const doc::Json& event,
   if (verdict != Verdict::due) return;
   if (!rule.wants(*what, labels_) || is_for_others(rule, *what)) return;
   const bool was_tried = input.mark && input.mark->pending;
-  if (!was_tried && is_told_elsewhere(rule, event, *what)) return;
+  if (!was_tried && (is_told_elsewhere(rule, event, *what) || is_recovery_of_others(rule, event, *what))) return;
   Delivery delivery;
   delivery.alert = rule.key;
   delivery.alert_uid = rule.uid;

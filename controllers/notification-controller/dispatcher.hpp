@@ -92,13 +92,16 @@ class Dispatcher {
   std::optional<base::TimePoint> told_at(const AlertRule& rule, const InvolvedObject& object,
                                          const Chronicle::Entry& failure) const;
   bool is_told_elsewhere(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const;
+  Heard as_heard(const AlertRule& rule, const InvolvedObject& object, const Chronicle::Entry& entry) const;
+  bool is_recovery_of_others(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const;
+  bool may_yet_be_told(const AlertRule& rule, const InvolvedObject& object, const Chronicle::Entry& failure) const;
   bool is_sent_before(const AlertRule& rule, const Occurrence& word, const Chronicle::Entry& other) const;
   std::optional<DeliveryMark> mark_of(const doc::Json& event, std::string_view alert_uid) const;
   void take_in_mark(const AlertRule& rule, const doc::Json& event);
   void make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
   rt::Task<void> write_late_mark(Delivery delivery, DeliveryMark mark);
   void consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what);
-  bool gets_commit_statuses(const AlertRule& rule) const;
+  std::optional<bool> gets_commit_statuses(const AlertRule& rule) const;
   bool is_for_others(const AlertRule& rule, const Occurrence& what) const;
   void enqueue(const AlertRule& rule, Delivery delivery);
   Outbox& outbox_of(const api::ObjectKey& provider);

@@ -47,7 +47,8 @@ Dispatcher::Plan Dispatcher::plan(const Delivery& delivery) const {
     plan.why = "the Alert no longer wants it";
     return plan;
   }
-  if (!sources_->event(what)) {
+  const auto event = sources_->event(what);
+  if (!event) {
     plan.why = "its Event has expired";
     return plan;
   }
@@ -56,6 +57,12 @@ Dispatcher::Plan Dispatcher::plan(const Delivery& delivery) const {
   const auto object = providers_.find(key);
   plan.why = "Provider '" + key.str() + "' does not exist";
   if (!object) return plan;
+  // A late word of when nobody knew what this receiver would be sent besides.
+  if (!delivery.marked_pending && read_telling(*event).ready_since && is_told_elsewhere(rule, *event, what)) {
+    plan.fate = Fate::drop;
+    plan.why = "the Event that it stands for has come";
+    return plan;
+  }
   auto provider = api::parse_provider(*object);
   plan.why = "Provider '" + key.str() + "' is Stalled";
   if (!provider) return plan;

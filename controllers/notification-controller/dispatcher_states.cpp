@@ -52,21 +52,51 @@ std::optional<News> Dispatcher::news_for(const AlertRule& rule, const InvolvedOb
 
 std::vector<Heard> Dispatcher::heard_by(const AlertRule& rule, const InvolvedObject& object) const {
   const Chronicle::Entries entries = sources_->chronicle(object.kind).about(object);
-  const bool gets_statuses = gets_commit_statuses(rule);
   std::vector<Heard> tellings;
   tellings.reserve(entries.size());
-  for (const auto* entry : entries) {
-    Heard telling{entry->telling, false, entry->telling.last};
-    if (entry->telling.severity == Severity::error) {
-      const auto told = told_at(rule, object, *entry);
-      telling.heard = told.has_value();
-      if (told) telling.told = *told;
-    } else {
-      telling.heard = !entry->telling.for_record && (gets_statuses || !entry->telling.for_commits);
-    }
-    tellings.push_back(telling);
-  }
+  for (const auto* entry : entries) tellings.push_back(as_heard(rule, object, *entry));
   return tellings;
+}
+
+Heard Dispatcher::as_heard(const AlertRule& rule, const InvolvedObject& object, const Chronicle::Entry& entry) const {
+  const Telling& telling = entry.telling;
+  if (telling.severity == Severity::error) {
+    const auto told = told_at(rule, object, entry);
+    return Heard{telling, told.has_value(), told.value_or(telling.last)};
+  }
+  const bool is_for_it = !telling.for_commits || gets_commit_statuses(rule).value_or(false);
+  return Heard{telling, !telling.for_record && is_for_it, telling.last};
+}
+
+// A late word is written as one Alert needs it. Of a recovery nobody else wants to hear but who heard
+// of the failure. Judged by what the server had before the word, so that it is the same at each look.
+bool Dispatcher::is_recovery_of_others(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const {
+  const Telling own = read_telling(event);
+  if (!own.ready_since || own.severity == Severity::error) return false;
+  const controller::Object object =
+      sources_->object(what.involved.kind, {what.involved.namespace_, what.involved.name});
+  auto state = object ? read_state(*object) : std::nullopt;
+  if (!state || !state->ok || state->since != *own.ready_since) state = state_of_word(event, *own.ready_since);
+  std::vector<Heard> tellings;
+  for (const auto* entry : sources_->chronicle(what.involved.kind).about(what.involved)) {
+    const bool is_failure = entry->telling.severity == Severity::error;
+    // In one second both come; which of two good ones counts then, is_outrun() says.
+    const bool was_there = is_failure ? entry->telling.created <= own.created : entry->telling.created < own.created;
+    if (entry->event == what.event || !was_there) continue;
+    Heard heard = as_heard(rule, what.involved, *entry);
+    if (is_failure && !heard.heard) heard.heard = may_yet_be_told(rule, what.involved, *entry);
+    tellings.push_back(std::move(heard));
+  }
+  return !untold(*state, tellings);
+}
+
+// Its turn has not come yet, as after a start.
+bool Dispatcher::may_yet_be_told(const AlertRule& rule, const InvolvedObject& object,
+                                 const Chronicle::Entry& failure) const {
+  const controller::Object event = sources_->event(object.kind, failure.event);
+  if (!event || mark_of(*event, rule.uid)) return false;
+  const auto what = read_occurrence(*event);
+  return what && what->at >= rule.since && rule.wants(*what, labels_);
 }
 
 // When that of the failure's occurrences happened that was sent last, or waits to be.
@@ -94,7 +124,7 @@ bool Dispatcher::is_told_elsewhere(const AlertRule& rule, const doc::Json& event
     return std::any_of(words.begin(), words.end(),
                        [&own](const Chronicle::Entry* word) { return is_outrun(own, word->telling); });
   }
-  const bool gets_statuses = gets_commit_statuses(rule);
+  const bool gets_statuses = gets_commit_statuses(rule).value_or(false);
   std::vector<const Telling*> tellings;
   for (const auto* entry : chronicle.about(what.involved)) tellings.push_back(&entry->telling);
   const auto failed = failed_before(own, tellings);

@@ -203,6 +203,19 @@ controller::EventRecord late_word(const doc::Json& object, const State& state, c
   return record;
 }
 
+State state_of_word(const doc::Json& event, base::TimePoint ready_since) {
+  State state;
+  state.ok = doc::find_string(event, {"type"}) != "Warning";
+  state.reason = doc::find_string(event, {"reason"});
+  state.message = doc::find_string(event, {"message"});
+  state.since = ready_since;
+  if (const doc::Json* involved = doc::find(event, {"involvedObject"})) {
+    state.revision = api::annotation_of(event, own_key(*involved, api::event::kMetaRevision));
+  }
+  if (state.ok && !state.revision.empty()) state.revision_since = ready_since;
+  return state;
+}
+
 std::optional<base::TimePoint> failed_before(const Telling& word, const std::vector<const Telling*>& tellings) {
   std::optional<base::TimePoint> failed_at;
   if (!word.ready_since || failed(word)) return failed_at;

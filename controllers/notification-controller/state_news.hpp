@@ -85,6 +85,9 @@ std::optional<News> untold(const State& state, const std::vector<Heard>& telling
 // The late word about it. The same state gives the same Event.
 controller::EventRecord late_word(const doc::Json& object, const State& state, const News& news);
 
+// The state that a late word was written of, as far as the word tells. It takes a revision for as new as the state.
+State state_of_word(const doc::Json& event, base::TimePoint ready_since);
+
 // An emitter's Event about the state was there before the late word, but was not seen in time.
 // `failed` is when the newest failure of the object had happened that the state came after: an
 // Event that is no newer than that does not tell of the failure's end.

@@ -42,6 +42,13 @@ void StateWatch::changed(const doc::Json& object) {
 
 void StateWatch::gone(const doc::Json& object) { standing_.erase({std::string(api::kind_of(object)), api::key_of(object)}); }
 
+void StateWatch::look_again(const std::set<std::string>& kinds) {
+  for (auto& [identity, standing] : standing_) {
+    if (!standing.due && kinds.contains(identity.first)) schedule(identity, standing);
+  }
+  changed_.notify_all();
+}
+
 void StateWatch::schedule(const Identity& identity, Standing& standing) {
   standing.due = clock_.steady() + grace_;
   due_.emplace(*standing.due, identity);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -29,6 +30,8 @@ class StateWatch {
   // fails again and again fails.
   void changed(const doc::Json& object);
   void gone(const doc::Json& object);
+  // Who is told of these kinds has changed: what they say is looked at again, after a grace.
+  void look_again(const std::set<std::string>& kinds);
   // Until it is cancelled.
   rt::Task<void> run();
 

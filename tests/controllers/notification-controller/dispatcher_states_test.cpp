@@ -177,6 +177,80 @@ TEST_CASE("a recovery is not told to a chat that was not told of the failure, no
   CHECK(h.courier.messages("chat").empty());
 }
 
+TEST_CASE(
+    "a recovery that is written for one Alert is not sent to another one's chat that did not hear of the failure") {
+  StateHarness h;
+  add_chat(h);
+  doc::Json slack = doc::Json::object();
+  slack["type"] = "slack";
+  h.kube->put(kProviders, make_provider("quiet", slack));
+  doc::Json quiet = doc::Json::object();
+  quiet["exclusionList"] = {"no such file"};
+  quiet["providerRef"]["name"] = "quiet";
+  h.add_alert("quiet", quiet);
+  h.start();
+  h.until([&] { return h.is_listening("chat") && h.is_listening("quiet"); });
+  h.kube->put(kEvents, h.failure_event("no such file"));
+  h.put_ready("shop", "False", "no such file");
+  h.until([&] { return h.courier.messages("chat").size() == 1; });
+  h.kube->put(kEvents, status_event("Reconciliation finished in 1ms", 3s));
+  h.put_ready("shop", "True", "Applied revision: main@sha1:def", 3s);
+  h.until([&] { return h.courier.messages("chat").size() == 2; });
+  h.settle();
+  h.crash();
+  h.start();
+  h.settle();
+  CHECK(h.courier.messages("chat") == std::vector<std::string>{"no such file", "Applied revision: main@sha1:def"});
+  CHECK(h.courier.messages("quiet").empty());
+}
+
+TEST_CASE("a Provider that comes after a failure and its recovery is told of both, once, whatever its type is") {
+  for (const std::string type : {"slack", "generic"}) {
+    INFO(type);
+    StateHarness h;
+    doc::Json spec = doc::Json::object();
+    spec["providerRef"]["name"] = "later";
+    h.add_alert("a", spec);
+    h.start();
+    h.until([&] { return h.is_listening("a"); });
+    h.kube->put(kEvents, h.failure_event("no such file"));
+    h.put_ready("shop", "False", "no such file");
+    h.turn(50ms);
+    doc::Json status = status_event("Reconciliation finished in 1ms", 3s);
+    h.kube->put(kEvents, status);
+    h.turn(1100ms);  // the server's stamps are whole seconds
+    h.put_ready("shop", "True", "Applied revision: main@sha1:def", 3s);
+    h.settle();
+    doc::Json provider = doc::Json::object();
+    provider["type"] = type;
+    h.kube->put(kProviders, make_provider("later", provider));
+    h.until([&] { return h.courier.messages("later").size() == 2; });
+    h.settle();
+    const std::string over = type == "slack" ? "Applied revision: main@sha1:def" : "Reconciliation finished in 1ms";
+    CHECK(h.courier.messages("later") == std::vector<std::string>{"no such file", over});
+  }
+}
+
+TEST_CASE("a Provider that becomes a chat before it was told of a recovery is told of it") {
+  StateHarness h;
+  h.start_with_alert();
+  h.courier.answer["hook"] = make_error(base::ErrorKind::unavailable, "gone");
+  h.kube->put(kEvents, h.failure_event("no such file"));
+  h.put_ready("shop", "False", "no such file");
+  h.until([&] { return h.courier.attempts > 0; });
+  h.kube->put(kEvents, status_event("Reconciliation finished in 1ms", 3s));
+  h.put_ready("shop", "True", "Applied revision: main@sha1:def", 3s);
+  h.settle();
+  h.courier.answer.clear();
+  doc::Json chat = make_provider("hook");
+  chat["spec"]["type"] = "slack";
+  chat["metadata"]["generation"] = 2;
+  h.kube->put(kProviders, chat);
+  h.until([&] { return h.courier.messages().size() == 2; });
+  h.settle();
+  CHECK(h.courier.messages() == std::vector<std::string>{"no such file", "Applied revision: main@sha1:def"});
+}
+
 TEST_CASE("a second failure that is told has its recovery told, though its words are those of the first") {
   StateHarness h;
   add_chat(h);

@@ -370,6 +370,45 @@ TEST_CASE("an edited Alert sends nothing before it is noted since when it is in 
   CHECK(h.courier.messages() == std::vector<std::string>{"after the edit"});
 }
 
+TEST_CASE("since when an Alert is in force does not move while it cannot be noted") {
+  Harness h;
+  h.start_with_alert();
+  h.crash();
+  h.start();  // it finds that Alerts were looked after before
+  h.until([&] { return h.process->sources->is_ready("Kustomization"); });
+  h.kube->fail_next("patch", make_error(base::ErrorKind::unavailable, "gone"), 3);
+  h.add_alert("b", doc::Json::object(), -10min);
+  h.turn(100ms);
+  CHECK_FALSE(h.is_listening("b"));
+  h.kube->put(kEvents, event_now("shop", "meanwhile", -5min));
+  h.until([&] { return h.is_listening("b"); });
+  h.until([&] { return !h.courier.sent.empty(); });
+  CHECK(h.courier.messages() == std::vector<std::string>{"meanwhile"});
+}
+
+TEST_CASE("an Alert that the process found suspended is in force from its resumption on") {
+  Harness h;
+  h.start_with_alert();
+  doc::Json live = h.kube->object(kAlerts, {"apps", "a"});
+  for (auto& condition : live["status"]["conditions"]) condition["lastTransitionTime"] = now_and(-1min);
+  live["spec"]["suspend"] = true;
+  live["metadata"]["generation"] = 2;
+  h.kube->put(kAlerts, live);
+  h.turn(50ms);
+  h.crash();
+  h.start();
+  h.kube->put(kEvents, event_now("shop", "while it was suspended", -5s));
+  h.turn(100ms);
+  live = h.kube->object(kAlerts, {"apps", "a"});
+  live["spec"]["suspend"] = false;
+  live["metadata"]["generation"] = 3;
+  h.kube->put(kAlerts, live);
+  h.kube->put(kEvents, event_now("shop", "after it", 2s));
+  h.until([&] { return !h.courier.sent.empty(); });
+  h.turn(50ms);
+  CHECK(h.courier.messages() == std::vector<std::string>{"after it"});
+}
+
 TEST_CASE("an expression that does not parse stalls its Alert and says where; the others count") {
   Harness h;
   doc::Json spec = doc::Json::object();
