@@ -8,6 +8,7 @@ if they cannot be had. All state lives in a temporary folder; no process outlive
 """
 import argparse
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -195,6 +196,26 @@ class ControlPlane:
         """On the same address, with the same certificate."""
         self.api_server.start()
         self._await_ready()
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """Nothing of it runs meanwhile; afterwards all is on the same addresses, with what etcd holds then."""
+        for process in reversed(self.processes()):
+            process.stop()
+        manager, self.controller_manager = self.controller_manager, None
+        yield
+        self.etcd.start()
+        self.restart_api_server()
+        self.controller_manager = manager.start() if manager else None
+
+    def back_up(self):
+        """Copies etcd's data, while it is stopped."""
+        shutil.copytree(self.folder / "etcd", self.folder / "backup")
+
+    def put_back(self):
+        """Back to that copy, with its versions, while it is stopped. As if without `--bump-revision`."""
+        shutil.rmtree(self.folder / "etcd")
+        shutil.copytree(self.folder / "backup", self.folder / "etcd")
 
     def requests_by(self, user):
         """Counter of the requests that this audited user has made: apply, dry-run apply, patch, get, list, ..."""
