@@ -17,16 +17,37 @@ using controller::Severity;
 
 namespace {
 
-// Ends when the object is gone or cannot be watched.
-rt::Task<void> until_gone(std::shared_ptr<kube::Client> client, kube::Resource resource, api::ObjectKey key,
-                          std::string uid) {
-  auto gone = co_await apply::await_gone(std::move(client), std::move(resource), std::move(key), std::move(uid));
-  static_cast<void>(gone);
+// One whose end is awaited, and what became of it.
+struct Vanishing {
+  api::ObjectId id;
+  std::string version;
+  std::string uid;
+  apply::Departure departure;
+};
+
+rt::Task<void> until_gone(apply::ApplyServices services, Vanishing& vanishing, base::Duration limit) {
+  api::GroupVersionKind kind{vanishing.id.group, vanishing.version, vanishing.id.kind};
+  auto waiting = apply::await_gone(std::move(services.client), std::move(services.mapper), std::move(kind),
+                                   vanishing.id.key(), vanishing.uid, limit);
+  vanishing.departure = co_await std::move(waiting);
 }
 
-rt::Task<Result<void>> joined(rt::TaskGroup& group) {
-  co_await group.join();
-  co_return Result<void>();
+constexpr std::size_t kMaxNamed = 10;  // of a message's objects
+
+// Those that are not known to be gone; "" if all are.
+std::string list_remaining(const std::vector<Vanishing>& all) {
+  std::vector<std::string> named;
+  std::size_t more = 0;
+  for (const Vanishing& one : all) {
+    if (one.departure.state == apply::Departure::State::gone) continue;
+    if (named.size() == kMaxNamed) {
+      ++more;
+    } else {
+      named.push_back(fmt::format("{}: {}", one.id.display(), one.departure.why));
+    }
+  }
+  if (more > 0) named.push_back(fmt::format("and {} more", more));
+  return fmt::format("{}", fmt::join(named, "; "));
 }
 
 std::string list_of(const api::ResourceInventory& inventory) {
@@ -216,24 +237,21 @@ rt::Task<void> KustomizationReconciler::await_termination(controller::RunContext
                                                           std::shared_ptr<kube::Client> client,
                                                           std::vector<apply::Change> deleted) {
   context.release_worker();
-  std::vector<std::pair<kube::Resource, const apply::Change*>> vanishing;
+  std::vector<Vanishing> vanishing;
   for (const auto& change : deleted) {
     if (change.action != apply::Action::deleted || change.uid.empty()) continue;
-    api::GroupVersionKind kind{change.id.group, change.version, change.id.kind};
-    auto resource = co_await services_.mapper->resource_for(std::move(kind));
-    if (resource) vanishing.emplace_back(*std::move(resource), &change);
+    vanishing.push_back({change.id, change.version, change.uid, {}});
   }
-  // Nothing may be awaited from here to the join: if that threw, the watches would run on with nobody to end them.
+  const apply::ApplyServices services = apply_services(std::move(client));
+  // Nothing may be awaited from here to the join: if that threw, the waits would run on with nobody to end them.
   rt::TaskGroup waits;
-  for (auto& [resource, change] : vanishing) {
-    waits.spawn(services_.runtime.context(), until_gone(client, std::move(resource), change->id.key(), change->uid));
-  }
-  rt::Task<Result<void>> all = joined(waits);
-  auto waiting = rt::with_timeout(std::move(all), limit, "the termination of the objects");
-  auto gone = co_await std::move(waiting);
-  if (gone) co_return;
+  for (Vanishing& one : vanishing) waits.spawn(services_.runtime.context(), until_gone(services, one, limit));
+  co_await waits.join();
+  const std::string remaining = list_remaining(vanishing);
+  if (remaining.empty()) co_return;
+  context.log.info("objects that are not known to be gone outlive their Kustomization", {{"objects", remaining}});
   context.event(Severity::error, api::reason::kPruneFailed,
-                "failed to wait for resources termination: " + gone.error().message);
+                fmt::format("failed to wait for resources termination: {}", remaining));
 }
 
 }  // namespace sluice::kustomize_controller

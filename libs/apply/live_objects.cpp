@@ -25,6 +25,14 @@ void set_ending(LiveObject& record, const Json& object) {
 
 constexpr std::size_t kMaxEndings = 10'000;  // of a kind
 
+// Nobody applies in our name by hand: where they are so, one of our kind has made the object its own.
+bool are_labels_applied(const Json& object, const LiveOptions& options) {
+  const std::string name = options.owner_group + "/name";
+  const std::string space = options.owner_group + "/namespace";
+  return has_applied(object, options.field_manager, {"metadata", "labels", name}) &&
+         has_applied(object, options.field_manager, {"metadata", "labels", space});
+}
+
 std::string name_of(const kube::Resource& resource) { return resource.api_version() + "/" + resource.plural; }
 
 }  // namespace
@@ -211,6 +219,7 @@ LiveObject LiveObjects::describe(const Json& object) const {
   if (readiness.health != Health::current) seen.message = std::move(readiness.message);
   seen.switched_off = is_switched_off(object);
   seen.to_take_over = needs_takeover(object, options_.foreign);
+  seen.labels_applied = are_labels_applied(object, options_);
   set_ending(seen, object);
   return seen;
 }
@@ -225,11 +234,13 @@ LiveObject LiveObjects::describe_unreadable(const Json& metadata) const {
   seen.message = "the object is too large to be read";
   seen.switched_off = is_switched_off(metadata);
   seen.unreadable = true;
+  seen.labels_applied = are_labels_applied(metadata, options_);
   return seen;
 }
 
 void LiveObjects::store(Kind& kind, const api::ObjectKey& key, LiveObject now) {
-  if (now.owner.name.empty()) return;  // not of the watched ones
+  // Not of the watched ones; but the label of one that is known may have been emptied.
+  if (now.owner.name.empty() && !kind.objects.contains(key)) return;
   now.mark = kind.mark;
   kind.endings.erase(key);
   LiveObject& known = kind.objects[key];
@@ -242,6 +253,7 @@ void LiveObjects::store(Kind& kind, const api::ObjectKey& key, LiveObject now) {
   const LiveObject after = known;  // who is told may change the records
   tell_effect(kind, key, after, effect);
   if (!former.name.empty() && former != after.owner) tell(former);
+  if (after.concerned() != former && after.concerned() != after.owner) tell(after.concerned());
   tell(after.owner);
 }
 
@@ -259,12 +271,13 @@ void LiveObjects::lose(Kind& kind, const api::ObjectKey& key, std::string_view v
   if (forget) kind.objects.erase(found);
   tell_effect(kind, key, last, effect);
   tell(last.owner);
+  if (last.concerned() != last.owner) tell(last.concerned());
 }
 
 void LiveObjects::tell_effect(Kind& kind, const api::ObjectKey& key, const LiveObject& object, Effect effect) {
-  if (effect == Effect::drifted && on_drift) on_drift(object.owner, kind.id(key));
+  if (effect == Effect::drifted && on_drift) on_drift(object.concerned(), kind.id(key));
   if (effect == Effect::vanished) note_ending(kind, key, object);
-  if (effect == Effect::vanished && on_vanished) on_vanished(object.owner, kind.id(key), object.desired);
+  if (effect == Effect::vanished && on_vanished) on_vanished(object.concerned(), kind.id(key), object.desired);
 }
 
 void LiveObjects::note_ending(Kind& kind, const api::ObjectKey& key, const LiveObject& object) {
@@ -299,11 +312,12 @@ void LiveObjects::note_left(const kube::Resource& resource, const Json& object, 
   if (kind == nullptr) return;
   LiveObject answer = describe(object);
   const std::uint64_t left = answer.owned;
+  const api::ObjectKey by = answer.owner;
   const api::ObjectKey key = api::key_of(object);
   // Before, so that the answer itself is no drift; and after, as it may make the record.
-  if (LiveObject* known = record(resource, key)) known->leave(desired, left);
+  if (LiveObject* known = record(resource, key)) known->leave(by, desired, left);
   store(*kind, key, std::move(answer));
-  if (LiveObject* known = record(resource, key)) known->leave(desired, left);
+  if (LiveObject* known = record(resource, key)) known->leave(by, desired, left);
   disown_other_versions(*kind, key);
 }
 
@@ -312,6 +326,10 @@ void LiveObjects::note_unchanged(const kube::Resource& resource, const api::Obje
   if (known == nullptr) return;
   known->confirm(desired);
   disown_other_versions(*kind_of(resource), key);
+}
+
+void LiveObjects::await_return(const kube::Resource& resource, const api::ObjectKey& key, api::ObjectKey owner) {
+  if (LiveObject* known = record(resource, key)) known->await_return(std::move(owner));
 }
 
 void LiveObjects::disown(const kube::Resource& resource, const api::ObjectKey& key) {

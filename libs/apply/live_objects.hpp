@@ -59,7 +59,8 @@ class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
   LiveObjects& operator=(const LiveObjects&) = delete;
 
   // Told when an object that we left stands no more as we left it, or is gone:
-  // somebody else did that. Never for our own writes.
+  // somebody else did that. Also when a write of ours has deleted it and not brought it back. Never
+  // for our other writes. `owner` is whom it was left for, whatever the object's labels say now.
   std::function<void(const api::ObjectKey& owner, const api::ObjectId& id)> on_drift;
   // Told in its place when what we left with the manifest `desired` is gone as it has to be.
   std::function<void(const api::ObjectKey& owner, const api::ObjectId& id, std::uint64_t desired)> on_vanished;
@@ -91,6 +92,9 @@ class LiveObjects : public std::enable_shared_from_this<LiveObjects> {
   void note_left(const kube::Resource& resource, const doc::Json& object, std::uint64_t desired);
   // A dry run of the manifest with hash `desired` would change nothing of it.
   void note_unchanged(const kube::Resource& resource, const api::ObjectKey& key, std::uint64_t desired);
+  // We are about to delete it, within a Write, to create it anew for `owner`: if the Write ends without
+  // that, it is drift.
+  void await_return(const kube::Resource& resource, const api::ObjectKey& key, api::ObjectKey owner);
   // We are about to delete it, or it is nobody's business any more: no drift.
   void disown(const kube::Resource& resource, const api::ObjectKey& key);
 

@@ -141,18 +141,23 @@ rt::Task<Result<void>> ApplySet::remove_to_recreate(const Job& job) {
   const std::string uid(api::uid_of(*live));
   kube::DeleteOptions options;
   options.uid = uid;
+  services_.live->await_return(job.resource, job.id.key(), owner_.key());
   auto removing = services_.client->remove(job.resource, job.id.key(), options);
   auto removed = co_await std::move(removing);
   if (!removed && removed.error().kind != ErrorKind::not_found) {
     co_return base::unexpected(std::move(removed).error().with_context("immutable field changed, failed to delete"));
   }
   // Finalizers may hold it for a while.
-  rt::Task<Result<void>> gone = await_gone(services_.client, job.resource, job.id.key(), uid);
-  auto waiting = rt::with_timeout(std::move(gone), kDeletionLimit, "the deletion of the old object");
-  auto waited = co_await std::move(waiting);
-  if (waited) co_return Result<void>();
+  api::GroupVersionKind kind{job.id.group, job.manifest->version, job.id.kind};
+  auto waiting = await_gone(services_.client, services_.mapper, std::move(kind), job.id.key(), uid, kDeletionLimit);
+  const Departure departure = co_await std::move(waiting);
+  // Where nobody knows, the creation is tried: what is deleted is not to stay away for want of an answer.
+  if (departure.state != Departure::State::there) co_return Result<void>();
   co_return base::unexpected(
-      std::move(waited).error().with_context("immutable field changed; the old object's finalizers hold it"));
+      ErrorKind::timeout,
+      fmt::format("immutable field changed; the old object is deleted, and not gone after {} s: {}; the new one is "
+                  "created once it is",
+                  kDeletionLimit.count(), departure.why));
 }
 
 }  // namespace sluice::apply

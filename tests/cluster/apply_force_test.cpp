@@ -1,10 +1,13 @@
 // `force`: what cannot be changed is deleted and created anew, and nothing is deleted in vain.
+#include <optional>
+
 #include "cluster/cluster.hpp"
 #include "cluster/owned.hpp"
 
 using sluice::apply::Action;
 using sluice::apply::Outcome;
 using sluice::doc::Json;
+using sluice::test::account_that_may;
 using sluice::test::actions;
 using sluice::test::Cluster;
 using sluice::test::Owned;
@@ -186,4 +189,97 @@ TEST_CASE("what holds others is deleted and created anew only if it says so itse
   const Outcome outcome = cluster.run(set.apply({definition("Cluster", true)}, {}));
   if (outcome.error) FAIL(outcome.error->message);
   CHECK(actions(outcome) == std::vector{Action::created});
+}
+
+namespace {
+
+Json frozen(const Cluster& cluster, const char* value) {
+  Json object = cluster.config_map("a", value);
+  object["immutable"] = true;
+  return object;
+}
+
+sluice::rt::Task<void> apply_forced(Owned& owned, Json object, std::optional<Outcome>& done) {
+  auto applying = owned.apply({std::move(object)}, forced());
+  done = co_await std::move(applying);
+}
+
+}  // namespace
+
+TEST_CASE("an account that may neither list nor watch recreates, too, and waits for what finalizers hold") {
+  const bool is_held = GENERATE(false, true);
+  Cluster cluster;
+  Owned set = owned_by(cluster, "apps", account_that_may(cluster, {"get", "create", "patch", "update", "delete"}));
+  const auto maps = cluster.resource("v1", "ConfigMap");
+  const api::ObjectKey key{cluster.namespace_, "a"};
+  REQUIRE_FALSE(cluster.run(set.apply({frozen(cluster, "1")}, {})).error);
+  const std::string old = uid(cluster, frozen(cluster, "1"));
+  const auto finalizers = [&](Json list) {
+    const Json patch = {{"metadata", {{"finalizers", std::move(list)}}}};
+    auto patched = cluster.run(cluster.client->patch(maps, key, sluice::kube::PatchType::merge, patch, {}));
+    if (!patched) FAIL(patched.error().message);
+  };
+  if (is_held) finalizers(Json::array({"example.com/hold"}));
+  std::optional<Outcome> outcome;
+  cluster.runtime.spawn("apply", apply_forced(set, frozen(cluster, "2"), outcome));
+  if (is_held) {
+    // The wait is on, and goes on although it may not be watched.
+    cluster.runtime.context().restart();
+    cluster.runtime.context().run_for(std::chrono::seconds(2));
+    CHECK_FALSE(outcome);
+    finalizers(nullptr);
+  }
+  cluster.runtime.context().restart();
+  REQUIRE(set.until([&] { return outcome.has_value(); }));
+  if (outcome->error) FAIL(outcome->error->message);
+  CHECK(actions(*outcome) == std::vector{Action::created});
+  CHECK(uid(cluster, frozen(cluster, "2")) != old);
+}
+
+TEST_CASE("what was deleted to be created anew, and was not, is drift at once") {
+  Cluster cluster;
+  Owned set = owned_by(cluster, "apps");
+  std::vector<std::string> drifted;
+  set.live->on_drift = [&](const api::ObjectKey& owner, const api::ObjectId&) { drifted.push_back(owner.name); };
+  REQUIRE_FALSE(cluster.run(set.apply({frozen(cluster, "1")}, {})).error);
+  // Refuses the name, and so not the trial, which goes by another one.
+  const std::string name = cluster.namespace_ + "-no-a";
+  const std::string group = "admissionregistration.k8s.io/v1";
+  Json policy = Json::parse(R"({"kind": "ValidatingAdmissionPolicy", "spec": {"failurePolicy": "Fail",
+    "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+    "resources": ["configmaps"]}]}, "validations": [{"expression": "object.metadata.name != 'a' && object.metadata.name != 'probe'"}]}})");
+  Json binding =
+      Json::parse(R"({"kind": "ValidatingAdmissionPolicyBinding", "spec": {"validationActions": ["Deny"]}})");
+  for (Json* object : {&policy, &binding}) {
+    (*object)["apiVersion"] = group;
+    (*object)["metadata"]["name"] = name;
+  }
+  binding["spec"]["policyName"] = name;
+  binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] =
+      cluster.namespace_;
+  REQUIRE(cluster.run(cluster.client->create(cluster.resource(group, "ValidatingAdmissionPolicy"), policy, "test")));
+  REQUIRE(cluster.run(
+      cluster.client->create(cluster.resource(group, "ValidatingAdmissionPolicyBinding"), binding, "test")));
+  const auto maps = cluster.resource("v1", "ConfigMap");
+  sluice::kube::ApplyOptions dry;
+  dry.field_manager = "test";
+  dry.dry_run = true;
+  const auto is_in_force = [&] {
+    return !cluster.run(cluster.client->apply(maps, cluster.config_map("probe", "1"), dry));
+  };
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!is_in_force() && std::chrono::steady_clock::now() < deadline) {
+    cluster.runtime.context().restart();
+    cluster.runtime.context().run_for(std::chrono::milliseconds(50));
+  }
+  REQUIRE(is_in_force());
+  CHECK(drifted.empty());
+  const Outcome outcome = cluster.run(set.apply({frozen(cluster, "2")}, forced()));
+  REQUIRE(outcome.error);
+  CHECK(outcome.error->message.find("apply failed") != std::string::npos);
+  CHECK(outcome.error->message.find("finalizers") == std::string::npos);
+  CHECK(uid(cluster, frozen(cluster, "1")).empty());
+  cluster.runtime.context().restart();
+  CHECK(set.until([&] { return !drifted.empty(); }));
+  CHECK(drifted == std::vector<std::string>{"apps"});
 }

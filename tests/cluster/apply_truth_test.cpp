@@ -226,3 +226,45 @@ TEST_CASE("the server's words about a Secret are told without its values") {
   CHECK(outcome.error->message.find("Secret/" + cluster.namespace_ + "/s") != std::string::npos);
   CHECK(outcome.error->message.find("hunter2") == std::string::npos);
 }
+
+TEST_CASE("a hand edit that changes the owner's labels as well is drift of the one who left the object") {
+  const Json labels = GENERATE(
+      Json{{"kustomize.toolkit.fluxcd.io/name", "other"}}, Json{{"kustomize.toolkit.fluxcd.io/namespace", "elsewhere"}},
+      Json{{"kustomize.toolkit.fluxcd.io/name", ""}}, Json{{"kustomize.toolkit.fluxcd.io/name", nullptr}});
+  CAPTURE(labels.dump());
+  Cluster cluster;
+  Owned set = owned_by(cluster, "apps");
+  std::vector<std::string> drifted;
+  set.live->on_drift = [&](const api::ObjectKey& owner, const api::ObjectId&) { drifted.push_back(owner.str()); };
+  const auto maps = cluster.resource("v1", "ConfigMap");
+  REQUIRE_FALSE(cluster.run(set.apply({cluster.config_map("a", "1")}, {})).error);
+  patch_as(cluster, maps, "a", {{"data", {{"key", "by hand"}}}, {"metadata", {{"labels", labels}}}}, "kubectl-patch");
+  CHECK(set.until([&] { return drifted.size() == 1; }));
+  if (labels.begin()->is_string()) {
+    patch_as(cluster, maps, "a", {{"data", {{"key", "once more"}}}}, "kubectl-patch");
+    CHECK(set.until([&] { return drifted.size() >= 2; }));
+  }
+  for (const std::string& owner : drifted) CHECK(owner == "flux-system/apps");
+  CHECK(cluster.run(set.apply({cluster.config_map("a", "1")}, {})).changes.size() == 1);
+  CHECK(get(cluster, maps, "a")["data"]["key"] == Json("1"));
+  CHECK(get(cluster, maps, "a")["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] == Json("apps"));
+}
+
+TEST_CASE("what another owner applies is not answered by the former, whose daemon it was not") {
+  Cluster cluster;
+  Owned first = owned_by(cluster, "apps");
+  Owned second = owned_by(cluster, "other");  // with records of its own
+  std::vector<std::string> drifted;
+  first.live->on_drift = [&](const api::ObjectKey& owner, const api::ObjectId&) { drifted.push_back(owner.name); };
+  const auto maps = cluster.resource("v1", "ConfigMap");
+  REQUIRE_FALSE(cluster.run(first.apply({cluster.config_map("a", "1")}, {})).error);
+  REQUIRE_FALSE(cluster.run(second.apply({cluster.config_map("a", "2")}, {})).error);
+  CHECK(first.until([&] { return !drifted.empty(); }));
+  // What happens to it now is the other one's business, whatever is done to its labels.
+  const Json edit = {{"data", {{"key", "by hand"}}},
+                     {"metadata", {{"labels", {{"kustomize.toolkit.fluxcd.io/name", "x"}}}}}};
+  patch_as(cluster, maps, "a", edit, "kubectl-patch");
+  const api::ObjectKey key{cluster.namespace_, "a"};
+  CHECK(first.until([&] { return first.live->find(maps, key)->owner.name == "x"; }));
+  CHECK(drifted == std::vector<std::string>{"other"});
+}

@@ -38,7 +38,32 @@ struct Owned {
   }
 };
 
-inline Owned owned_by(Cluster& cluster, const std::string& name) {
+// A client that speaks as an account of the test's namespace with these rights to ConfigMaps there, and no others.
+inline std::shared_ptr<kube::Client> account_that_may(Cluster& cluster, std::vector<std::string> verbs) {
+  const std::string rbac = "rbac.authorization.k8s.io/v1";
+  const doc::Json meta = {{"name", "deployer"}, {"namespace", cluster.namespace_}};
+  doc::Json role = {{"apiVersion", rbac}, {"kind", "Role"}, {"metadata", meta}};
+  role["rules"] = doc::Json::array({{{"apiGroups", {""}}, {"resources", {"configmaps"}}, {"verbs", std::move(verbs)}}});
+  doc::Json binding = {{"apiVersion", rbac}, {"kind", "RoleBinding"}, {"metadata", meta}};
+  binding["roleRef"] = {{"apiGroup", "rbac.authorization.k8s.io"}, {"kind", "Role"}, {"name", "deployer"}};
+  binding["subjects"] =
+      doc::Json::array({{{"kind", "ServiceAccount"}, {"name", "deployer"}, {"namespace", cluster.namespace_}}});
+  REQUIRE(cluster.run(cluster.client->create(cluster.resource(rbac, "Role"), role, "test")));
+  REQUIRE(cluster.run(cluster.client->create(cluster.resource(rbac, "RoleBinding"), binding, "test")));
+  auto client = cluster.client->impersonate("system:serviceaccount:" + cluster.namespace_ + ":deployer", {});
+  const kube::Resource maps = cluster.resource("v1", "ConfigMap");
+  // The server takes up rights a moment later.
+  for (int attempt = 0; attempt < 500; ++attempt) {
+    auto seen = cluster.run(client->get(maps, {cluster.namespace_, "kube-root-ca.crt"}));
+    if (seen || seen.error().kind == base::ErrorKind::not_found) break;
+    cluster.runtime.context().restart();
+    cluster.runtime.context().run_for(std::chrono::milliseconds(10));
+  }
+  return client;
+}
+
+// `client` applies; unless set, that of the cluster.
+inline Owned owned_by(Cluster& cluster, const std::string& name, std::shared_ptr<kube::Client> client = nullptr) {
   apply::LiveOptions options;
   options.owner_group = "kustomize.toolkit.fluxcd.io";
   options.field_manager = "kustomize-controller";
@@ -47,7 +72,7 @@ inline Owned owned_by(Cluster& cluster, const std::string& name) {
   auto vanished = std::make_shared<apply::Vanished>();
   const apply::Owner owner{"kustomize.toolkit.fluxcd.io", name, "flux-system", "kustomize-controller"};
   return {cluster, owner, live, vanished,
-          apply::ApplySet({cluster.runtime, cluster.client, cluster.mapper, live, vanished}, owner)};
+          apply::ApplySet({cluster.runtime, client ? client : cluster.client, cluster.mapper, live, vanished}, owner)};
 }
 
 inline std::vector<apply::Action> actions(const apply::Outcome& outcome) {

@@ -114,6 +114,40 @@ class TheEnd(Deployed):
         self.assertIsNone(self.get(self.config("a")))
 
 
+class TheEndWithFewRights(Deployed):
+    def test_it_waits_for_the_end_of_what_it_may_not_watch_and_tells_what_it_cannot_see(self):
+        self.cluster.apply({"apiVersion": RBAC, "kind": "Role", "metadata": self.meta, "rules": [
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch", "update", "delete"]}]})
+        for is_told in (False, True):
+            with self.subTest(is_told=is_told):
+                name = f"app{int(is_told)}"
+                repository = self.repository({"a.yaml": config_map("a")}, f"-{name}")
+                source = self.stand.git_repository(self.namespace, name, repository)
+                app = self.stand.kustomization(self.namespace, name, source, serviceAccountName="deployer",
+                                               deletionPolicy="WaitForTermination", timeout="30s")
+                self.stand.await_ready(app)
+                self.finalizers(["example.com/hold"])
+                self.addCleanup(self.finalizers, None)
+                self.cluster.delete(app, wait=False)
+                self.soon("it is being deleted", about=app,
+                          check=lambda: "deletionTimestamp" in self.get(self.config("a"))["metadata"])
+                time.sleep(4)
+                self.assertIsNotNone(self.get(app), "its object is not gone")
+                if is_told:
+                    self.revoke()
+                    self.soon("an Event tells of it", within=60, check=lambda: any(  # noqa: B023
+                        "failed to wait for resources termination" in event["message"] and "not known" in event["message"]
+                        and f"ConfigMap/{self.namespace}/a" in event["message"] for event in self.cluster.events(app)))  # noqa: B023
+                else:
+                    self.finalizers(None)
+                self.stand.await_gone(app)
+
+    def finalizers(self, names):
+        if self.get(self.config("a")):
+            # As an operator does: what kubectl has set is taken over, and so taken off.
+            self.cluster.patch(self.config("a"), {"metadata": {"finalizers": names}}, manager="operator")
+
+
 class IdentityAcrossRestarts(Deployed):
     ALONE = True
 

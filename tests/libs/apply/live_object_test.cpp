@@ -20,7 +20,7 @@ LiveObject seen(const char* version, std::uint64_t owned, const char* uid = "u1"
 LiveObject standing() {
   LiveObject object;
   object.see(seen("10", 7));
-  object.leave(1, 7);
+  object.leave({"flux-system", "shop"}, 1, 7);
   return object;
 }
 
@@ -41,7 +41,7 @@ TEST_CASE("what is seen is foreign until we have left it; then it stands or has 
   CHECK(object.see(seen("10", 7)) == Effect::changed);
   CHECK(object.state() == State::foreign);
   CHECK(object.see(seen("11", 8)) == Effect::changed);  // nobody's business
-  object.leave(1, 8);
+  object.leave({"flux-system", "shop"}, 1, 8);
   CHECK(object.state() == State::standing);
   CHECK(object.see(seen("12", 8)) == Effect::changed);
   CHECK(object.see(seen("13", 9)) == Effect::drifted);
@@ -103,7 +103,7 @@ TEST_CASE("what may vanish is no drift when it does, also behind our answer") {
   object.may_vanish = true;
   object.begin_write();
   object.lose("11", forget);
-  object.leave(2, 7);
+  object.leave({"flux-system", "shop"}, 2, 7);
   CHECK(object.end_write(forget) == Effect::vanished);
   CHECK(forget);
 }
@@ -115,7 +115,7 @@ TEST_CASE("while a write of ours is on nothing is drift; it is judged when the l
   object.begin_write();
   CHECK(object.see(seen("11", 8)) == Effect::changed);
   CHECK(object.end_write(forget) == Effect::none);
-  object.leave(2, 8);
+  object.leave({"flux-system", "shop"}, 2, 8);
   CHECK(object.end_write(forget) == Effect::none);
   CHECK(object.state() == State::standing);
   object.begin_write();
@@ -129,7 +129,7 @@ TEST_CASE("our own recreation keeps what we left; a deletion behind our answer i
   LiveObject object = standing();
   object.begin_write();
   CHECK(object.see(seen("20", 7, "u2")) == Effect::changed);
-  object.leave(2, 7);
+  object.leave({"flux-system", "shop"}, 2, 7);
   CHECK(object.end_write(forget) == Effect::none);
   CHECK(object.state() == State::standing);
   object.begin_write();
@@ -137,7 +137,7 @@ TEST_CASE("our own recreation keeps what we left; a deletion behind our answer i
   CHECK(object.state() == State::gone);
   CHECK_FALSE(object.is_there());
   CHECK(object.see(seen("25", 7, "u2")) == Effect::none);  // our answer, older than the deletion
-  object.leave(3, 7);
+  object.leave({"flux-system", "shop"}, 3, 7);
   CHECK(object.end_write(forget) == Effect::drifted);
   CHECK(forget);
 }
@@ -173,4 +173,63 @@ TEST_CASE("a dry run that would change nothing makes it stand") {
   object.confirm(4);
   CHECK(object.state() == State::standing);
   CHECK(object.desired == 4);
+}
+
+TEST_CASE("drift concerns who left the object, until another one of our kind has applied it") {
+  LiveObject object = standing();
+  LiveObject edited = seen("11", 9);
+  edited.owner.name = "other";
+  CHECK(object.see(edited) == Effect::drifted);
+  CHECK(object.concerned().name == "shop");
+  LiveObject taken = seen("12", 10);
+  taken.owner.name = "other";
+  taken.labels_applied = true;
+  CHECK(object.see(taken) == Effect::drifted);
+  CHECK(object.concerned().name == "other");
+  CHECK(object.state() == State::foreign);
+}
+
+TEST_CASE("who takes it over while we write is told when the write has ended") {
+  bool forget = false;
+  LiveObject object = standing();
+  object.begin_write();
+  LiveObject taken = seen("12", 10);
+  taken.owner.name = "other";
+  taken.labels_applied = true;
+  CHECK(object.see(taken) == Effect::changed);
+  CHECK(object.end_write(forget) == Effect::drifted);
+  CHECK(object.concerned().name == "other");
+}
+
+TEST_CASE("what we left and what is to return is missed when the write that saw it go has failed") {
+  bool forget = false;
+  const bool is_ours = GENERATE(true, false);
+  const bool is_seen = GENERATE(true, false);
+  LiveObject object;
+  if (is_ours) object = standing();
+  object.begin_write();
+  object.may_vanish = true;  // a Job that has done its work, and is created anew for a new manifest
+  object.await_return({"flux-system", "shop"});
+  if (is_seen) CHECK(object.lose("20", forget) == Effect::changed);
+  const Effect end = object.end_write(forget);
+  if (is_seen || !is_ours) {
+    CHECK(end == Effect::drifted);
+    CHECK(forget);
+  } else {
+    CHECK(end == Effect::none);
+    CHECK(object.lose("20", forget) == Effect::drifted);
+  }
+  CHECK(object.concerned().name == "shop");
+  object = standing();
+  object.begin_write();
+  object.lose("20", forget);
+  CHECK(object.end_write(forget) == Effect::drifted);
+  object = standing();
+  object.begin_write();
+  object.await_return({"flux-system", "shop"});
+  object.lose("20", forget);
+  object.see(seen("21", 7, "u2"));
+  object.leave({"flux-system", "shop"}, 2, 7);
+  CHECK(object.end_write(forget) == Effect::none);
+  CHECK(object.state() == State::standing);
 }

@@ -187,12 +187,26 @@ TEST_CASE("a kind that cannot be watched is not current, and nobody waits for it
 
 TEST_CASE("of an object that another owner has taken over that one is told, and not the former") {
   Fixture fixture;
+  fixture.kube->tracks_fields = true;
   fixture.watch();
   fixture.write("1", 11);
-  fixture.kube->put(kMaps, config_map("1", "other"));
+  kube::ApplyOptions ours{"ours", true, false};
+  REQUIRE(test::run(*fixture.runtime, fixture.kube->apply(kMaps, config_map("1", "other"), ours)));
   fixture.until([&] { return fixture.live->find(kMaps, kA)->owner.name == "other"; });
   // Its new owner is told; it has it in its set, and finds nothing to do there.
   CHECK(fixture.drifted == std::vector<std::string>{"flux-system/other ConfigMap/apps/a"});
+  CHECK(fixture.live->find(kMaps, kA)->state() == apply::LiveObject::State::foreign);
+}
+
+TEST_CASE("a label that somebody else has changed makes nobody else the owner") {
+  Fixture fixture;
+  fixture.watch();
+  fixture.write("1", 11);
+  fixture.kube->put(kMaps, config_map("by hand", "other"));
+  fixture.until([&] { return fixture.live->find(kMaps, kA)->owner.name == "other"; });
+  fixture.kube->erase(kMaps, kA);
+  fixture.until([&] { return fixture.live->find(kMaps, kA) == nullptr; });
+  CHECK(fixture.drifted == std::vector<std::string>(2, "flux-system/shop ConfigMap/apps/a"));
 }
 
 TEST_CASE("what is switched off, by annotation or by label, is no drift") {
