@@ -228,7 +228,9 @@ std::optional<base::TimePoint> failed_before(const Telling& word, const std::vec
 
 bool is_forestalled(const Telling& word, const Telling& event, std::optional<base::TimePoint> failed_at) {
   if (!word.ready_since || event.ready_since || event.severity != word.severity) return false;
-  if (failed_at && event.last <= *failed_at) return false;
+  // Of one second's the revision tells which came after the failure.
+  const bool is_of_state = event.revision == word.revision && word.revision != text_key("");
+  if (failed_at && (event.last < *failed_at || (event.last == *failed_at && !is_of_state))) return false;
   const base::Duration slack = failed(word) ? kFailureSlack : kSlack;
   return event.created <= word.created && event.last + slack >= *word.ready_since;
 }

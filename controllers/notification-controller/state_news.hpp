@@ -90,7 +90,8 @@ State state_of_word(const doc::Json& event, base::TimePoint ready_since);
 
 // An emitter's Event about the state was there before the late word, but was not seen in time.
 // `failed` is when the newest failure of the object had happened that the state came after: an
-// Event that is no newer than that does not tell of the failure's end.
+// Event that is no newer than that does not tell of the failure's end, but for one of that
+// second about the state's own revision.
 bool is_forestalled(const Telling& word, const Telling& event, std::optional<base::TimePoint> failed = std::nullopt);
 // When the newest failure among `tellings` had happened that the state of this word came after.
 std::optional<base::TimePoint> failed_before(const Telling& word, const std::vector<const Telling*>& tellings);

@@ -218,6 +218,13 @@ TEST_CASE("what was told before a failure does not tell of the failure's end, ho
   CHECK_FALSE(failed_before(word, {&before, &after}));
   CHECK(is_forestalled(word, before));
   CHECK_FALSE(failed_before(failure, {&failure}));
+
+  // All in one second: a revert that is quick.
+  word.revision = text_key("main@sha1:c");
+  Telling finished = tell(Severity::info, "2026-01-31T10:00:01Z", "m", "main@sha1:c");
+  CHECK(is_forestalled(word, finished, failed));
+  finished.revision = text_key("main@sha1:a");
+  CHECK_FALSE(is_forestalled(word, finished, failed));
 }
 
 TEST_CASE("a late word reads as one, whoever's clock wrote it, and others cannot pose as one") {
