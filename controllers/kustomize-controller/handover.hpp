@@ -68,10 +68,10 @@ struct HandoverInput {
   api::ObjectKey self;
   std::string source;                              // source_text() of it
   std::vector<controller::Object> kustomizations;  // all that are known
-  std::vector<api::InventoryEntry> entries;       // to be deleted
-  bool is_deletion = false;                       // of `self`: then those that are suspended hold nothing
-  sources::AccessRules rules;                     // of the daemon
-  Build build;                                    // at the revision of the one that asks; null where there is none
+  std::vector<api::InventoryEntry> entries;        // to be deleted
+  bool is_deletion = false;                        // of `self`: then those that are suspended hold nothing
+  sources::AccessRules rules;                      // of the daemon
+  Build build;                                     // at the revision of the one that asks; null where there is none
 };
 
 struct Claim {

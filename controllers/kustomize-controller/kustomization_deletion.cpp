@@ -134,8 +134,8 @@ bool KustomizationReconciler::has_waited(const controller::RunContext& context) 
 // Kustomization must be able to go, whatever is wrong with the rest of it.
 rt::Task<Result<void>> KustomizationReconciler::finalize(controller::RunContext& context) {
   api::KustomizationDeletion deletion = api::read_deletion(*context.object);
-  for (const auto& [key, field] : {std::pair{"revision", "lastAppliedRevision"},
-                                   std::pair{"originRevision", "lastAppliedOriginRevision"}}) {
+  for (const auto& [key, field] :
+       {std::pair{"revision", "lastAppliedRevision"}, std::pair{"originRevision", "lastAppliedOriginRevision"}}) {
     const std::string value(doc::find_string(*context.object, {"status", field}));
     if (!value.empty()) context.event_metadata[key] = value;
   }

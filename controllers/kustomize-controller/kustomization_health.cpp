@@ -141,8 +141,8 @@ rt::Task<StepResult> KustomizationReconciler::await_health(Run& run) {
       apply::await_health(std::move(services), run.owner.key(), std::move(targets), std::move(options));
   auto healthy = co_await std::move(task);
   note.disarm();
-  const std::string took = base::format_duration(
-      std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.steady() - started));
+  const std::string took =
+      base::format_duration(std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.steady() - started));
   if (!healthy) {
     auto error = std::move(healthy).error().with_context("health check failed after " + took);
     controller::StepFailure failure = failed(run, api::reason::kHealthCheckFailed, std::move(error));

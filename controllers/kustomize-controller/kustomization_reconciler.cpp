@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "api/names.hpp"
-#include "kube/secret_view.hpp"
 #include "dependencies.hpp"
+#include "kube/secret_view.hpp"
 #include "sources/access.hpp"
 
 namespace sluice::kustomize_controller {
@@ -59,8 +59,8 @@ KustomizationReconciler::KustomizationReconciler(ReconcilerServices services, co
 
 Result<std::unique_ptr<Run>> KustomizationReconciler::begin(controller::RunContext& context) {
   SLUICE_TRY(api::Kustomization parsed, api::parse_kustomization(*context.object));
-  auto run = std::make_unique<Run>(Run{context, std::move(parsed), context.clock.steady(), {}, {}, {}, {}, {}, {}, {},
-                                       {}, {}, false});
+  auto run = std::make_unique<Run>(
+      Run{context, std::move(parsed), context.clock.steady(), {}, {}, {}, {}, {}, {}, {}, {}, {}, false});
   run->owner = owner_of(context.key());
   run->client = identity_of(context.key(), run->spec().service_account_name).client(context.client);
   if (run->kustomization.status.inventory) run->before = *run->kustomization.status.inventory;
@@ -266,8 +266,8 @@ rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::rende
   substitution.variables = run.variables;
   substitution.masks = run.context.masks;
   substitution.strict = common_.is_enabled("StrictPostBuildSubstitutions", true);
-  substitution.always = run.spec().post_build && run.spec().post_build->substitute_strategy ==
-                                                     std::optional(api::SubstituteStrategy::always);
+  substitution.always = run.spec().post_build &&
+                        run.spec().post_build->substitute_strategy == std::optional(api::SubstituteStrategy::always);
   const auto input =
       std::make_shared<const RenderInput>(RenderInput{run.kustomization, run.owner, std::move(substitution)});
   auto work = [known, tree, input, layers = layers_](std::stop_token stop) -> Result<Made> {
@@ -401,8 +401,8 @@ rt::Task<StepResult> KustomizationReconciler::apply(Run& run) {
   const std::string account = identity_of(run.owner.key(), run.spec().service_account_name).account;
   const sources::Verifications::Subject subject{run.context.meta.uid, run.context.meta.generation, account};
   apply::ApplyOptions options = apply_options(run);
-  options.verify = run.context.is_requested() ||
-                   verifications_.is_due(run.owner.key(), subject, run.context.clock.steady());
+  options.verify =
+      run.context.is_requested() || verifications_.is_due(run.owner.key(), subject, run.context.clock.steady());
   const bool verifies = options.verify;
   auto applying = apply_set(run, std::move(options));
   apply::Outcome outcome = co_await std::move(applying);
@@ -446,8 +446,8 @@ rt::Task<StepResult> KustomizationReconciler::conclude(Run& run) {
   }
   context.ready_message = "Applied revision: " + run.artifact.revision;
   // Runs that found nothing to do, but for the one at the interval, leave no trace.
-  const bool is_due = before.history.empty() ||
-                      context.clock.now() - before.history.front().last_reconciled > run.spec().interval / 2;
+  const bool is_due =
+      before.history.empty() || context.clock.now() - before.history.front().last_reconciled > run.spec().interval / 2;
   if (is_new || run.changed || is_due || context.is_requested()) {
     record_history(run, api::reason::kReconciliationSucceeded);
   }

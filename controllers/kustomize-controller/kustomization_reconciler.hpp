@@ -155,9 +155,9 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   std::unordered_map<api::ObjectKey, std::string> triggers_;  // what has superseded the run that is on
   std::optional<base::SteadyPoint> defined_;                  // when a definition last came or changed
   std::shared_ptr<apply::Vanished> vanished_ = std::make_shared<apply::Vanished>();
-  std::map<api::ObjectKey, std::set<api::ObjectKey>> awaited_;  // who holds objects back -> for whom
+  std::map<api::ObjectKey, std::set<api::ObjectKey>> awaited_;        // who holds objects back -> for whom
   std::unordered_map<api::ObjectKey, base::SteadyPoint> held_since_;  // whose deletion waits for others
-  std::set<api::ObjectKey> unserved_;                         // failed, as a kind is not served
+  std::set<api::ObjectKey> unserved_;                                 // failed, as a kind is not served
 };
 
 // What of a set of changes is worth telling, "Deployment/apps/web created" a line.

@@ -96,9 +96,9 @@ rt::Task<Result<api::StringMap>> read_variables(std::shared_ptr<kube::Client> cl
 Result<void> check_variable_names(const api::StringMap& variables) {
   for (const auto& [name, value] : variables) {
     if (text::is_variable_name(name)) continue;
-    return base::unexpected(ErrorKind::invalid,
-                            "spec.postBuild: '" + name +
-                                "' var name is invalid, must match '^[_[:alpha:]][_[:alpha:][:digit:]]*$'");
+    return base::unexpected(
+        ErrorKind::invalid,
+        "spec.postBuild: '" + name + "' var name is invalid, must match '^[_[:alpha:]][_[:alpha:][:digit:]]*$'");
   }
   return {};
 }

@@ -20,9 +20,9 @@ using doc::Json;
 namespace {
 
 // Fields of spec that a render looks at.
-constexpr const char* kRenderFields[] = {"path",       "targetNamespace", "namePrefix", "nameSuffix",
-                                         "patches",    "images",          "components", "ignoreMissingComponents",
-                                         "postBuild",  "commonMetadata",  "decryption", "buildMetadata"};
+constexpr const char* kRenderFields[] = {"path",      "targetNamespace", "namePrefix", "nameSuffix",
+                                         "patches",   "images",          "components", "ignoreMissingComponents",
+                                         "postBuild", "commonMetadata",  "decryption", "buildMetadata"};
 
 kustomize::Overlay overlay_of(const api::KustomizationSpec& spec) {
   kustomize::Overlay overlay;
@@ -37,8 +37,8 @@ kustomize::Overlay overlay_of(const api::KustomizationSpec& spec) {
     made.patch = patch.patch;
     if (patch.target) {
       const api::Selector& s = *patch.target;
-      made.target = kustomize::Selector{s.group, s.version, s.kind, s.name, s.namespace_, s.label_selector,
-                                        s.annotation_selector};
+      made.target = kustomize::Selector{
+          s.group, s.version, s.kind, s.name, s.namespace_, s.label_selector, s.annotation_selector};
     }
     overlay.patches.push_back(std::move(made));
   }
@@ -70,9 +70,10 @@ base::Unexpected encrypted(const api::ObjectId& id, const std::string& origin) {
   base::Error error;
   error.kind = ErrorKind::unsupported;
   error.reason = kEncrypted;
-  error.message = fmt::format("{} ({}) is SOPS encrypted, configuring decryption is required for this secret to be "
-                              "reconciled",
-                              id.display(), origin);
+  error.message = fmt::format(
+      "{} ({}) is SOPS encrypted, configuring decryption is required for this secret to be "
+      "reconciled",
+      id.display(), origin);
   return base::unexpected(std::move(error));
 }
 
@@ -205,8 +206,8 @@ Result<Rendered> render(const base::FileView& files, const RenderInput& input, k
     if (is_secret_text) return encrypted(made->id, origin);
     const auto [first, is_new] = seen.try_emplace(made->id, origin);
     if (!is_new) {
-      return base::unexpected(ErrorKind::invalid, fmt::format("{} is there twice: {} and {}", made->id.display(),
-                                                              first->second, origin));
+      return base::unexpected(ErrorKind::invalid,
+                              fmt::format("{} is there twice: {} and {}", made->id.display(), first->second, origin));
     }
     manifests->push_back(*std::move(made));
   }

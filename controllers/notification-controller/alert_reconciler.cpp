@@ -10,7 +10,8 @@ namespace sluice::notification_controller {
 AlertReconciler::AlertReconciler(controller::WatchCache& alerts, const controller::WatchCache& providers,
                                  const base::Clock& clock, bool no_cross_namespace_refs)
     : alerts_(alerts), providers_(providers), started_(clock.now()), no_cross_namespace_refs_(no_cross_namespace_refs) {
-  traits_.resource = {std::string(api::group::kNotification), "v1beta3", std::string(api::kind::kAlert), "alerts", true};
+  traits_.resource = {std::string(api::group::kNotification), "v1beta3", std::string(api::kind::kAlert), "alerts",
+                      true};
   traits_.status_manager = api::field_manager::kNotificationController;
   traits_.negative_conditions = {std::string(api::condition::kAccessDenied)};
   controller::CacheHandlers handlers;
@@ -68,9 +69,8 @@ void AlertReconciler::note_suspended(const doc::Json& alert) {
 base::TimePoint AlertReconciler::since_before_us(const AlertRun& run) {
   if (!was_here_before_) {
     const auto all = alerts_.list();
-    was_here_before_ = std::any_of(all.begin(), all.end(), [](const auto& alert) {
-      return api::conditions_of(*alert).has(kListeningCondition);
-    });
+    was_here_before_ = std::any_of(
+        all.begin(), all.end(), [](const auto& alert) { return api::conditions_of(*alert).has(kListeningCondition); });
   }
   const auto* before = run.context.conditions.find(kListeningCondition);
   if (before != nullptr) return before->last_transition_time;

@@ -123,7 +123,8 @@ void Dispatcher::drop_series_if_gone(const api::ObjectKey& provider) {
 }
 
 rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery delivery, base::Result<void> sent) {
-  const std::string result = sent ? "delivered" : (sent.error().kind == base::ErrorKind::invalid ? "rejected" : "failed");
+  const std::string result =
+      sent ? "delivered" : (sent.error().kind == base::ErrorKind::invalid ? "rejected" : "failed");
   services_.metrics.count(kDeliveries, "Attempts to deliver a notification.",
                           {{"provider", provider.name}, {"namespace", provider.namespace_}, {"result", result}});
   if (sent) {

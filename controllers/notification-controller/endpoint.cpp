@@ -25,9 +25,7 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-base::Unexpected invalid(std::string message) {
-  return base::unexpected(base::ErrorKind::invalid, std::move(message));
-}
+base::Unexpected invalid(std::string message) { return base::unexpected(base::ErrorKind::invalid, std::move(message)); }
 
 // RFC 9110: a value with a line end would be read as further fields.
 bool is_field_value(std::string_view text) {
@@ -99,7 +97,8 @@ base::Result<void> read_certificates(const kube::SecretView& secret, http::TlsOp
   SLUICE_TRY(const auto ca, secret.find_public("ca.crt"));
   SLUICE_TRY(const auto certificate, secret.find_public("tls.crt"));
   SLUICE_TRY(const auto key, secret.find("tls.key"));
-  if (!ca && !certificate && !key) return invalid("Secret '" + secret.name() + "' has none of ca.crt, tls.crt, tls.key");
+  if (!ca && !certificate && !key)
+    return invalid("Secret '" + secret.name() + "' has none of ca.crt, tls.crt, tls.key");
   if (certificate.has_value() != key.has_value()) {
     return invalid("Secret '" + secret.name() + "' must have both tls.crt and tls.key, or neither");
   }

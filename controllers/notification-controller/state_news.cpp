@@ -17,8 +17,7 @@ constexpr base::Duration kSlack = std::chrono::seconds(2);
 constexpr base::Duration kFailureSlack = std::chrono::minutes(1);
 
 constexpr std::array<std::string_view, 3> kWaitsForAnother{
-    api::reason::kArtifactFailed, api::reason::kDependencyNotReady,
-    "SourceNotReady"};  // Flux: HelmRelease
+    api::reason::kArtifactFailed, api::reason::kDependencyNotReady, "SourceNotReady"};  // Flux: HelmRelease
 
 bool waits_for_another(std::string_view reason) {
   return std::find(kWaitsForAnother.begin(), kWaitsForAnother.end(), reason) != kWaitsForAnother.end();

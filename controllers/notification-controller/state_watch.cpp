@@ -40,7 +40,9 @@ void StateWatch::changed(const doc::Json& object) {
   changed_.notify_all();
 }
 
-void StateWatch::gone(const doc::Json& object) { standing_.erase({std::string(api::kind_of(object)), api::key_of(object)}); }
+void StateWatch::gone(const doc::Json& object) {
+  standing_.erase({std::string(api::kind_of(object)), api::key_of(object)});
+}
 
 void StateWatch::look_again(const std::set<std::string>& kinds) {
   for (auto& [identity, standing] : standing_) {

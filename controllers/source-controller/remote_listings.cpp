@@ -29,8 +29,8 @@ std::string key_of(const ListingRequest& request) {
   };
   feed(request.endpoint.cache_key());
   if (const auto* http = std::get_if<git::HttpAuth>(&request.auth)) {
-    for (const auto* text : {&http->username, &http->password, &http->bearer_token, &http->tls.ca, &http->tls.cert,
-                             &http->tls.key}) {
+    for (const auto* text :
+         {&http->username, &http->password, &http->bearer_token, &http->tls.ca, &http->tls.cert, &http->tls.key}) {
       feed(*text);
     }
   } else if (const auto* ssh = std::get_if<git::SshAuth>(&request.auth)) {
@@ -80,9 +80,8 @@ void RemoteListings::forget_old() {
   for (auto& [key, entry] : entries_) {
     if (now - entry.began > kKeepRefs) entry.refs.reset();
   }
-  std::erase_if(entries_, [now](const auto& item) {
-    return !item.second.flight && now - item.second.last_used > kKeepEntries;
-  });
+  std::erase_if(entries_,
+                [now](const auto& item) { return !item.second.flight && now - item.second.last_used > kKeepEntries; });
 }
 
 rt::Task<Result<Listing>> RemoteListings::list(ListingRequest request) {

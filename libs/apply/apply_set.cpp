@@ -22,7 +22,7 @@ using doc::Json;
 
 namespace {
 
-constexpr std::chrono::seconds kWatchStart{2};      // worth waiting for before asking the server instead
+constexpr std::chrono::seconds kWatchStart{2};         // worth waiting for before asking the server instead
 constexpr std::chrono::milliseconds kServePause{100};  // until a new kind is served
 constexpr int kServeTries = 100;
 constexpr int kConflictTries = 5;
@@ -164,8 +164,7 @@ rt::Task<void> ApplySet::check_some(std::vector<Job>& jobs, std::size_t& next, c
   }
 }
 
-rt::Task<void> ApplySet::write_jobs(std::vector<Job>& jobs, std::size_t from, std::size_t to,
-                                    std::size_t concurrency) {
+rt::Task<void> ApplySet::write_jobs(std::vector<Job>& jobs, std::size_t from, std::size_t to, std::size_t concurrency) {
   if (from >= to) co_return;
   std::size_t next = from;
   rt::TaskGroup workers;
@@ -190,8 +189,9 @@ rt::Task<Result<void>> ApplySet::locate(Job& job) {
   auto resource = co_await services_.mapper->resource_for(std::move(kind));
   SLUICE_CO_TRY(job.resource, std::move(resource));
   if (job.resource.namespaced && job.id.namespace_.empty()) {
-    co_return base::unexpected(ErrorKind::invalid, "namespace not specified: the object needs metadata.namespace, or "
-                                                   "the Kustomization spec.targetNamespace");
+    co_return base::unexpected(ErrorKind::invalid,
+                               "namespace not specified: the object needs metadata.namespace, or "
+                               "the Kustomization spec.targetNamespace");
   }
   // A cluster-scoped object has no namespace in the inventory, whatever its manifest says.
   if (!job.resource.namespaced) job.id.namespace_.clear();
@@ -348,8 +348,8 @@ rt::Task<Result<void>> ApplySet::prepare_write(Job& job) {
 rt::Task<Result<void>> ApplySet::mark_adopted(const Job& job) {
   kube::PatchOptions options;
   options.field_manager = kAdoptionManager;
-  auto patching = services_.client->patch(job.resource, job.id.key(), kube::PatchType::merge, adoption_mark(owner_),
-                                          options);
+  auto patching =
+      services_.client->patch(job.resource, job.id.key(), kube::PatchType::merge, adoption_mark(owner_), options);
   auto marked = co_await std::move(patching);
   if (marked || marked.error().kind == ErrorKind::not_found) co_return Result<void>();
   co_return base::unexpected(std::move(marked).error().with_context("cannot mark what others have made"));

@@ -39,8 +39,8 @@ struct Change {
   Action action = Action::unchanged;
   std::string resource_version;  // after the write; empty for skipped, deleted and held
   std::string uid;
-  std::string why = {};    // it was skipped or held by prune(), for people
-  bool is_news = false;    // nobody could know from the object alone that it would be
+  std::string why = {};  // it was skipped or held by prune(), for people
+  bool is_news = false;  // nobody could know from the object alone that it would be
   // False: skipped by apply(), and no record shows that this owner ever applied it. It proves nothing, and
   // there is nothing to prune: a manifest that is only there to be skipped can be written of anything.
   bool is_ours = true;

@@ -132,8 +132,8 @@ std::optional<Result<void>> verdict(const Waiting& waiting) {
         ErrorKind::invalid, fmt::format("failed early due to stalled resources: [{}]", describe(waiting, true))));
   }
   if (base::system_clock().steady() >= waiting.deadline) {
-    return Result<void>(base::unexpected(ErrorKind::timeout,
-                                         fmt::format("timeout waiting for: [{}]", describe(waiting, false))));
+    return Result<void>(
+        base::unexpected(ErrorKind::timeout, fmt::format("timeout waiting for: [{}]", describe(waiting, false))));
   }
   return std::nullopt;
 }
@@ -150,8 +150,7 @@ rt::Task<void> watch_by_name(Waiting& waiting, Waited& waited) {
     waiting.changes->notify_all();
     return false;
   };
-  auto following =
-      follow_object(waiting.services.client, *waited.resource, waited.target.id.key(), std::move(seen));
+  auto following = follow_object(waiting.services.client, *waited.resource, waited.target.id.key(), std::move(seen));
   auto followed = co_await std::move(following);
   if (followed) co_return;
   // Told at the timeout: what forbids reading may be granted meanwhile, but not to this wait.

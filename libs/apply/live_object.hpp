@@ -70,12 +70,12 @@ struct LiveObject {
   std::uint64_t owned = 0;    // owned_hash() of it
   std::uint64_t content = 0;  // content_hash() of it
   Health health = Health::in_progress;
-  std::string message;        // of its readiness, unless it is current
-  bool switched_off = false;  // `reconcile: disabled` or `ssa: Ignore` in the cluster, as label or annotation
-  bool to_take_over = false;  // needs_takeover()
-  bool may_vanish = false;    // its work is done, and its absence no drift
-  bool has_failed = false;    // its work, of which `message` then tells
-  bool unreadable = false;    // too large: nothing but its metadata is known, and the server must be asked
+  std::string message;          // of its readiness, unless it is current
+  bool switched_off = false;    // `reconcile: disabled` or `ssa: Ignore` in the cluster, as label or annotation
+  bool to_take_over = false;    // needs_takeover()
+  bool may_vanish = false;      // its work is done, and its absence no drift
+  bool has_failed = false;      // its work, of which `message` then tells
+  bool unreadable = false;      // too large: nothing but its metadata is known, and the server must be asked
   bool labels_applied = false;  // the owner labels are as our field manager has applied them
   // What we left there: hash of the manifest, and owned_hash() of the server's
   // answer. 0 when this process has not applied it.

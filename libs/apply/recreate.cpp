@@ -87,15 +87,16 @@ rt::Task<Result<void>> ApplySet::judge_refusal(Job& job, const ApplyOptions& opt
       job.manifest->force || has_switch(*live, api::annotation::kForce, api::annotation_value::kEnabled);
   if (!may_be_immutable(refused) || !(by_object || options.force)) co_return base::unexpected(std::move(refused));
   if (!by_object && holds_others(job.id.group_kind())) {
-    refused.message += fmt::format("; it is not deleted and created anew, as that would delete what it holds: only the "
-                                   "annotation '{}: {}' on the object itself makes it so",
-                                   api::annotation::kForce, api::annotation_value::kEnabled);
+    refused.message += fmt::format(
+        "; it is not deleted and created anew, as that would delete what it holds: only the "
+        "annotation '{}: {}' on the object itself makes it so",
+        api::annotation::kForce, api::annotation_value::kEnabled);
     co_return base::unexpected(std::move(refused));
   }
   auto possible = co_await try_creation(job);
   if (!possible) {
-    refused.message += "; it is not deleted and created anew, as the new one would be refused, too: " +
-                       possible.error().message;
+    refused.message +=
+        "; it is not deleted and created anew, as the new one would be refused, too: " + possible.error().message;
     co_return base::unexpected(std::move(refused));
   }
   job.recreate = true;
@@ -120,7 +121,8 @@ rt::Task<Result<void>> ApplySet::try_creation(const Job& job) {
 // Facts: kubernetes pkg/registry/core/service/storage (values that an update leaves out are taken from the old one).
 bool is_removal_lost(const api::ObjectId& id, const Json& manifest, const Json& seen) {
   return id.group.empty() && id.kind == "Service" && doc::find_string(seen, {"spec", "clusterIP"}) == "None" &&
-         doc::find(manifest, {"spec", "clusterIP"}) == nullptr && doc::find(manifest, {"spec", "clusterIPs"}) == nullptr;
+         doc::find(manifest, {"spec", "clusterIP"}) == nullptr &&
+         doc::find(manifest, {"spec", "clusterIPs"}) == nullptr;
 }
 
 rt::Task<Result<std::string>> ApplySet::find_lost_removal(const Job& job) {
@@ -129,8 +131,9 @@ rt::Task<Result<std::string>> ApplySet::find_lost_removal(const Job& job) {
   if (!live && live.error().kind == ErrorKind::not_found) co_return std::string();
   if (!live) co_return base::unexpected(std::move(live).error());
   if (!has_applied(*live, owner_.field_manager, {"spec", "clusterIP"})) co_return std::string();
-  co_return std::string("spec.clusterIP: Invalid value: \"None\": field is immutable: it is gone from the manifest, and "
-                        "the server would keep the Service without a cluster IP");
+  co_return std::string(
+      "spec.clusterIP: Invalid value: \"None\": field is immutable: it is gone from the manifest, and "
+      "the server would keep the Service without a cluster IP");
 }
 
 rt::Task<Result<void>> ApplySet::remove_to_recreate(const Job& job) {

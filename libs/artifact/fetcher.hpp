@@ -71,7 +71,7 @@ class Fetcher {
   rt::Runtime& runtime_;
   FetcherOptions options_;
   std::shared_ptr<TreeCache> cache_;
-  std::map<std::string, std::shared_ptr<Flight>> flights_;         // by digest
+  std::map<std::string, std::shared_ptr<Flight>> flights_;        // by digest
   std::map<std::string, std::shared_ptr<http::Client>> clients_;  // by origin
   std::uint64_t downloads_ = 0;
 };

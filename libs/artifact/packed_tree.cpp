@@ -25,20 +25,6 @@ constexpr const char* kLabel = "the unpacked artifact";
 
 std::string quote(std::string_view path) { return fmt::format("'{}'", path.empty() ? "." : path); }
 
-// As FileView asks for it.
-bool is_plain(std::string_view path) {
-  if (path.find('\0') != std::string_view::npos) return false;
-  while (!path.empty()) {
-    const std::size_t slash = path.find('/');
-    const std::string_view segment = path.substr(0, slash);
-    if (segment.empty() || segment == "." || segment == "..") return false;
-    if (slash == std::string_view::npos) return true;
-    path.remove_prefix(slash + 1);
-    if (path.empty()) return false;
-  }
-  return true;
-}
-
 class PackedView final : public base::FileView {
  public:
   PackedView(archive::Fd file, std::shared_ptr<const TreeManifest> manifest)
@@ -70,7 +56,7 @@ class PackedView final : public base::FileView {
 
  private:
   Result<FileType> type_of(std::string_view path) const {
-    if (!is_plain(path)) {
+    if (!base::is_plain_path(path)) {
       return base::unexpected(ErrorKind::invalid, quote(path) + " is not a plain path below the root");
     }
     const auto type = manifest_->type(path);

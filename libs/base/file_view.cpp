@@ -28,20 +28,6 @@ Unexpected is_a_file(std::string_view path) {
   return unexpected(ErrorKind::invalid, quote(path) + " is a file, not a folder");
 }
 
-// True for a path of the form that FileView asks for.
-bool is_clean(std::string_view path) {
-  if (path.find('\0') != std::string_view::npos) return false;
-  while (!path.empty()) {
-    const std::size_t slash = path.find('/');
-    const std::string_view segment = path.substr(0, slash);
-    if (segment.empty() || segment == "." || segment == "..") return false;
-    if (slash == std::string_view::npos) return true;
-    path.remove_prefix(slash + 1);
-    if (path.empty()) return false;
-  }
-  return true;
-}
-
 class MemoryView final : public FileView {
  public:
   explicit MemoryView(std::map<std::string, std::string, std::less<>> files) : files_(std::move(files)) {}
@@ -133,7 +119,7 @@ class DiskView final : public FileView {
   }
 
   Result<std::string> real_path(std::string_view path) const override {
-    if (is_clean(path) && detail::is_without_links(root_.get(), std::string(path))) return std::string(path);
+    if (is_plain_path(path) && detail::is_without_links(root_.get(), std::string(path))) return std::string(path);
     SLUICE_TRY(const Fd file, open(path, O_PATH));
     SLUICE_TRY(const std::string real, place_of(file, path));
     std::string root = "/";
@@ -179,7 +165,7 @@ class DiskView final : public FileView {
   }
 
   Result<Fd> open(std::string_view path, int flags) const {
-    if (!is_clean(path)) {
+    if (!is_plain_path(path)) {
       return unexpected(ErrorKind::invalid, quote(path) + " is not a plain path below the root");
     }
     Fd file = detail::open_beneath(root_.get(), root_is_all_, path, flags);
@@ -341,6 +327,19 @@ Result<void> digest_folder(const FileView& view, const std::string& folder, std:
 
 }  // namespace
 
+bool is_plain_path(std::string_view path) {
+  if (path.find('\0') != std::string_view::npos) return false;
+  while (!path.empty()) {
+    const std::size_t slash = path.find('/');
+    const std::string_view segment = path.substr(0, slash);
+    if (segment.empty() || segment == "." || segment == "..") return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+    if (path.empty()) return false;
+  }
+  return true;
+}
+
 Result<std::string> join_path(std::string_view base, std::string_view relative) {
   if (relative.starts_with('/')) {
     return unexpected(ErrorKind::invalid, quote(relative) + " is absolute; a path must be relative");
@@ -389,19 +388,19 @@ Result<DigestMap> digest_tree(const FileView& view, std::stop_token stop) {
 // Of an unclean path every tree says the same, so nothing is recorded.
 Result<std::string> RecordingView::read(std::string_view path) const {
   auto answer = inner_.read(path);
-  if (is_clean(path)) records_.insert_or_assign(std::string(path), record_of(answer));
+  if (is_plain_path(path)) records_.insert_or_assign(std::string(path), record_of(answer));
   return answer;
 }
 
 Result<std::vector<DirEntry>> RecordingView::list(std::string_view path) const {
   auto answer = inner_.list(path);
-  if (is_clean(path)) records_.insert_or_assign(std::string(path) + "/", record_of(answer));
+  if (is_plain_path(path)) records_.insert_or_assign(std::string(path) + "/", record_of(answer));
   return answer;
 }
 
 Result<std::string> RecordingView::real_path(std::string_view path) const {
   auto answer = inner_.real_path(path);
-  if (is_clean(path)) {
+  if (is_plain_path(path)) {
     records_.insert_or_assign(std::string(path) + "///", record_of_path(answer));
   }
   return answer;
@@ -409,7 +408,7 @@ Result<std::string> RecordingView::real_path(std::string_view path) const {
 
 Result<FileType> RecordingView::type(std::string_view path) const {
   auto answer = inner_.type(path);
-  if (is_clean(path)) records_.insert_or_assign(std::string(path) + "//", record_of(answer));
+  if (is_plain_path(path)) records_.insert_or_assign(std::string(path) + "//", record_of(answer));
   return answer;
 }
 

@@ -40,6 +40,9 @@ class FileView {
   virtual Result<std::string> real_path(std::string_view path) const { return std::string(path); }
 };
 
+// True for a path of the form above.
+bool is_plain_path(std::string_view path);
+
 // Resolves "a/./b/../c" against `base` (a folder of the view). `invalid` if it
 // is absolute or leaves the root.
 Result<std::string> join_path(std::string_view base, std::string_view relative);

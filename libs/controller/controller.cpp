@@ -149,9 +149,7 @@ void Controller::enqueue(api::ObjectKey key) { impl_->queue.add(std::move(key));
 void Controller::enqueue_after(api::ObjectKey key, base::Duration delay) {
   impl_->queue.add_after(std::move(key), delay);
 }
-void Controller::enqueue_at_leisure(api::ObjectKey key) {
-  impl_->queue.add(std::move(key), WorkQueue::Lane::leisure);
-}
+void Controller::enqueue_at_leisure(api::ObjectKey key) { impl_->queue.add(std::move(key), WorkQueue::Lane::leisure); }
 
 void Controller::supersede(api::ObjectKey key) {
   impl_->queue.forget(key);  // what failed was the older state

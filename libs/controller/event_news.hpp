@@ -11,7 +11,7 @@ namespace sluice::controller {
 // Of an event's metadata, keys of the object's group. Flux: with object and message they are the key of
 // notification-controller's rate limit (internal/server/event_server.go). The recorder keeps
 // apart what differs in them, as notification-controller does.
-inline constexpr std::array<std::string_view, 3> kNewsAnnotations{
-    api::event::kMetaOriginRevision, api::event::kMetaRevision, api::event::kMetaToken};
+inline constexpr std::array<std::string_view, 3> kNewsAnnotations{api::event::kMetaOriginRevision,
+                                                                  api::event::kMetaRevision, api::event::kMetaToken};
 
 }  // namespace sluice::controller

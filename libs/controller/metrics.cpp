@@ -235,8 +235,8 @@ Metrics::~Metrics() = default;
 void Metrics::max_workers(const std::string& controller, std::size_t workers) {
   impl_->workers_max.Add({{"controller", controller}}).Set(static_cast<double>(workers));
   // Shown from the start, so that the first error is seen as an increase.
-  for (const auto result : {ReconcileResult::success, ReconcileResult::requeue, ReconcileResult::requeue_after,
-                            ReconcileResult::error}) {
+  for (const auto result :
+       {ReconcileResult::success, ReconcileResult::requeue, ReconcileResult::requeue_after, ReconcileResult::error}) {
     impl_->reconciles.Add({{"controller", controller}, {"result", to_label(result)}}).Increment(0);
   }
   // A panic ends the process here, so that its series is always at 0: dashboards sum it.

@@ -65,7 +65,7 @@ class StatusWriter {
   api::ObjectKey key_;
   std::string uid_;
   std::string resource_version_;
-  doc::Json known_;  // status
+  doc::Json known_;                  // status
   std::vector<doc::Json> in_doubt_;  // sent, but no answer came
   std::function<void(doc::Json)> on_read_;
   std::function<void(doc::Json)> on_went_back_;

@@ -28,7 +28,7 @@ class Headers {
 struct Request {
   std::string method = "GET";
   std::string target = "/";  // path and query, percent-encoded
-  Headers headers;  // several of one name are all sent
+  Headers headers;           // several of one name are all sent
   std::string body;
   // That it may be sent again when a kept connection ended without an answer,
   // although its method is not idempotent: sending it twice has the effect of

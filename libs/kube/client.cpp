@@ -164,8 +164,7 @@ class ApiClient final : public Client {
   }
 
   rt::Task<Result<Json>> update(Resource resource, Json object, std::string field_manager) override {
-    SLUICE_CO_TRY(std::string path,
-                  detail::object_path(resource, api::namespace_of(object), api::name_of(object)));
+    SLUICE_CO_TRY(std::string path, detail::object_path(resource, api::namespace_of(object), api::name_of(object)));
     std::string target = detail::with_query(std::move(path), {{"fieldManager", field_manager}});
     Call request{"update", "PUT", std::move(target), kJson, kJson, doc::print_json(object)};
     auto answer = co_await call(std::move(request));
@@ -173,8 +172,7 @@ class ApiClient final : public Client {
   }
 
   rt::Task<Result<Json>> apply(Resource resource, Json object, ApplyOptions options) override {
-    SLUICE_CO_TRY(std::string path,
-                  detail::object_path(resource, api::namespace_of(object), api::name_of(object)));
+    SLUICE_CO_TRY(std::string path, detail::object_path(resource, api::namespace_of(object), api::name_of(object)));
     std::string target = detail::with_query(std::move(path), {{"fieldManager", options.field_manager},
                                                               {"force", options.force ? "true" : "false"},
                                                               {"dryRun", options.dry_run ? "All" : ""}});
@@ -186,8 +184,7 @@ class ApiClient final : public Client {
 
   rt::Task<Result<Json>> patch(Resource resource, api::ObjectKey key, PatchType type, Json patch,
                                PatchOptions options) override {
-    SLUICE_CO_TRY(std::string path,
-                  detail::object_path(resource, key.namespace_, key.name, options.subresource));
+    SLUICE_CO_TRY(std::string path, detail::object_path(resource, key.namespace_, key.name, options.subresource));
     std::string target = detail::with_query(
         std::move(path), {{"fieldManager", options.field_manager}, {"dryRun", options.dry_run ? "All" : ""}});
     Call request{"patch", "PATCH", std::move(target), kJson, content_type(type), doc::print_json(patch)};
@@ -373,7 +370,8 @@ class ApiClient final : public Client {
     page.items.reserve(items->size());
     for (Json& item : *items) {
       if (!item.is_object()) {
-        return base::unexpected(ErrorKind::unavailable, fmt::format("list of {}: an item is no object", resource.plural));
+        return base::unexpected(ErrorKind::unavailable,
+                                fmt::format("list of {}: an item is no object", resource.plural));
       }
       // The items of a typed list do not repeat what they are.
       if (!metadata_only) {

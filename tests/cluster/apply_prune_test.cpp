@@ -17,7 +17,8 @@ namespace kube = sluice::kube;
 namespace {
 
 Json claim(const Cluster& cluster) {
-  Json object = Json::parse(R"({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec":
+  Json object =
+      Json::parse(R"({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec":
     {"accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}})");
   object["metadata"]["namespace"] = cluster.namespace_;
   return object;
@@ -70,8 +71,8 @@ TEST_CASE("what changes while we look is deleted all the same, in the end") {
     if (++looks > 2) return std::string();
     Json patch = Json::object();
     patch["data"]["tick"] = std::to_string(looks);
-    REQUIRE(elsewhere.run(
-        elsewhere.client->patch(maps, {cluster.namespace_, "busy"}, kube::PatchType::merge, patch, {})));
+    REQUIRE(
+        elsewhere.run(elsewhere.client->patch(maps, {cluster.namespace_, "busy"}, kube::PatchType::merge, patch, {})));
     return std::string();
   };
   CHECK(actions(cluster.run(ours.prune(entries(applied), options))) == std::vector{Action::deleted});
@@ -152,7 +153,8 @@ TEST_CASE("what we or another Flux controller made is ours to delete, and so is 
     REQUIRE_FALSE(cluster.run(ours.apply({object}, {})).error);
     Json patch = Json::object();
     patch["metadata"]["labels"] = nullptr;
-    REQUIRE(cluster.run(cluster.client->patch(claims, {cluster.namespace_, "data"}, kube::PatchType::merge, patch, {})));
+    REQUIRE(
+        cluster.run(cluster.client->patch(claims, {cluster.namespace_, "data"}, kube::PatchType::merge, patch, {})));
     applied = cluster.run(owned_by(cluster, "ours").apply({object}, {}));
   }
   SECTION("made by hand, but an ordinary object") {

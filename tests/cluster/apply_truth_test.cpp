@@ -202,7 +202,8 @@ TEST_CASE("entries of a Secret that are no strings are an error that names them 
   Cluster cluster;
   Owned set = owned_by(cluster, "apps");
   const char* map = GENERATE("stringData", "data");
-  Json secret{{"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", {{"name", "s"}, {"namespace", cluster.namespace_}}}};
+  Json secret{
+      {"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", {{"name", "s"}, {"namespace", cluster.namespace_}}}};
   secret[map] = Json::parse(R"({"fine": "MQ==", "pin": 987654321})");
   const Outcome outcome = cluster.run(set.apply({secret}, {}));
   REQUIRE(outcome.error);
@@ -214,7 +215,8 @@ TEST_CASE("entries of a Secret that are no strings are an error that names them 
 TEST_CASE("the server's words about a Secret are told without its values") {
   Cluster cluster;
   Owned set = owned_by(cluster, "apps");
-  Json secret{{"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", {{"name", "s"}, {"namespace", cluster.namespace_}}}};
+  Json secret{
+      {"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", {{"name", "s"}, {"namespace", cluster.namespace_}}}};
   SECTION("as a value of another field, where it is repeated") {
     secret["stringData"]["password"] = "hunter2-hunter2";
     secret["type"] = "hunter2-hunter2";

@@ -190,7 +190,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     const api::ObjectKey scope{options.namespace_, ""};
     // How a reflector asks for the server's version.
     const bool looks = options.page_size == 1 && options.metadata_only && options.max_bytes == 0;
-    auto starting = begin(made(looks ? "look" : "list", resource.plural, scope, doc::Json(), std::string(), std::string()));
+    auto starting =
+        begin(made(looks ? "look" : "list", resource.plural, scope, doc::Json(), std::string(), std::string()));
     auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
     // A continue token is the version of the list and where to go on.

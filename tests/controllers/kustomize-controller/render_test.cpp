@@ -28,7 +28,8 @@ RenderInput input(const char* path = "./app") {
   return made;
 }
 
-const char* const kConfig = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cfg\n  namespace: apps\ndata:\n  k: v\n";
+const char* const kConfig =
+    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cfg\n  namespace: apps\ndata:\n  k: v\n";
 
 base::Error refused(const Files& files, const RenderInput& what) {
   const auto view = base::make_memory_view(files);
@@ -110,7 +111,8 @@ TEST_CASE("the render key moves with what a render looks at, and with nothing el
 
 TEST_CASE("variables are put into built objects, and may change the type of a value") {
   const char* const text =
-      "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\n  namespace: apps\ndata:\n  k: ${value:-none}\n  n: ${n}\n";
+      "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\n  namespace: apps\ndata:\n  k: ${value:-none}\n  "
+      "n: ${n}\n";
   const auto view = base::make_memory_view({{"app/a.yaml", text}});
   RenderInput what = input();
   what.kustomization.spec.post_build.emplace();

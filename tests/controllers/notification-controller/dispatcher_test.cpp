@@ -313,7 +313,8 @@ TEST_CASE("labels are looked up live, and an object that comes after its event i
   object["kind"] = "Kustomization";
   object["metadata"] = {{"name", "ours"}, {"namespace", "apps"}, {"uid", "uid-ours"}, {"labels", {{"team", "shop"}}}};
   h.kube->put(kKustomizations, object);
-  object["metadata"] = {{"name", "theirs"}, {"namespace", "apps"}, {"uid", "uid-theirs"}, {"labels", {{"team", "bank"}}}};
+  object["metadata"] = {
+      {"name", "theirs"}, {"namespace", "apps"}, {"uid", "uid-theirs"}, {"labels", {{"team", "bank"}}}};
   h.kube->put(kKustomizations, object);
   h.until([&] { return h.courier.sent.size() == 1; });
   h.turn(50ms);

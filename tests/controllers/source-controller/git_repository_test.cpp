@@ -118,15 +118,14 @@ TEST_CASE("every kind of reference finds its commit and has its revision") {
     std::string revision;
     std::string content;
   };
-  const std::vector<Case> cases = {
-      {{{"branch", "main"}}, "main@sha1:" + third, "3"},
-      {{{"tag", "v1.0.0"}}, "v1.0.0@sha1:" + first, "1"},
-      {{{"tag", "v1.1.0"}}, "v1.1.0@sha1:" + second, "2"},
-      {{{"semver", ">=1.0.0 <2.0.0"}}, "v1.1.0@sha1:" + second, "2"},
-      {{{"semver", ">=1.0.0-0"}}, "v2.0.0-rc.1@sha1:" + second, "2"},
-      {{{"name", "refs/pull/420/head"}}, "refs/pull/420/head@sha1:" + first, "1"},
-      {{{"commit", first}}, "sha1:" + first, "1"},
-      {{{"branch", "main"}, {"commit", second}}, "main@sha1:" + second, "2"}};
+  const std::vector<Case> cases = {{{{"branch", "main"}}, "main@sha1:" + third, "3"},
+                                   {{{"tag", "v1.0.0"}}, "v1.0.0@sha1:" + first, "1"},
+                                   {{{"tag", "v1.1.0"}}, "v1.1.0@sha1:" + second, "2"},
+                                   {{{"semver", ">=1.0.0 <2.0.0"}}, "v1.1.0@sha1:" + second, "2"},
+                                   {{{"semver", ">=1.0.0-0"}}, "v2.0.0-rc.1@sha1:" + second, "2"},
+                                   {{{"name", "refs/pull/420/head"}}, "refs/pull/420/head@sha1:" + first, "1"},
+                                   {{{"commit", first}}, "sha1:" + first, "1"},
+                                   {{{"branch", "main"}, {"commit", second}}, "main@sha1:" + second, "2"}};
   h.put(up.url());
   h.start();
   for (const auto& item : cases) {

@@ -17,7 +17,8 @@ const kube::Resource kMaps{"", "v1", "ConfigMap", "configmaps", true};
 const api::ObjectKey kA{"apps", "a"};
 
 doc::Json config_map(const char* value, const char* owner = "shop") {
-  doc::Json object = {{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", {{"name", "a"}, {"namespace", "apps"}}}};
+  doc::Json object = {
+      {"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", {{"name", "a"}, {"namespace", "apps"}}}};
   object["data"]["k"] = value;
   if (*owner != '\0') {
     object["metadata"]["labels"] = {{"example.com/name", owner}, {"example.com/namespace", "flux-system"}};

@@ -275,7 +275,8 @@ TEST_CASE("who waits for a resource that is proved not to be served goes on with
   CacheHarness h;
   auto options = h.cache_options();
   with_mapper(h, options);
-  h.cache = std::make_unique<WatchCache>(h.kube, sluice::base::system_clock(), sluice::base::Logger::discard(), options);
+  h.cache =
+      std::make_unique<WatchCache>(h.kube, sluice::base::system_clock(), sluice::base::Logger::discard(), options);
   h.kube->serve({});
   h.kube->put(kFoos, make_foo("a"));
   bool installed = false;

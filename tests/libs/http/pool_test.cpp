@@ -270,9 +270,12 @@ TEST_CASE("a kept connection that dies at its work: what is idempotent is sent a
   };
   http::Request apply = request_of("PATCH", "/", "{}");
   apply.replayable = true;
-  const Case cases[] = {{request_of("GET"), true},         {request_of("PUT", "/", "x"), true},
-                        {request_of("DELETE"), true},      {apply, true},
-                        {request_of("POST", "/", "x"), false}, {request_of("PATCH", "/", "x"), false}};
+  const Case cases[] = {{request_of("GET"), true},
+                        {request_of("PUT", "/", "x"), true},
+                        {request_of("DELETE"), true},
+                        {apply, true},
+                        {request_of("POST", "/", "x"), false},
+                        {request_of("PATCH", "/", "x"), false}};
   for (const auto& [request, again] : cases) {
     CAPTURE(request.method, request.replayable);
     Forgetful forgetful;

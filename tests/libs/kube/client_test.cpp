@@ -65,8 +65,7 @@ TEST_CASE("no name, namespace or kind can lead a request to another path; nothin
     CHECK(kind_of(server.run(client->get(kMaps, {"ns", bad}))) == ErrorKind::invalid);
     CHECK(kind_of(server.run(client->apply(kMaps, config_map("ns", bad), {"m"}))) == ErrorKind::invalid);
     CHECK(kind_of(server.run(client->update(kMaps, config_map("ns", bad), "m"))) == ErrorKind::invalid);
-    CHECK(kind_of(server.run(client->patch(kMaps, {"ns", bad}, kube::PatchType::merge, {}, {}))) ==
-          ErrorKind::invalid);
+    CHECK(kind_of(server.run(client->patch(kMaps, {"ns", bad}, kube::PatchType::merge, {}, {}))) == ErrorKind::invalid);
     if (bad.empty()) continue;
     CHECK(kind_of(server.run(client->remove(kMaps, {bad, "x"}, {}))) == ErrorKind::invalid);
     CHECK(kind_of(server.run(client->create(kMaps, config_map(bad, "x"), "m"))) == ErrorKind::invalid);

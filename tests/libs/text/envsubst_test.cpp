@@ -73,8 +73,8 @@ TEST_CASE("in strict mode a variable that is not set is an error unless it has a
 }
 
 TEST_CASE("what cannot be read is an error that names the line and the variable") {
-  for (const char* text : {"${", "${}", "${name", "${name-x}", "${name:}", "${name#}", "${name/a}", "${name^^^}", "${#}",
-                           "${name:-x", "${name:-${name}", "${ name}", "${#name:-x}"}) {
+  for (const char* text : {"${", "${}", "${name", "${name-x}", "${name:}", "${name#}", "${name/a}", "${name^^^}",
+                           "${#}", "${name:-x", "${name:-${name}", "${ name}", "${#name:-x}"}) {
     INFO(text);
     CHECK_FALSE(refused(text).empty());
   }
