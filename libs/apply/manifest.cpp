@@ -1,8 +1,10 @@
 #include "apply/manifest.hpp"
+#include "apply/detail/switches.hpp"
 
 #include <utility>
 
 #include "api/names.hpp"
+#include "apply/detail/switches.hpp"
 #include "apply/ownership.hpp"
 #include "apply/vanished.hpp"
 #include "base/digest.hpp"
@@ -138,11 +140,6 @@ void normalize(Json& object, const api::ObjectId& id) {
   }
 }
 
-// Flux: switches may be labels or annotations.
-bool has_switch(const Json& object, std::string_view key, std::string_view value) {
-  return api::annotation_of(object, key) == value || api::label_of(object, key) == value;
-}
-
 }  // namespace
 
 base::Result<Manifest> make_manifest(Json object, const Owner& owner, std::string origin) {
@@ -159,8 +156,7 @@ base::Result<Manifest> make_manifest(Json object, const Owner& owner, std::strin
   labels[owner.group + "/namespace"] = owner.namespace_;
 
   Manifest made;
-  made.skip = has_switch(object, api::annotation::kSsa, api::annotation_value::kSsaIgnore) ||
-              has_switch(object, api::annotation::kReconcile, api::annotation_value::kDisabled);
+  made.skip = is_switched_off(object);
   made.if_not_present = has_switch(object, api::annotation::kSsa, api::annotation_value::kSsaIfNotPresent);
   made.merge = has_switch(object, api::annotation::kSsa, api::annotation_value::kSsaMerge);
   made.force = has_switch(object, api::annotation::kForce, api::annotation_value::kEnabled);

@@ -65,15 +65,6 @@ void rename_for_trial(Json& object) {
 
 }  // namespace
 
-bool has_switch(const Json& object, std::string_view key, std::string_view value) {
-  return api::annotation_of(object, key) == value || api::label_of(object, key) == value;
-}
-
-bool is_switched_off(const Json& live) {
-  return has_switch(live, api::annotation::kReconcile, api::annotation_value::kDisabled) ||
-         has_switch(live, api::annotation::kSsa, api::annotation_value::kSsaIgnore);
-}
-
 rt::Task<Result<void>> ApplySet::judge_refusal(Job& job, const ApplyOptions& options, base::Error refused) {
   if (refused.http_status < 400 || refused.http_status >= 500) co_return base::unexpected(std::move(refused));
   auto reading = services_.client->get(job.resource, job.id.key());

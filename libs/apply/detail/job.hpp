@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "apply/apply_set.hpp"
+#include "apply/detail/switches.hpp"
 
 namespace sluice::apply {
 
@@ -31,9 +32,5 @@ struct ApplySet::Job {
 
 // True if the server would keep what the manifest does not say (any more).
 bool is_removal_lost(const api::ObjectId& id, const doc::Json& manifest, const doc::Json& seen);
-// Switched off in the cluster: `reconcile: disabled` or `ssa: Ignore`.
-bool is_switched_off(const doc::Json& live);
-// Flux: switches may be labels or annotations.
-bool has_switch(const doc::Json& object, std::string_view key, std::string_view value);
 
 }  // namespace sluice::apply
