@@ -35,7 +35,8 @@ struct AlertRule {
   // in of a list of them alone. So are those that are too many or too large.
   static AlertRule compile(const api::Alert& alert, bool own_namespace_only);
 
-  // Severity, sources, inclusion and exclusion; not whether it was sent before.
+  // Severity, sources, inclusion and exclusion; not whether it was sent before. Expressions that
+  // would take too long for so long a message are not judged, and so keep nothing back.
   bool wants(const Occurrence& what, const LabelLookup& labels) const;
   // Kind and namespace of what an Event is about are among the sources': what is cheap to know
   // before the Event is read. False for what it can never want.

@@ -5,11 +5,19 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <optional>
+#include <vector>
+
+#include "text/find.hpp"
 
 namespace sluice::text {
 
 namespace {
 constexpr std::size_t kInstruction = 16;  // bytes; re2::Prog::Inst
+// Ours. What an expression takes to read is bounded by nothing in RE2: 1,000 classes of
+// Unicode take 40 MB and a third of a second.
+constexpr std::size_t kMaxExpression = 64U << 10U;
+constexpr std::size_t kMaxClasses = 256;
 
 RE2::Options options(std::int64_t max_bytes) {
   RE2::Options options(RE2::Quiet);
@@ -75,6 +83,9 @@ class Translation {
       if (rest_.starts_with("\\Q") && !in_set_) {
         take(std::min(rest_.find("\\E"), rest_.size()));
       } else if (rest_.starts_with("\\p") || rest_.starts_with("\\P")) {
+        if (++classes_ > kMaxClasses) {
+          return base::unexpected(base::ErrorKind::too_large, "it has over 256 classes of Unicode");
+        }
         property();
       } else if (rest_.starts_with("\\C")) {
         return base::unexpected(base::ErrorKind::invalid, "invalid escape sequence: \\C");
@@ -185,17 +196,68 @@ class Translation {
 
   std::string_view rest_;
   std::string out_;
+  std::size_t classes_ = 0;
   bool in_set_ = false;
 };
+
+// The texts of an expression that is nothing but texts with ".*" between them, as most are.
+// Nothing for others.
+std::optional<std::vector<std::string>> texts_of(std::string_view expression) {
+  std::vector<std::string> texts(1);
+  for (std::size_t i = 0; i < expression.size(); ++i) {
+    if (expression.substr(i, 2) == ".*" && expression.substr(i + 2, 1).find_first_of("*+?{") == expression.npos) {
+      texts.emplace_back();
+      ++i;
+    } else if (std::string_view("\\^$.|?*+()[]{}").find(expression[i]) != std::string_view::npos) {
+      return std::nullopt;
+    } else {
+      texts.back() += expression[i];
+    }
+  }
+  // What ".*" matches ends with the line, so the lines are looked at one by one.
+  const bool over_lines = texts.size() > 1 && expression.find('\n') != expression.npos;
+  return over_lines ? std::nullopt : std::optional(std::move(texts));
+}
+
+bool has_in_line(std::string_view line, const std::vector<std::string>& texts) {
+  std::size_t from = 0;
+  for (const std::string& text : texts) {
+    const std::size_t found = find_text(line, text, from);
+    if (found == line.npos) return false;
+    from = found + text.size();
+  }
+  return true;
+}
+
+bool has_texts(std::string_view text, const std::vector<std::string>& texts) {
+  if (texts.size() == 1) return find_text(text, texts[0]) != text.npos;
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', start), text.size());
+    if (has_in_line(text.substr(start, end - start), texts)) return true;
+    start = end + 1;
+  }
+  return false;
+}
 
 re2::StringPiece piece(std::string_view text) { return {text.data(), text.size()}; }
 }  // namespace
 
 struct Regexp::Program {
   Program(std::string_view given, std::string_view translated, std::int64_t max_bytes)
-      : expression(given), compiled(piece(translated), options(max_bytes)) {}
+      : expression(given), compiled(piece(translated), options(max_bytes)), texts(texts_of(given)) {}
   std::string expression;
   RE2 compiled;
+  std::optional<std::vector<std::string>> texts;  // then they are looked for, without RE2
+
+  std::size_t size() const { return static_cast<std::size_t>(std::max(compiled.ProgramSize(), 1)); }
+  base::Result<void> spend(std::size_t steps, std::size_t text, WorkBudget& budget) const {
+    auto spent = budget.spend(steps);
+    if (spent || spent.error().kind != base::ErrorKind::too_large) return spent;
+    return base::unexpected(base::ErrorKind::too_large,
+                            fmt::format("to match a text of {} bytes with the regular expression '{}', of {} "
+                                        "instructions, may take too much work",
+                                        text, std::string_view(expression).substr(0, 200), size()));
+  }
 };
 
 Regexp::Regexp(std::shared_ptr<const Program> program) : program_(std::move(program)) {}
@@ -205,6 +267,7 @@ base::Result<Regexp> Regexp::compile(std::string_view expression, std::int64_t m
     return base::unexpected(
         kind, fmt::format("regular expression '{}' is not valid: {}", expression.substr(0, 200), why.substr(0, 200)));
   };
+  if (expression.size() > kMaxExpression) return refuse(base::ErrorKind::too_large, "it is longer than 64 KiB");
   const auto translated = Translation(expression).run();
   if (!translated) return refuse(translated.error().kind, translated.error().message);
   auto program = std::make_shared<const Program>(expression, *translated, max_bytes);
@@ -215,9 +278,30 @@ base::Result<Regexp> Regexp::compile(std::string_view expression, std::int64_t m
   return Regexp(std::move(program));
 }
 
-bool Regexp::matches(std::string_view text) const { return RE2::PartialMatch(piece(text), program_->compiled); }
+base::Result<bool> Regexp::matches(std::string_view text, WorkBudget& budget) const {
+  SLUICE_CHECK(program_->spend(steps(text), text.size(), budget));
+  if (program_->texts) return has_texts(text, *program_->texts);
+  return RE2::PartialMatch(piece(text), program_->compiled);
+}
 
-bool Regexp::matches_all(std::string_view text) const { return RE2::FullMatch(piece(text), program_->compiled); }
+base::Result<bool> Regexp::matches(std::string_view text) const {
+  WorkBudget budget{kSteps};
+  return matches(text, budget);
+}
+
+base::Result<bool> Regexp::matches_all(std::string_view text, WorkBudget& budget) const {
+  SLUICE_CHECK(program_->spend(text.size() * program_->size(), text.size(), budget));
+  return RE2::FullMatch(piece(text), program_->compiled);
+}
+
+base::Result<bool> Regexp::matches_all(std::string_view text) const {
+  WorkBudget budget{kSteps};
+  return matches_all(text, budget);
+}
+
+std::size_t Regexp::steps(std::string_view text) const {
+  return text.size() * (program_->texts ? 1 : program_->size());
+}
 
 const std::string& Regexp::expression() const noexcept { return program_->expression; }
 

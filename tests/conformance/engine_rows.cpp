@@ -131,7 +131,11 @@ Json regexp(const Json& input) {
   std::string matches;
   for (const Json& each : input["texts"]) {
     const auto text = each.get<std::string>();
-    matches += static_cast<char>('0' + (compiled->matches(text) ? 1 : 0) + (compiled->matches_all(text) ? 2 : 0));
+    const auto anywhere = compiled->matches(text);
+    if (!anywhere) return refused(anywhere);
+    const auto whole = compiled->matches_all(text);
+    if (!whole) return refused(whole);
+    matches += static_cast<char>('0' + (*anywhere ? 1 : 0) + (*whole ? 2 : 0));
   }
   return {{"ok", true}, {"m", matches}};
 }

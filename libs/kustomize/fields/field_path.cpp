@@ -130,7 +130,9 @@ class Matcher {
     for (std::size_t i = 0; i < list.size(); ++i) {
       Json& element = list[i];
       const Json* value = condition.first.empty() ? &element : doc::find(element, {condition.first});
-      if (value == nullptr || !pattern.matches(scalar_text(*value))) continue;
+      if (value == nullptr) continue;
+      SLUICE_TRY(const bool chosen, pattern.matches(scalar_text(*value)));
+      if (!chosen) continue;
       // A plain value ends the path, whatever follows.
       SLUICE_CHECK(go_to(element, i, condition.first.empty() ? path_.size() : step + 1, false));
     }

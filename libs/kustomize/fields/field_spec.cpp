@@ -13,10 +13,16 @@ namespace {
 using base::ErrorKind;
 using doc::Json;
 
+// Nothing is nested so deep as to have a field there: what follows stays one part, not
+// one for each byte.
+constexpr std::size_t kMaxParts = 10'000;
+static_assert(kMaxParts > Growth::kMaxDepth);
+
 std::vector<std::string> split(std::string_view text, char delimiter) {
   std::vector<std::string> parts;
   for (std::size_t start = 0; start <= text.size();) {
-    const std::size_t end = std::min(text.find(delimiter, start), text.size());
+    const bool last = parts.size() == kMaxParts;
+    const std::size_t end = last ? text.size() : std::min(text.find(delimiter, start), text.size());
     parts.emplace_back(text.substr(start, end - start));
     start = end + 1;
   }

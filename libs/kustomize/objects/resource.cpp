@@ -17,9 +17,12 @@ constexpr std::array<const char*, 3> kLegacyNotes{"config.kubernetes.io/path", "
                                                   "config.k8s.io/id"};
 
 std::vector<std::string> split(const std::optional<std::string>& text) {
+  // Past any number of layers; what follows stays one part, not one for each byte.
+  constexpr std::size_t kMaxParts = 10'000;
   std::vector<std::string> parts;
   for (std::size_t start = 0; text && start <= text->size();) {
-    const std::size_t end = std::min(text->find(',', start), text->size());
+    const bool last = parts.size() == kMaxParts;
+    const std::size_t end = last ? text->size() : std::min(text->find(',', start), text->size());
     parts.push_back(text->substr(start, end - start));
     start = end + 1;
   }

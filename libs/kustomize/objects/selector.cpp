@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "kustomize/objects/steps.hpp"
+#include "text/find.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -16,9 +17,9 @@ using base::Result;
 using base::unexpected;
 
 // Cuts a selector into words, "(", ")", ",", "=", "==", "!=", "!", ">" and "<".
-std::vector<std::string> lex(std::string_view text) {
+std::vector<std::string_view> lex(std::string_view text) {
   constexpr std::string_view kMarks = "(),=!<>";
-  std::vector<std::string> tokens;
+  std::vector<std::string_view> tokens;
   for (std::size_t i = 0; i < text.size();) {
     if (text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r') {
       ++i;
@@ -35,7 +36,7 @@ std::vector<std::string> lex(std::string_view text) {
   return tokens;
 }
 
-bool is_word(const std::string& token) { return std::string_view("(),=!<>").find(token[0]) == std::string_view::npos; }
+bool is_word(std::string_view token) { return std::string_view("(),=!<>").find(token[0]) == std::string_view::npos; }
 
 std::optional<std::int64_t> to_number(std::string_view text) {
   std::int64_t value = 0;
@@ -59,19 +60,24 @@ Result<Pattern> Pattern::compile(const std::string& expression, bool whole) {
   pattern.text_ = expression;
   pattern.whole_ = whole;
   if (expression.empty() || is_plain(expression)) return pattern;
+  SLUICE_CHECK(take_step());
   SLUICE_TRY(pattern.compiled_, text::Regexp::compile(expression));
   return pattern;
 }
 
-bool Pattern::matches(std::string_view text) const {
+Result<bool> Pattern::matches(std::string_view text) const {
   if (text_.empty()) return true;
-  if (!compiled_) return whole_ ? text == text_ : text.find(text_) != std::string_view::npos;
-  return whole_ ? compiled_->matches_all(text) : compiled_->matches(text);
+  if (!compiled_) return whole_ ? text == text_ : text::find_text(text, text_) != std::string_view::npos;
+  text::WorkBudget budget{text::Regexp::kSteps, Steps::token()};
+  return whole_ ? compiled_->matches_all(text, budget) : compiled_->matches(text, budget);
 }
 
 Result<LabelSelector> LabelSelector::parse(const std::string& text) {
   LabelSelector selector;
-  const std::vector<std::string> tokens = lex(text);
+  // Kubernetes bounds no selector, and cuts none of this length; a word takes a multiple of its bytes.
+  constexpr std::size_t kLongest = 1U << 20U;
+  if (text.size() > kLongest) return unexpected(ErrorKind::too_large, "a label selector is longer than 1 MiB");
+  const std::vector<std::string_view> tokens = lex(text);
   const auto wrong = [&] {
     return unexpected(ErrorKind::invalid, fmt::format("\"{}\" is no label selector", text.substr(0, 200)));
   };
@@ -83,12 +89,12 @@ Result<LabelSelector> LabelSelector::parse(const std::string& text) {
     }
     if (i >= tokens.size() || !is_word(tokens[i])) return wrong();
     requirement.key = tokens[i++];
-    const std::string op = i < tokens.size() ? tokens[i] : ",";
+    const std::string_view op = i < tokens.size() ? tokens[i] : ",";
     if (op == "=" || op == "==" || op == "!=" || op == ">" || op == "<") {
       requirement.op = op == "!=" ? Op::not_in : op == ">" ? Op::greater : op == "<" ? Op::less : Op::in;
       ++i;
       const bool given = i < tokens.size() && is_word(tokens[i]);
-      requirement.values.push_back(given ? tokens[i++] : "");
+      requirement.values.emplace_back(given ? tokens[i++] : "");
     } else if (op == "in" || op == "notin") {
       requirement.op = op == "in" ? Op::in : Op::not_in;
       if (++i >= tokens.size() || tokens[i++] != "(") return wrong();
@@ -97,7 +103,7 @@ Result<LabelSelector> LabelSelector::parse(const std::string& text) {
         if (tokens[i] == ")") {
           open = false;
         } else if (is_word(tokens[i])) {
-          requirement.values.push_back(tokens[i]);
+          requirement.values.emplace_back(tokens[i]);
         } else if (tokens[i] != ",") {
           return wrong();
         }
@@ -147,39 +153,74 @@ Result<ObjectSelector> ObjectSelector::compile(const SelectorSpec& spec) {
   return selector;
 }
 
-bool ObjectSelector::matches_gvk(const Gvk& gvk) const {
-  return group_.matches(gvk.group) && version_.matches(gvk.version) && kind_.matches(gvk.kind);
+Result<bool> ObjectSelector::matches_gvk(const Gvk& gvk) const {
+  SLUICE_TRY(const bool group, group_.matches(gvk.group));
+  if (!group) return false;
+  SLUICE_TRY(const bool version, version_.matches(gvk.version));
+  if (!version) return false;
+  return kind_.matches(gvk.kind);
 }
 
-bool ObjectSelector::matches_id(const Gvk& gvk, std::string_view name, std::string_view ns) const {
-  return matches_gvk(gvk) && matches_name(name) && matches_ns(ns);
+Result<bool> ObjectSelector::matches_id(const Gvk& gvk, std::string_view name, std::string_view ns) const {
+  SLUICE_TRY(const bool kind, matches_gvk(gvk));
+  if (!kind) return false;
+  SLUICE_TRY(const bool named, matches_name(name));
+  if (!named) return false;
+  return matches_ns(ns);
+}
+
+Result<bool> ObjectSelector::matches_any(const std::vector<ResId>& ids) const {
+  for (const ResId& id : ids) {
+    SLUICE_TRY(const bool found, matches_id(id.gvk, id.name, id.ns));
+    if (found) return true;
+  }
+  return false;
 }
 
 bool ObjectSelector::matches_labels(const doc::Json& object) const {
   return labels_.matches(object, "labels") && annotations_.matches(object, "annotations");
 }
 
+namespace {
+
+Result<bool> is_selected(const ObjectSelector& selector, const Resource& resource) {
+  const ResId now = resource.id();
+  SLUICE_TRY(const bool kind, selector.matches_gvk(now.gvk));
+  if (!kind) return false;
+  const ResId original = resource.original_id();
+  SLUICE_TRY(bool there, selector.matches_ns(original.effective_ns()));
+  if (!there) {
+    SLUICE_TRY(there, selector.matches_ns(now.effective_ns()));
+  }
+  if (!there) return false;
+  SLUICE_TRY(bool named, selector.matches_name(original.name));
+  if (!named) {
+    SLUICE_TRY(named, selector.matches_name(now.name));
+  }
+  return named && selector.matches_labels(resource.value);
+}
+
+}  // namespace
+
 Result<std::vector<Resource*>> select(const ResourceSet& set, const SelectorSpec& spec) {
   SLUICE_TRY(const ObjectSelector selector, ObjectSelector::compile(spec));
-  const auto matches = [&](const Resource& resource) {
-    const ResId now = resource.id();
-    if (!selector.matches_gvk(now.gvk)) return false;
-    const ResId original = resource.original_id();
-    return (selector.matches_ns(original.effective_ns()) || selector.matches_ns(now.effective_ns())) &&
-           (selector.matches_name(original.name) || selector.matches_name(now.name)) &&
-           selector.matches_labels(resource.value);
-  };
   std::vector<Resource*> found;
+  const auto consider = [&](Resource* resource) -> Result<void> {
+    const auto chosen = is_selected(selector, *resource);
+    if (!chosen) return unexpected(base::Error(chosen.error()).with_context(resource->describe().substr(0, 400)));
+    if (*chosen) found.push_back(resource);
+    return {};
+  };
   // A plain name is looked up; only patterns have to see every object.
   if (is_plain(spec.name)) {
     for (Resource* resource : set.find_named(spec.name)) {
-      if (matches(*resource)) found.push_back(resource);
+      SLUICE_CHECK(consider(resource));
     }
     return found;
   }
   for (const auto& resource : set.items()) {
     SLUICE_CHECK(take_step());
-    if (matches(*resource)) found.push_back(resource.get());
+    SLUICE_CHECK(consider(resource.get()));
   }
   return found;
 }

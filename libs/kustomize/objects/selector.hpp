@@ -27,7 +27,8 @@ class Pattern {
   static base::Result<Pattern> compile(const std::string& expression);
   // One that may match any part of the text.
   static base::Result<Pattern> compile_partial(const std::string& expression);
-  bool matches(std::string_view text) const;
+  // `too_large` for a text that is too long for the expression; `cancelled` once the build is to end.
+  base::Result<bool> matches(std::string_view text) const;
   bool empty() const { return text_.empty(); }
 
  private:
@@ -60,10 +61,12 @@ class LabelSelector {
 class ObjectSelector {
  public:
   static base::Result<ObjectSelector> compile(const SelectorSpec& spec);
-  bool matches_id(const Gvk& gvk, std::string_view name, std::string_view ns) const;
-  bool matches_gvk(const Gvk& gvk) const;
-  bool matches_name(std::string_view name) const { return name_.matches(name); }
-  bool matches_ns(std::string_view ns) const { return namespace_.matches(ns); }
+  // As Pattern::matches.
+  base::Result<bool> matches_id(const Gvk& gvk, std::string_view name, std::string_view ns) const;
+  base::Result<bool> matches_any(const std::vector<ResId>& ids) const;
+  base::Result<bool> matches_gvk(const Gvk& gvk) const;
+  base::Result<bool> matches_name(std::string_view name) const { return name_.matches(name); }
+  base::Result<bool> matches_ns(std::string_view ns) const { return namespace_.matches(ns); }
   bool matches_labels(const doc::Json& object) const;
 
  private:

@@ -33,9 +33,12 @@ std::string unescape(std::string_view token) {
 std::vector<std::string> tokens_of(std::string_view path) {
   std::vector<std::string> tokens;
   if (path.empty()) return tokens;
+  // Nothing is nested so deep as to be there: what follows stays one token, not one for each byte.
+  constexpr std::size_t kMaxTokens = 10'000;
   std::size_t start = path.find('/') + 1;  // npos + 1 == 0
   while (start <= path.size()) {
-    const std::size_t end = std::min(path.find('/', start), path.size());
+    const bool last = tokens.size() == kMaxTokens;
+    const std::size_t end = last ? path.size() : std::min(path.find('/', start), path.size());
     tokens.push_back(unescape(path.substr(start, end - start)));
     start = end + 1;
   }

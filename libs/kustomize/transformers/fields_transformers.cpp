@@ -54,7 +54,9 @@ class ImageSetter {
 
   Result<void> operator()(Json& field) const {
     if (field.is_structured()) return base::unexpected(ErrorKind::invalid, "an image must be a string");
-    if (!field.is_string() || !pattern_.matches(field.get_ref<const std::string&>())) return {};
+    if (!field.is_string()) return {};
+    SLUICE_TRY(const bool named, pattern_.matches(field.get_ref<const std::string&>()));
+    if (!named) return {};
     ImageName image = split_image(field.get_ref<const std::string&>());
     if (!spec_.new_name.empty()) image.name = spec_.new_name;
     if (!spec_.new_tag.empty() || !spec_.digest.empty()) {
@@ -96,14 +98,15 @@ class ImageSetter {
 // Puts a part into a file path, at most behind its end; an absolute path stays one.
 std::string insert_path_part(const std::string& path, std::size_t position, const std::string& part) {
   const bool absolute = path.starts_with('/');
-  std::vector<std::string> parts;
-  for (std::size_t start = absolute ? 1 : 0; start < path.size();) {
-    const std::size_t end = std::min(path.find('/', start), path.size());
-    parts.push_back(path.substr(start, end - start));
-    start = end + 1;
-  }
-  parts.insert(parts.begin() + static_cast<std::ptrdiff_t>(std::min(position, parts.size())), part);
-  return (absolute ? "/" : "") + fmt::format("{}", fmt::join(parts, "/"));
+  const std::string start = absolute ? "/" : "";
+  std::string_view rest = std::string_view(path).substr(start.size());
+  if (rest.empty()) return start + part;
+  if (rest.ends_with('/')) rest.remove_suffix(1);  // which begins no part
+  if (position == 0) return fmt::format("{}{}/{}", start, part, rest);
+  std::size_t slash = rest.find('/');
+  for (; position > 1 && slash != rest.npos; --position) slash = rest.find('/', slash + 1);
+  const std::string_view before = rest.substr(0, slash);
+  return fmt::format("{}{}/{}{}", start, before, part, rest.substr(before.size()));
 }
 
 // The place of a kind in the "legacy" order.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "doc/yaml_scalar.hpp"
 #include "kustomize/fields/field_path.hpp"
@@ -9,6 +10,7 @@
 #include "kustomize/objects/selector.hpp"
 #include "kustomize/objects/steps.hpp"
 #include "kustomize/transformers/transformers.hpp"
+#include "text/find.hpp"
 
 namespace sluice::kustomize {
 namespace {
@@ -20,18 +22,16 @@ using doc::Json;
 
 auto invalid(const std::string& message) { return unexpected(ErrorKind::invalid, message); }
 
-std::vector<std::string> split_text(const std::string& text, const std::string& delimiter) {
-  std::vector<std::string> parts;
-  for (std::size_t start = 0;;) {
-    const std::size_t end = text.find(delimiter, start);
-    parts.push_back(text.substr(start, end - start));
-    if (end == std::string::npos) return parts;
+// Part `index` of a text with delimiters: counted, as there may be one for each byte of it.
+// Nothing if there are fewer parts.
+std::optional<std::string_view> part_of(std::string_view text, std::string_view delimiter, std::int64_t index) {
+  for (std::size_t start = 0; index >= 0; --index) {
+    const std::size_t end = text::find_text(text, delimiter, start);
+    if (index == 0) return text.substr(start, end == text.npos ? end : end - start);
+    if (end == text.npos) return std::nullopt;
     start = end + delimiter.size();
   }
-}
-
-std::string join(const std::vector<std::string>& parts, const std::string& delimiter) {
-  return fmt::format("{}", fmt::join(parts, delimiter));
+  return std::nullopt;
 }
 
 // The ids that kustomize compares here know nothing of cluster scope.
@@ -103,12 +103,12 @@ Result<Source> source_value(const ResourceSet& set, const ReplacementSpec& spec)
   }
   if (source.options.delimiter.empty()) return Source{**value, state.text, state.untyped};
   if ((*value)->is_structured()) return invalid("source: a delimiter needs a scalar");
-  const auto parts = split_text(state.text, source.options.delimiter);
-  if (source.options.index < 0 || static_cast<std::size_t>(source.options.index) >= parts.size()) {
+  const auto found = part_of(state.text, source.options.delimiter, source.options.index);
+  if (!found) {
     return invalid(
-        fmt::format("source: index {} is out of bounds for \"{}\"", source.options.index, state.text));
+        fmt::format("source: index {} is out of bounds for \"{}\"", source.options.index, state.text.substr(0, 200)));
   }
-  const std::string& part = parts[static_cast<std::size_t>(source.options.index)];
+  const std::string part(*found);
   return Source{part, part, state.untyped};
 }
 
@@ -137,15 +137,11 @@ Result<void> put_text(Json& field, const std::string& text, const ScalarState& b
 // The text that goes into a field, where it is a scalar.
 std::string text_for(const ScalarState& before, const Source& source, const FieldOptions& options) {
   if (options.delimiter.empty()) return source.text;
-  auto parts = split_text(before.text, options.delimiter);
-  if (options.index < 0) {
-    parts.insert(parts.begin(), source.text);
-  } else if (static_cast<std::size_t>(options.index) >= parts.size()) {
-    parts.push_back(source.text);
-  } else {
-    parts[static_cast<std::size_t>(options.index)] = source.text;
-  }
-  return join(parts, options.delimiter);
+  if (options.index < 0) return source.text + options.delimiter + before.text;
+  const auto part = part_of(before.text, options.delimiter, options.index);
+  if (!part) return before.text + options.delimiter + source.text;
+  std::string text = before.text;
+  return text.replace(static_cast<std::size_t>(part->data() - before.text.data()), part->size(), source.text);
 }
 
 Result<void> write_field(Json& target, const ScalarState& before, const Source& source, const FieldOptions& options) {
@@ -307,24 +303,24 @@ Result<void> write_targets(ResourceSet& set, const ReplacementTarget& target, co
     SLUICE_TRY(ObjectSelector reject, ObjectSelector::compile(spec));
     rejects.push_back(std::move(reject));
   }
-  const auto rejected = [&](const Resource& resource, const std::vector<ResId>& ids) {
+  const auto rejected = [&](const Resource& resource, const std::vector<ResId>& ids) -> Result<bool> {
     for (std::size_t i = 0; i < rejects.size(); ++i) {
       const SelectorSpec& spec = target.reject[i];
       const bool labels = !spec.label_selector.empty() || !spec.annotation_selector.empty();
       if (labels && rejects[i].matches_labels(resource.value)) return true;
-      if (spec.by_id() && std::any_of(ids.begin(), ids.end(),
-                                      [&](const ResId& id) { return rejects[i].matches_id(id.gvk, id.name, id.ns); })) {
-        return true;
-      }
+      if (!spec.by_id()) continue;
+      SLUICE_TRY(const bool hit, rejects[i].matches_any(ids));
+      if (hit) return true;
     }
     return false;
   };
   const auto write = [&](Resource& resource) -> Result<void> {
     SLUICE_CHECK(take_step());
     const auto ids = all_ids(resource);
-    if (!chosen.matches_labels(resource.value) || rejected(resource, ids)) return {};
-    const bool hit =
-        std::any_of(ids.begin(), ids.end(), [&](const ResId& id) { return chosen.matches_id(id.gvk, id.name, id.ns); });
+    if (!chosen.matches_labels(resource.value)) return {};
+    SLUICE_TRY(const bool spared, rejected(resource, ids));
+    if (spared) return {};
+    SLUICE_TRY(const bool hit, chosen.matches_any(ids));
     return hit ? write_target(resource, target, source, set.growth()) : Result<void>{};
   };
   if (is_plain(target.select->name)) {

@@ -186,3 +186,28 @@ TEST_CASE("expressions that are large together are left out from where they are 
   CHECK(rule.wrong_expression.find("spec.inclusionList[") == 0);
   CHECK(rule.wrong_expression.find("too large together") != std::string::npos);
 }
+
+TEST_CASE("what would take too long to judge is sent, and what is simple is judged however long it is") {
+  const std::string costly = "[ab]*a[ab]{1000}[ab]{1000}[ab]{500}c";
+  const std::string message(39'000, 'a');
+  doc::Json spec = doc::Json::object();
+  spec["exclusionList"] = std::vector<std::string>(10, costly);
+  CHECK(rule_of(spec).wrong_expression.empty());
+  CHECK(wants(spec, make_event("shop", message)));
+  spec["exclusionList"].push_back("aaa.*aaa");  // is judged behind those that are not
+  CHECK_FALSE(wants(spec, make_event("shop", message)));
+
+  spec = doc::Json::object();
+  spec["inclusionList"] = {costly};
+  CHECK(wants(spec, make_event("shop", message)));
+  CHECK_FALSE(wants(spec, make_event("shop", "applied")));  // is short enough to be judged
+  spec["inclusionList"] = {"bbb.*bbb"};
+  CHECK_FALSE(wants(spec, make_event("shop", message)));
+
+  // The budget is that of all expressions of the Alert.
+  const std::string small = "[ab]{20}c";
+  spec["inclusionList"] = std::vector<std::string>{small};
+  CHECK_FALSE(wants(spec, make_event("shop", message)));
+  spec["inclusionList"] = std::vector<std::string>(10, small);
+  CHECK(wants(spec, make_event("shop", message)));
+}

@@ -278,3 +278,87 @@ TEST_CASE("a long name or image written into many references is refused") {
         ErrorKind::too_large);
   CHECK(peak() < 4096);
 }
+
+TEST_CASE("a match that nobody could stop is refused before it begins") {
+  const std::string name(200'000, 'a');
+  const std::string pattern = "[ab]*a" + repeated("[ab]{1000}", 60) + "c";
+  const auto tree = [&](const std::string& kustomization, const std::string& body) {
+    return Files{{"kustomization.yaml", "resources: [a.yaml]\n" + kustomization}, {"a.yaml", body}};
+  };
+  const std::string patch = "\n  patch: '[{\"op\":\"add\",\"path\":\"/x\",\"value\":1}]'\n";
+  const std::string target = "patches:\n- target: {name: '" + pattern + "'}" + patch;
+  CHECK(refusal(tree(target, config_map(name))) == ErrorKind::too_large);
+  CHECK(build(*view_of(tree(target, config_map(std::string(253, 'a')))), ""));  // as long as names are
+  CHECK(refusal(tree("replacements:\n- sourceValue: x\n  targets:\n  - select: {name: '" + pattern +
+                         "'}\n    fieldPaths: [data.key]\n",
+                     config_map(name))) == ErrorKind::too_large);
+  CHECK(refusal(tree("replacements:\n- sourceValue: x\n  targets:\n  - select: {kind: ConfigMap}\n"
+                     "    reject: [{name: '" +
+                         pattern + "'}]\n    fieldPaths: [data.key]\n",
+                     config_map(name))) == ErrorKind::too_large);
+  CHECK(refusal(tree("replacements:\n- sourceValue: x\n  targets:\n  - select: {kind: ConfigMap}\n"
+                     "    fieldPaths: ['l.[k=" +
+                         pattern + "].v']\n",
+                     config_map("a") + "l: [{k: " + name + ", v: 1}]\n")) == ErrorKind::too_large);
+  CHECK(refusal(tree("images: [{name: '" + pattern + "', newTag: x}]\n",
+                     "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{image: " + name +
+                         "}]}\n")) == ErrorKind::too_large);
+}
+
+TEST_CASE("a delimiter in each byte of a text costs a small multiple of the text") {
+  const auto tree = [](std::size_t megabytes, int index) {
+    const std::string options = "{delimiter: a, index: " + std::to_string(index) + "}";
+    return Files{
+        {"kustomization.yaml",
+         "resources: [a.yaml]\nreplacements:\n- source: {kind: ConfigMap, fieldPath: data.key, options: " + options +
+             "}\n  targets:\n  - select: {kind: ConfigMap}\n    fieldPaths: [data.key]\n    options: " + options + "\n"},
+        {"a.yaml", config_map("a", std::string(megabytes << 20U, 'a') + "b")}};
+  };
+  const long before = peak();
+  CHECK(build(*view_of(tree(20, 20 << 20)), ""));
+  CHECK(peak() - before < 400);
+  CHECK(refusal(tree(20, (20 << 20) + 1)) == ErrorKind::invalid);
+}
+
+TEST_CASE("a delimiter puts the value into, before and behind a text as kustomize does") {
+  const auto put = [](const std::string& text, const std::string& index, const std::string& delimiter = "--") {
+    const auto result = build(
+        *view_of({{"kustomization.yaml",
+                   "resources: [a.yaml]\nreplacements:\n- sourceValue: NEW\n  targets:\n  - select: {kind: ConfigMap}\n"
+                   "    fieldPaths: [data.k]\n    options: {delimiter: '" +
+                       delimiter + "', index: " + index + "}\n"},
+                  {"a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: '" + text + "'}\n"}}),
+        "");
+    REQUIRE(result);
+    const std::string printed = print(*result);
+    const std::size_t start = printed.find("k: ") + 3;
+    return printed.substr(start, printed.find('\n', start) - start);
+  };
+  CHECK(put("x--y--z", "0") == "NEW--y--z");
+  CHECK(put("x--y--z", "1") == "x--NEW--z");
+  CHECK(put("x--y--z", "2") == "x--y--NEW");
+  CHECK(put("x--y--z", "3") == "x--y--z--NEW");
+  CHECK(put("x--y--z", "7") == "x--y--z--NEW");
+  CHECK(put("x--y--z", "-1") == "NEW--x--y--z");
+  CHECK(put("x", "0") == "NEW");
+  CHECK(put("x--", "1") == "x--NEW");
+  CHECK(put("x---y", "1") == "x--NEW");
+  CHECK(put("xaaay", "1", "a") == "xaNEWaay");
+}
+
+TEST_CASE("paths and selectors of a million parts cost no object for each") {
+  const std::string slashes = repeated("/", 8 << 20);
+  const long before = peak();
+  CHECK(refusal({{"kustomization.yaml", kPatchHead + "    - {op: add, path: \"" + slashes + "\", value: {}}\n"},
+                 {"a.yaml", config_map("a")}}) == ErrorKind::invalid);
+  CHECK(refusal({{"kustomization.yaml",
+                  "resources: [a.yaml]\nreplacements:\n- sourceValue: x\n  targets:\n"
+                  "  - select: {kind: ConfigMap}\n    options: {create: true}\n    fieldPaths: ['" +
+                      repeated("a.", 4 << 20) + "']\n"},
+                 {"a.yaml", config_map("a")}}) == ErrorKind::too_large);
+  CHECK(refusal({{"kustomization.yaml", "resources: [a.yaml]\npatches:\n- target: {labelSelector: '" +
+                                            std::string(8 << 20, '(') +
+                                            "'}\n  patch: '[{\"op\":\"add\",\"path\":\"/x\",\"value\":1}]'\n"},
+                 {"a.yaml", config_map("a")}}) == ErrorKind::too_large);
+  CHECK(peak() - before < 250);
+}

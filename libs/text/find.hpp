@@ -1,0 +1,19 @@
+// Finding a text in a text in linear time: std::string::find takes the product of both lengths
+// where others wrote them for it ("aaa...b" in "aaaa..."). Pure.
+#pragma once
+
+#include <cstring>
+#include <string_view>
+
+namespace sluice::text {
+
+// Where `part` begins in `text`, at or behind `from`; npos if nowhere.
+inline std::size_t find_text(std::string_view text, std::string_view part, std::size_t from = 0) {
+  if (from > text.size()) return std::string_view::npos;
+  if (part.empty()) return from;
+  const void* found = ::memmem(text.data() + from, text.size() - from, part.data(), part.size());
+  if (found == nullptr) return std::string_view::npos;
+  return static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
+
+}  // namespace sluice::text
