@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kInstruction = 16;  // bytes; re2::Prog::Inst
 // Ours. What an expression takes to read is bounded by nothing in RE2: 1,000 classes of
 // Unicode take 40 MB and a third of a second.
-constexpr std::size_t kMaxExpression = 64U << 10U;
+constexpr std::size_t kMaxExpression = 128U << 10U;
 constexpr std::size_t kMaxClasses = 256;
 
 RE2::Options options(std::int64_t max_bytes) {
@@ -267,7 +267,7 @@ base::Result<Regexp> Regexp::compile(std::string_view expression, std::int64_t m
     return base::unexpected(
         kind, fmt::format("regular expression '{}' is not valid: {}", expression.substr(0, 200), why.substr(0, 200)));
   };
-  if (expression.size() > kMaxExpression) return refuse(base::ErrorKind::too_large, "it is longer than 64 KiB");
+  if (expression.size() > kMaxExpression) return refuse(base::ErrorKind::too_large, "it is longer than 128 KiB");
   const auto translated = Translation(expression).run();
   if (!translated) return refuse(translated.error().kind, translated.error().message);
   auto program = std::make_shared<const Program>(expression, *translated, max_bytes);

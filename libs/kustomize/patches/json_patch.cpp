@@ -203,8 +203,9 @@ Result<void> apply_all(Json& object, const std::vector<PatchOperation>& operatio
     SLUICE_CHECK(take_step());
     const PatchOperation& operation = operations[i];
     if (auto done = apply_one(object, operation, growth); !done) {
-      return base::unexpected(std::move(done).error().with_context(fmt::format(
-          "operation {} ({} {})", i + 1, operation.op.empty() ? "without op" : operation.op, operation.path)));
+      return base::unexpected(std::move(done).error().with_context(
+          fmt::format("operation {} ({} {})", i + 1, operation.op.empty() ? "without op" : operation.op.substr(0, 200),
+                      operation.path.substr(0, 200))));
     }
   }
   return {};

@@ -280,14 +280,16 @@ Result<void> write_target(Resource& resource, const ReplacementTarget& target, c
     if (done) continue;
     auto found = match_fields(resource.value, path, make);
     if (!found) {
-      return unexpected(std::move(found).error().with_context(fmt::format("target {}, {}", resource.describe(), text)));
+      return unexpected(std::move(found).error().with_context(
+          fmt::format("target {}, {}", resource.describe().substr(0, 400), text.substr(0, 200))));
     }
     if (found->empty()) {
-      return unexpected(ErrorKind::not_found, fmt::format("target {} has no field {}", resource.describe(), text));
+      return unexpected(ErrorKind::not_found, fmt::format("target {} has no field {}",
+                                                          resource.describe().substr(0, 400), text.substr(0, 200)));
     }
     for (const FoundField& field : *found) {
       if (auto done = write_found(resource, field, source, target.options, path.size(), growth); !done) {
-        const std::string where = fmt::format("target {}, {}", resource.describe(), text);
+        const std::string where = fmt::format("target {}, {}", resource.describe().substr(0, 400), text.substr(0, 200));
         return unexpected(std::move(done).error().with_context(where));
       }
     }
