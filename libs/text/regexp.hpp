@@ -18,7 +18,7 @@ class Regexp {
  public:
   // `invalid` with the cause, quoting the expression; `too_large` for one whose
   // program, with what matching remembers, would need over `max_bytes`, and for one
-  // that is over 64 KiB or names over 256 classes of Unicode (each takes 40 KiB to read).
+  // that is over 128 KiB or names over 256 classes of Unicode (each takes 40 KiB to read).
   static base::Result<Regexp> compile(std::string_view expression, std::int64_t max_bytes = 8 << 20);
 
   // Steps of a match that is given no budget: a fifth of a second at the worst.

@@ -350,7 +350,7 @@ TEST_CASE("paths and selectors of a million parts cost no object for each") {
   const std::string slashes = repeated("/", 8 << 20);
   const long before = peak();
   CHECK(refusal({{"kustomization.yaml", kPatchHead + "    - {op: add, path: \"" + slashes + "\", value: {}}\n"},
-                 {"a.yaml", config_map("a")}}) == ErrorKind::invalid);
+                 {"a.yaml", config_map("a")}}) == ErrorKind::too_large);
   CHECK(refusal({{"kustomization.yaml",
                   "resources: [a.yaml]\nreplacements:\n- sourceValue: x\n  targets:\n"
                   "  - select: {kind: ConfigMap}\n    options: {create: true}\n    fieldPaths: ['" +
