@@ -54,6 +54,10 @@ bool is_sibling(const HandoverInput& input, const doc::Json& object) {
   return input.build && api::namespace_of(object) == input.self.namespace_ && source_text(object) == input.source;
 }
 
+bool is_definition(const api::ObjectId& id) {
+  return id.group == "apiextensions.k8s.io" && id.kind == "CustomResourceDefinition";
+}
+
 bool is_of_a_kind_that_holds_others(const api::InventoryEntry& entry) {
   const auto id = api::ObjectId::parse(entry.id);
   return id && apply::holds_others(id->group_kind());
@@ -67,6 +71,7 @@ class Wanted {
       const auto id = api::ObjectId::parse(entry.id);
       if (id) ids_[{std::string(), id->name, id->group, id->kind}].emplace_back(id->namespace_, entry.id);
       if (id && id->group.empty() && id->kind == "Namespace") namespaces_.emplace(id->name, entry.id);
+      has_definition_ = has_definition_ || (id && is_definition(*id));
       entries_.insert(entry.id);
     }
   }
@@ -75,6 +80,9 @@ class Wanted {
       const api::ObjectId& id = manifest.id;
       const auto found = ids_.find({std::string(), id.name, id.group, id.kind});
       const auto space = manifest.skip ? namespaces_.end() : namespaces_.find(id.namespace_);
+      if (has_definition_ && !manifest.skip) {
+        claims.of_kind.try_emplace(id.group_kind(), Claim{who, false, id.display()});
+      }
       if (space != namespaces_.end()) claims.by.try_emplace(space->second, Claim{who, false, id.display()});
       // An object that is there is never taken over by a manifest that is for want of one.
       if (found == ids_.end() || manifest.skip || manifest.if_not_present) continue;
@@ -97,6 +105,7 @@ class Wanted {
  private:
   std::unordered_set<std::string> entries_;
   std::map<std::string, std::string> namespaces_;  // entries, by the name of the Namespace
+  bool has_definition_ = false;
   std::map<api::ObjectId, std::vector<std::pair<std::string, std::string>>> ids_;
 };
 
@@ -185,7 +194,7 @@ rt::Task<Claims> find_claims(HandoverInput input) {
   co_return claims;
 }
 
-std::string Claims::why_held(const api::InventoryEntry& entry, bool is_patient) const {
+std::string Claims::why_held(const api::InventoryEntry& entry, const doc::Json& live, bool is_patient) const {
   const auto found = by.find(entry.id);
   if (found != by.end() && !found->second.inside.empty()) {
     return fmt::format("Kustomization/{} builds {} in it", found->second.who.str(), found->second.inside);
@@ -194,14 +203,23 @@ std::string Claims::why_held(const api::InventoryEntry& entry, bool is_patient) 
     return fmt::format("Kustomization/{} {}", found->second.who.str(),
                        found->second.is_applied ? "applies it too" : "builds it and is to take it over");
   }
+  const auto id = api::ObjectId::parse(entry.id);
+  if (id && is_definition(*id)) {
+    const auto one = of_kind.find({std::string(doc::find_string(live, {"spec", "group"})),
+                                   std::string(doc::find_string(live, {"spec", "names", "kind"}))});
+    if (one != of_kind.end()) {
+      return fmt::format("Kustomization/{} builds {}, which is of its kind", one->second.who.str(),
+                         one->second.inside);
+    }
+  }
   if (!not_now.empty()) return not_now;
   if (unknown.empty() || !(is_patient || is_of_a_kind_that_holds_others(entry))) return {};
   return fmt::format("Kustomization/{} of the same source may be about to take it over, and does not build",
                      unknown.front().str());
 }
 
-std::string Claims::why_left(const api::InventoryEntry& entry, bool is_over) const {
-  std::string why = why_held(entry, false);
+std::string Claims::why_left(const api::InventoryEntry& entry, const doc::Json& live, bool is_over) const {
+  std::string why = why_held(entry, live, false);
   if (is_over && !is_of_a_kind_that_holds_others(entry)) why.clear();
   return why;
 }
@@ -210,6 +228,10 @@ std::set<api::ObjectKey> Claims::holders(const std::vector<api::InventoryEntry>&
   std::set<api::ObjectKey> all(unknown.begin(), unknown.end());
   for (const api::InventoryEntry& entry : entries) {
     if (const auto found = by.find(entry.id); found != by.end()) all.insert(found->second.who);
+    // Of which kind it is the definition is not asked here: to be woken in vain does no harm.
+    const auto id = api::ObjectId::parse(entry.id);
+    if (!id || !is_definition(*id)) continue;
+    for (const auto& [kind, claim] : of_kind) all.insert(claim.who);
   }
   return all;
 }

@@ -15,8 +15,8 @@
 //
 //   a sibling builds it   held until its labels say that it was taken over; who
 //                         holds it back is no less ready for that
-//   a sibling builds      a Namespace is held for as long as it does: the commit that drops the one
-//   something in it       keeps the other
+//   a sibling builds      a Namespace is held for as long as it does, and so is a definition of whose
+//   something in it       kind it builds one: the commit that drops the one keeps the other
 //   none does             deleted
 //   a sibling's build     held for kPatience after the artifact came; what holds
 //   fails                 others (apply/adoption.hpp) for as long as it fails
@@ -77,18 +77,19 @@ struct HandoverInput {
 struct Claim {
   api::ObjectKey who;
   bool is_applied = false;  // its inventory names it; else it builds it
-  std::string inside = {};  // what it builds in this Namespace, if not itself
+  std::string inside = {};  // what it builds in this Namespace, or of this kind, if not itself
 };
 
 struct Claims {
   std::map<std::string, Claim> by;      // by InventoryEntry::id
-  std::vector<api::ObjectKey> unknown;  // siblings whose build fails
-  std::string not_now;                  // why it cannot be told now who else builds something; "": it can
+  std::map<api::GroupKind, Claim> of_kind;  // what siblings build, if a definition is to be deleted
+  std::vector<api::ObjectKey> unknown;      // siblings whose build fails
+  std::string not_now;                      // why it cannot be told now who else builds something; "": it can
 
-  // Why an entry is not to be deleted now, or "".
-  std::string why_held(const api::InventoryEntry& entry, bool is_patient) const;
+  // Why an entry, which is `live` in the cluster, is not to be deleted now, or "".
+  std::string why_held(const api::InventoryEntry& entry, const doc::Json& live, bool is_patient) const;
   // The same where its Kustomization is being deleted; `is_over` is kDeletionPatience.
-  std::string why_left(const api::InventoryEntry& entry, bool is_over) const;
+  std::string why_left(const api::InventoryEntry& entry, const doc::Json& live, bool is_over) const;
   // All that `entries` may wait for.
   std::set<api::ObjectKey> holders(const std::vector<api::InventoryEntry>& entries) const;
 };

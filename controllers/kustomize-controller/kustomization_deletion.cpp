@@ -198,7 +198,9 @@ rt::Task<Result<void>> KustomizationReconciler::delete_objects(controller::RunCo
   wake_when_decided(context.key(), claims, entries);
   const bool is_over = has_waited(context);
   apply::PruneOptions options;
-  options.hold = [&claims, is_over](const api::InventoryEntry& entry) { return claims.why_left(entry, is_over); };
+  options.hold = [&claims, is_over](const api::InventoryEntry& entry, const doc::Json& live) {
+    return claims.why_left(entry, live, is_over);
+  };
   options.is_final = true;
   rt::Task<apply::Outcome> task = set.prune(std::move(entries), {}, std::move(options));
   apply::Outcome outcome = co_await std::move(task);

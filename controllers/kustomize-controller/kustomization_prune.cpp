@@ -23,6 +23,23 @@ base::Unexpected not_yet(base::Error error) {
   return base::unexpected(std::move(error));
 }
 
+// What Ready says of what is to go and is still there.
+std::string held_text(const std::vector<apply::Change>& changes) {
+  std::string text;
+  std::size_t more = 0;
+  for (const auto& change : changes) {
+    // The rest is known for the sake of what it is in.
+    if (change.action != apply::Action::held || !change.is_news) continue;
+    if (text.empty()) {
+      text = fmt::format("; not deleted yet: {}: {}", change.id.display(), change.why);
+    } else {
+      ++more;
+    }
+  }
+  if (more > 0) text += fmt::format(" (and {} more)", more);
+  return text;
+}
+
 }  // namespace
 
 rt::Task<Result<std::shared_ptr<const Rendered>>> KustomizationReconciler::render_sibling(
@@ -119,8 +136,8 @@ rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
     wake_when_decided(run.owner.key(), claims, stale);
     const bool is_patient = run.context.clock.now() - run.artifact.last_update_time < kPatience;
     apply::PruneOptions options;
-    options.hold = [&claims, is_patient](const api::InventoryEntry& entry) {
-      return claims.why_held(entry, is_patient);
+    options.hold = [&claims, is_patient](const api::InventoryEntry& entry, const doc::Json& live) {
+      return claims.why_held(entry, live, is_patient);
     };
     apply::ApplySet set(apply_services(run.client), run.owner);
     rt::Task<apply::Outcome> task = set.prune(stale, run.changes, std::move(options));
@@ -143,13 +160,15 @@ rt::Task<StepResult> KustomizationReconciler::prune(Run& run) {
         settled.insert(change.id.str());
       }
     }
+    run.held_text = held_text(outcome.changes);
     wake_when_decided(run.owner.key(), claims, held);
     // A claim is followed by whoever makes it; of what else holds something nobody tells us.
     const bool is_claimed = std::all_of(
         held.begin(), held.end(), [&claims](const api::InventoryEntry& entry) { return claims.by.contains(entry.id); });
     const bool must_ask_again = !is_claimed || !claims.unknown.empty() || !claims.not_now.empty();
     if (!held.empty() && must_ask_again && controller_ != nullptr) {
-      const bool is_short = !claims.not_now.empty();
+      // Most of it is over soon after the commit.
+      const bool is_short = is_patient || !claims.not_now.empty();
       controller_->enqueue_after(run.owner.key(),
                                  is_short ? std::min(kPatience, common_.requeue_dependency) : kPatience);
     }

@@ -444,7 +444,7 @@ rt::Task<StepResult> KustomizationReconciler::conclude(Run& run) {
   } else {
     context.status["lastAppliedOriginRevision"] = run.origin_revision;
   }
-  context.ready_message = "Applied revision: " + run.artifact.revision;
+  context.ready_message = "Applied revision: " + run.artifact.revision + run.held_text;
   // Runs that found nothing to do, but for the one at the interval, leave no trace.
   const bool is_due =
       before.history.empty() || context.clock.now() - before.history.front().last_reconciled > run.spec().interval / 2;

@@ -39,6 +39,8 @@ struct Run {
   api::ResourceInventory before;  // as it was when the run began, and what this run has announced
   std::vector<apply::Change> changes;
   bool changed = false;  // something was created, configured or deleted
+  // prune
+  std::string held_text = {};  // appended to what Ready says: what Git has no more and is not deleted yet, and why
 
   const api::KustomizationSpec& spec() const { return kustomization.spec; }
   // Names what happens once until the status tells of it: every run that has news ends

@@ -84,7 +84,7 @@ struct ApplyServices {
 struct PruneOptions {
   std::string propagation = "Background";
   // Why an object of ours is not to be deleted now; "" lets it be deleted. Others may be about to take it over.
-  std::function<std::string(const api::InventoryEntry&)> hold;
+  std::function<std::string(const api::InventoryEntry&, const doc::Json& live)> hold;
   // Nobody comes back for what stays: what holds it is left, and not held.
   bool is_final = false;
 };

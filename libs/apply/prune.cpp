@@ -219,7 +219,7 @@ rt::Task<Result<Change>> ApplySet::delete_if_ours(const Pruning& pruning, Change
       change.is_news = is_to_outlive_us(*live);
       co_return change;
     }
-    if (options.hold) change.why = options.hold({id.str(), change.version});
+    if (options.hold) change.why = options.hold({id.str(), change.version}, *live);
     if (!change.why.empty()) {
       change.action = Action::held;
       change.is_news = true;

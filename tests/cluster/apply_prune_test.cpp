@@ -46,7 +46,7 @@ TEST_CASE("an object that another owner labels between our look and our deletion
   Cluster elsewhere;  // a loop of its own
   int looks = 0;
   sluice::apply::PruneOptions options;
-  options.hold = [&](const api::InventoryEntry&) {
+  options.hold = [&](const api::InventoryEntry&, const Json&) {
     ++looks;
     REQUIRE(elsewhere.run(elsewhere.client->patch(maps, {cluster.namespace_, "moved"}, kube::PatchType::merge,
                                                   patch_labels("theirs"), {})));
@@ -67,7 +67,7 @@ TEST_CASE("what changes while we look is deleted all the same, in the end") {
   Cluster elsewhere;
   int looks = 0;
   sluice::apply::PruneOptions options;
-  options.hold = [&](const api::InventoryEntry&) {
+  options.hold = [&](const api::InventoryEntry&, const Json&) {
     if (++looks > 2) return std::string();
     Json patch = Json::object();
     patch["data"]["tick"] = std::to_string(looks);
@@ -84,7 +84,7 @@ TEST_CASE("what is held stays, and is reported as held with the reason") {
   Owned ours = owned_by(cluster, "ours");
   const Outcome applied = cluster.run(ours.apply({cluster.config_map("a", "1"), cluster.config_map("b", "1")}, {}));
   sluice::apply::PruneOptions options;
-  options.hold = [](const api::InventoryEntry& entry) {
+  options.hold = [](const api::InventoryEntry& entry, const Json&) {
     return std::string(entry.id.find("_a_") != std::string::npos ? "somebody builds it" : "");
   };
   const Outcome pruned = cluster.run(ours.prune(entries(applied), options));

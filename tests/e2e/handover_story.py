@@ -189,6 +189,9 @@ class WhatIsInside(Story):
             self.assertEqual(self.get(self.ref)["metadata"]["uid"], uid)
             time.sleep(0.2)
 
+    def message(self, app):
+        return next(c["message"] for c in self.get(app)["status"]["conditions"] if c["type"] == "Ready")
+
     def told(self, app, text):
         return [e["message"] for e in self.cluster.events(app) if text in e["message"]]
 
@@ -205,12 +208,38 @@ class WhatIsInside(Story):
         for app in (one, two):
             self.stand.await_ready(app, commit, within=40)
         self.soon("it is told", lambda: self.told(one, f"Namespace/{self.inner} left: "), about=one)
+        self.assertIn(f"; not deleted yet: Namespace/{self.inner}: Kustomization/{self.namespace}/two builds ",
+                      self.message(one))
         self.stays(uid)
         commit = self.push(repository, source, {"two/moved.yaml": None})
         for app in (one, two):
             self.stand.await_ready(app, commit, within=40)
-        # Each minute it is looked whether something is in it still.
-        self.soon("nothing is in it any more, so it goes", lambda: self.ends(self.inner), within=90, about=one)
+        self.soon("nothing is in it any more, so it goes", lambda: self.ends(self.inner), within=45, about=one)
+
+    def test_a_commit_that_drops_a_definition_leaves_it_while_a_sibling_builds_of_its_kind(self):
+        group = f"{self.namespace}.example.com"
+        crd = (f"apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: gems.{group}}}\n"
+               f"spec:\n  group: {group}\n  scope: Namespaced\n  names: {{kind: Gem, plural: gems}}\n  versions:\n"
+               "  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: "
+               "{type: object, x-kubernetes-preserve-unknown-fields: true}}}\n")
+        stays = config_map("stays").replace("metadata:", f"metadata:\n  namespace: {self.namespace}")
+        gem = f"apiVersion: {group}/v1\nkind: Gem\nmetadata: {{name: ruby, namespace: {self.namespace}}}\n"
+        repository = self.repository({"one/crd.yaml": crd, "one/stays.yaml": stays, "two/gem.yaml": gem})
+        source = self.stand.git_repository(self.namespace, "app", repository)
+        one, two = self.kustomize("one", source), self.kustomize("two", source)
+        for app in (one, two):
+            self.stand.await_ready(app, repository.head(), within=30)
+        definition = Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", f"gems.{group}")
+        commit = self.push(repository, source, {"one/crd.yaml": None})
+        for app in (one, two):
+            self.stand.await_ready(app, commit, within=40)
+        self.assertIn(f"; not deleted yet: CustomResourceDefinition/gems.{group}: Kustomization/{self.namespace}/two builds Gem/",
+                      self.message(one))
+        self.assertNotIn("deletionTimestamp", self.get(definition)["metadata"])
+        commit = self.push(repository, source, {"two/gem.yaml": None, "two/other.yaml": stays.replace("name: stays", "name: other")})
+        for app in (one, two):
+            self.stand.await_ready(app, commit, within=40)
+        self.soon("nothing is of its kind any more, so it goes", lambda: self.get(definition) is None, within=60, about=one)
 
     def test_what_is_not_to_be_pruned_keeps_its_namespace(self):
         keep = self.map.replace("name: moved", "name: moved\n  annotations: {kustomize.toolkit.fluxcd.io/prune: disabled}")

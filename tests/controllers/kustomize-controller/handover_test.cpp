@@ -71,7 +71,7 @@ struct World {
     return test::run(runtime, kustomize_controller::find_claims(std::move(input)));
   }
   bool is_held(const api::InventoryEntry& entry, bool is_patient = true) {
-    return !claims({entry}).why_held(entry, is_patient).empty();
+    return !claims({entry}).why_held(entry, {}, is_patient).empty();
   }
 };
 
@@ -81,8 +81,8 @@ TEST_CASE("what a sibling builds is held for it, and it is named; the rest is no
   World world;
   world.folders["./new"] = {config_map("map"), config_map("data")};
   const Claims claims = world.claims({kMap, kClaim});
-  CHECK(claims.why_held(kMap, false).find("flux-system/new") != std::string::npos);
-  CHECK(claims.why_held(kClaim, true).empty());  // another kind of that name
+  CHECK(claims.why_held(kMap, {}, false).find("flux-system/new") != std::string::npos);
+  CHECK(claims.why_held(kClaim, {}, true).empty());  // another kind of that name
   CHECK(claims.holders({kMap}) == std::set<api::ObjectKey>{{"flux-system", "new"}});
   CHECK(claims.holders({kClaim}).empty());
   world.folders["./new"] = {config_map("map", "elsewhere")};
@@ -94,6 +94,27 @@ TEST_CASE("an object without a namespace is found, whatever its manifest says") 
   doc::Json space{{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "shop"}, {"namespace", "odd"}}}};
   world.folders["./new"] = {space};
   CHECK(world.is_held(kSpace, false));
+}
+
+TEST_CASE("a definition is held for as long as a sibling builds something of its kind") {
+  World world;
+  doc::Json gadget{{"apiVersion", "example.com/v1"}, {"kind", "Gadget"}};
+  gadget["metadata"] = {{"name", "g"}, {"namespace", "shop"}};
+  world.folders["./new"] = {gadget};
+  const auto entry = [](const char* name) {
+    return api::InventoryEntry{std::string("_") + name + "_apiextensions.k8s.io_CustomResourceDefinition", "v1"};
+  };
+  const auto live = [](const char* group, const char* kind) {
+    return doc::Json{{"spec", {{"group", group}, {"names", {{"kind", kind}}}}}};
+  };
+  const Claims claims = world.claims({entry("gadgets.example.com"), entry("widgets.example.com")});
+  const std::string why = claims.why_held(entry("gadgets.example.com"), live("example.com", "Gadget"), false);
+  CHECK(why == "Kustomization/flux-system/new builds Gadget/shop/g, which is of its kind");
+  CHECK_FALSE(claims.why_left(entry("gadgets.example.com"), live("example.com", "Gadget"), true).empty());
+  CHECK(claims.why_held(entry("widgets.example.com"), live("example.com", "Widget"), true).empty());
+  CHECK(claims.why_held(entry("gadgets.example.org"), live("example.org", "Gadget"), true).empty());
+  CHECK(claims.holders({entry("gadgets.example.com")}).size() == 1);
+  CHECK(world.claims({kMap}).holders({kMap}).empty());
 }
 
 TEST_CASE("a manifest that is not applied claims nothing") {
@@ -143,8 +164,8 @@ TEST_CASE("what passes by itself deletes nothing, nor does on a deletion what mo
   world.failure = test::make_error(kind, "not now");
   for (const bool is_deletion : {false, true}) {
     world.is_deletion = is_deletion;
-    CHECK(world.claims({kMap}).why_held(kMap, false).find("flux-system/new of the same source") != std::string::npos);
-    CHECK(world.claims({kMap}).why_held(kMap, false).find("not now") != std::string::npos);
+    CHECK(world.claims({kMap}).why_held(kMap, {}, false).find("flux-system/new of the same source") != std::string::npos);
+    CHECK(world.claims({kMap}).why_held(kMap, {}, false).find("not now") != std::string::npos);
   }
   world.failure = test::make_error(base::ErrorKind::not_found, "no Secret");
   world.failure.reason = kustomize_controller::kNotYet;
@@ -158,13 +179,13 @@ TEST_CASE("a deletion waits for all that is held, and in the end only for nothin
   world.is_deletion = true;
   world.folders["./new"] = {config_map("map")};
   Claims claims = world.claims({kMap});
-  CHECK_FALSE(claims.why_left(kMap, false).empty());
-  CHECK(claims.why_left(kMap, true).empty());
-  CHECK(claims.why_left(kClaim, false).empty());
+  CHECK_FALSE(claims.why_left(kMap, {}, false).empty());
+  CHECK(claims.why_left(kMap, {}, true).empty());
+  CHECK(claims.why_left(kClaim, {}, false).empty());
   claims.not_now = "it cannot be told";
-  CHECK(claims.why_left(kClaim, true) == "it cannot be told");
-  CHECK(claims.why_left({"shop_other__ConfigMap", "v1"}, false) == "it cannot be told");
-  CHECK(claims.why_left({"shop_other__ConfigMap", "v1"}, true).empty());
+  CHECK(claims.why_left(kClaim, {}, true) == "it cannot be told");
+  CHECK(claims.why_left({"shop_other__ConfigMap", "v1"}, {}, false) == "it cannot be told");
+  CHECK(claims.why_left({"shop_other__ConfigMap", "v1"}, {}, true).empty());
 }
 
 TEST_CASE("a manifest that is applied only for want of its object claims nothing") {
@@ -237,7 +258,7 @@ TEST_CASE("of Kustomizations of other sources and namespaces only what they have
   world.folders.erase("./new");  // that it does not build says nothing either
   CHECK_FALSE(world.is_held(kClaim));
   world.kustomizations[1] = with_inventory(other, {kMap});
-  CHECK(world.claims({kMap}).why_held(kMap, false).find("applies it too") != std::string::npos);
+  CHECK(world.claims({kMap}).why_held(kMap, {}, false).find("applies it too") != std::string::npos);
   CHECK(world.claims({kMap}).holders({kMap}) == std::set<api::ObjectKey>{api::key_of(other)});
   CHECK_FALSE(world.is_held(kClaim));
   CHECK(world.built.empty());
