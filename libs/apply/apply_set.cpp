@@ -206,6 +206,10 @@ bool ApplySet::is_known_ours(const Job& job) const {
   return live != nullptr && live->owner == owner_.key();
 }
 
+bool ApplySet::is_known_absent(const Job& job) const {
+  return services_.live->is_current(job.resource) && services_.live->find(job.resource, job.id.key()) == nullptr;
+}
+
 void ApplySet::skip(Job& job, std::string version, std::string uid) const {
   job.settle(Action::skipped, std::move(version), std::move(uid));
   job.change->is_ours = is_known_ours(job);
@@ -253,7 +257,13 @@ rt::Task<Result<void>> ApplySet::check(Job& job, const ApplyOptions& options) {
   kube::ApplyOptions dry;
   dry.field_manager = owner_.field_manager;
   dry.dry_run = true;
+  // Of what is not there the server's word that it would be taken is all that is wanted.
+  dry.metadata_only = is_known_absent(job);
   auto seen = co_await services_.client->apply(job.resource, job.object, dry);
+  if (seen && dry.metadata_only && !api::resource_version_of(*seen).empty()) {
+    dry.metadata_only = false;  // it is there, without our labels
+    seen = co_await services_.client->apply(job.resource, job.object, dry);
+  }
   if (seen) {
     auto judged = co_await judge_answer(job, options, *std::move(seen));
     co_return judged;

@@ -127,6 +127,7 @@ class ApplySet {
   rt::Task<base::Result<void>> prepare_write(Job& job);
   rt::Task<base::Result<void>> mark_adopted(const Job& job);
   bool is_known_ours(const Job& job) const;
+  bool is_known_absent(const Job& job) const;
   void skip(Job& job, std::string version = {}, std::string uid = {}) const;
   rt::Task<base::Result<void>> take_over(const Job& job);
   rt::Task<base::Result<void>> take_over_early(const Job& job);

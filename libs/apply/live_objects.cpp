@@ -69,6 +69,14 @@ class LiveObjects::Kind final : public kube::ReflectorSink {
   void seen(Json object) override {
     if (const auto live = live_.lock()) live->store(*this, api::key_of(object), live->describe(object));
   }
+  bool knows(const api::ObjectKey& key, std::string_view uid, std::string_view version) override {
+    const auto found = objects.find(key);
+    if (found == objects.end()) return false;
+    LiveObject& known = found->second;
+    if (known.gone || known.unreadable || known.uid != uid || known.resource_version != version) return false;
+    known.mark = mark;
+    return true;
+  }
   void seen_unreadable(Json metadata) override {
     if (const auto live = live_.lock()) live->store(*this, api::key_of(metadata), live->describe_unreadable(metadata));
   }

@@ -168,7 +168,7 @@ rt::Task<base::Result<void>> KubeEventRecorder::Impl::send_once(const EventCorre
     if (patched.error().kind != base::ErrorKind::not_found) co_return base::unexpected(std::move(patched).error());
     correlator.forget(decision.key);
   }
-  auto creating = client->create(events_resource(), decision.event, options.controller);
+  auto creating = client->create_unread(events_resource(), decision.event, options.controller);
   auto created = co_await std::move(creating);
   // An answer that got lost and a second try, or somebody who told of the same occurrence.
   if (created || created.error().kind == base::ErrorKind::already_exists) co_return base::Result<void>();

@@ -17,6 +17,7 @@
 #include <mutex>
 #include <set>
 #include <sstream>
+#include <tuple>
 #include <utility>
 
 namespace sluice::controller {
@@ -226,6 +227,7 @@ struct Metrics::Impl {
   std::map<std::string, std::string> helps;
   std::map<std::string, std::unique_ptr<QueueMetrics>> queues;
   std::map<std::pair<std::string, api::ObjectKey>, Histogram*> by_object;
+  std::map<std::tuple<std::string, int, std::string>, Counter*, std::less<>> by_request;  // verb, status, host
   std::map<std::string, std::map<Labels, std::function<void()>>> by_labels;  // how each is removed, by name
 };
 
@@ -305,8 +307,14 @@ QueueObserver& Metrics::queue(const std::string& name) {
 
 void Metrics::api_request(const std::string& verb, int http_status, const std::string& host) {
   // client-go: what never got an answer has the code "<error>".
-  const std::string code = http_status == 0 ? "<error>" : std::to_string(http_status);
-  impl_->requests.Add({{"code", code}, {"method", method_of(verb)}, {"host", host}}).Increment();
+  const std::lock_guard lock(impl_->mutex);
+  auto known = impl_->by_request.find(std::tie(verb, http_status, host));
+  if (known == impl_->by_request.end()) {
+    const std::string code = http_status == 0 ? "<error>" : std::to_string(http_status);
+    Counter& series = impl_->requests.Add({{"code", code}, {"method", method_of(verb)}, {"host", host}});
+    known = impl_->by_request.emplace(std::tuple(verb, http_status, host), &series).first;
+  }
+  known->second->Increment();
 }
 
 void Metrics::leader(const std::string& lease, bool is_leader) {

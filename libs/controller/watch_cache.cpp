@@ -238,6 +238,15 @@ void WatchCache::list_ended(const std::string&, kube::ListMark mark) {
 
 void WatchCache::seen(doc::Json object) { store(std::move(object)); }
 
+bool WatchCache::knows(const api::ObjectKey& key, std::string_view uid, std::string_view version) {
+  const auto found = objects_.find(key);
+  if (found == objects_.end()) return false;
+  const doc::Json& known = *found->second.object;
+  if (api::uid_of(known) != uid || api::resource_version_of(known) != version) return false;
+  found->second.mark = mark_;
+  return true;
+}
+
 // What was known of it is old, but the last that is known.
 void WatchCache::seen_unreadable(doc::Json metadata) {
   const auto found = objects_.find(api::key_of(metadata));

@@ -128,6 +128,7 @@ class WatchCache : private kube::ReflectorSink {
   void list_began(const std::string& version, kube::ListMark mark, bool went_back) override;
   void list_ended(const std::string& version, kube::ListMark mark) override;
   void seen(doc::Json object) override;
+  bool knows(const api::ObjectKey& key, std::string_view uid, std::string_view version) override;
   void seen_unreadable(doc::Json metadata) override;
   void removed(doc::Json last) override;
   void not_served(bool kind_gone) override;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "doc/detail/plain_json.hpp"
+
 namespace sluice::doc {
 namespace {
 
@@ -18,6 +20,7 @@ std::string position(std::string_view text, std::size_t byte) {
 }  // namespace
 
 base::Result<Json> parse_json(std::string_view text) {
+  if (auto plain = detail::read_plain_json(text)) return *std::move(plain);
   // The length of the deepest nesting is found first, without building anything.
   int depth = 0;
   bool in_string = false;

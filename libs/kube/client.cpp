@@ -37,6 +37,7 @@ constexpr std::size_t kMaxRefusal = 256U << 10U;  // of the body of a refused wa
 constexpr const char* kJson = "application/json";
 constexpr const char* kMetadataList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 constexpr const char* kMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+constexpr const char* kRatherMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
 struct Call {
   std::string verb;  // as the request counter names it
@@ -147,20 +148,21 @@ class ApiClient final : public Client {
     SLUICE_CO_TRY(std::string path, detail::collection_path(resource, options.namespace_));
     Call request{"watch", "GET", detail::with_query(std::move(path), query), kJson, {}, {}};
     if (options.metadata_only) request.accept = kMetadata;
-    auto watch = co_await open_watch(std::move(request), options.timeout + kWatchSlack);
+    auto watch = co_await open_watch(std::move(request), options.timeout + kWatchSlack, std::move(options.knows));
     co_return watch;
   }
 
   rt::Task<Result<Json>> create(Resource resource, Json object, std::string field_manager) override {
-    if (resource.namespaced && api::namespace_of(object).empty()) {
-      co_return base::unexpected(ErrorKind::invalid, fmt::format("{} '{}' is namespaced and has no namespace",
-                                                                 resource.kind, api::name_of(object)));
-    }
-    SLUICE_CO_TRY(std::string path, detail::collection_path(resource, api::namespace_of(object)));
-    std::string target = detail::with_query(std::move(path), {{"fieldManager", field_manager}});
-    Call request{"create", "POST", std::move(target), kJson, kJson, doc::print_json(object)};
+    SLUICE_CO_TRY(Call request, creation(resource, object, std::move(field_manager)));
     auto answer = co_await call(std::move(request));
     co_return answer;
+  }
+
+  rt::Task<Result<void>> create_unread(Resource resource, Json object, std::string field_manager) override {
+    SLUICE_CO_TRY(Call request, creation(resource, object, std::move(field_manager)));
+    auto answer = co_await exchange(std::move(request));
+    if (!answer) co_return base::unexpected(std::move(answer).error());
+    co_return Result<void>();
   }
 
   rt::Task<Result<Json>> update(Resource resource, Json object, std::string field_manager) override {
@@ -178,6 +180,7 @@ class ApiClient final : public Client {
                                                               {"dryRun", options.dry_run ? "All" : ""}});
     // JSON is YAML; the media type is the one that names server-side apply.
     Call request{"apply", "PATCH", std::move(target), kJson, "application/apply-patch+yaml", doc::print_json(object)};
+    if (options.metadata_only) request.accept = kRatherMetadata;
     auto answer = co_await call(std::move(request));
     co_return answer;
   }
@@ -241,6 +244,16 @@ class ApiClient final : public Client {
   base::Duration clock_skew() const override { return transport_->skew.value(); }
 
  private:
+  static Result<Call> creation(const Resource& resource, const Json& object, std::string field_manager) {
+    if (resource.namespaced && api::namespace_of(object).empty()) {
+      return base::unexpected(ErrorKind::invalid, fmt::format("{} '{}' is namespaced and has no namespace",
+                                                              resource.kind, api::name_of(object)));
+    }
+    SLUICE_TRY(std::string path, detail::collection_path(resource, api::namespace_of(object)));
+    std::string target = detail::with_query(std::move(path), {{"fieldManager", std::move(field_manager)}});
+    return Call{"create", "POST", std::move(target), kJson, kJson, doc::print_json(object)};
+  }
+
   // Whoever asks for one object takes "not found" for "gone".
   base::Error about_object(const Resource& resource, base::Error error) const {
     if (error.kind != ErrorKind::not_found || error.reason != detail::kNotServed) return error;
@@ -327,7 +340,8 @@ class ApiClient final : public Client {
   }
 
   // The same for a watch, whose answer is a stream.
-  rt::Task<Result<std::unique_ptr<Watch>>> open_watch(Call request, std::chrono::nanoseconds idle) {
+  rt::Task<Result<std::unique_ptr<Watch>>> open_watch(Call request, std::chrono::nanoseconds idle,
+                                                      detail::Knows knows) {
     SLUICE_CO_CHECK(check_identity());
     Attempts attempts;
     for (;;) {
@@ -340,7 +354,8 @@ class ApiClient final : public Client {
       if (!stream) co_return base::unexpected(std::move(stream).error());
       transport_->skew.observe((*stream)->headers().find("Date"), base::system_clock().now());
       if ((*stream)->status() == 200) {
-        co_return detail::make_watch(*std::move(stream), idle, {transport_->runtime, owner_, kParseOnPool});
+        co_return detail::make_watch(*std::move(stream), idle, {transport_->runtime, owner_, kParseOnPool},
+                                     std::move(knows));
       }
       http::Response refused{(*stream)->status(), (*stream)->headers(), {}};
       std::string body = co_await read_refusal(**stream);
@@ -391,6 +406,12 @@ class ApiClient final : public Client {
 };
 
 }  // namespace
+
+rt::Task<Result<void>> Client::create_unread(Resource resource, Json object, std::string field_manager) {
+  auto answer = co_await create(std::move(resource), std::move(object), std::move(field_manager));
+  if (!answer) co_return base::unexpected(std::move(answer).error());
+  co_return Result<void>();
+}
 
 rt::Task<Result<void>> Client::probe(std::string path) {
   auto answer = co_await raw_get(std::move(path));

@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/object_meta.hpp"
@@ -66,6 +67,7 @@ enum class WatchEventType { added, modified, deleted, bookmark };
 struct WatchEvent {
   WatchEventType type = WatchEventType::added;
   doc::Json object;
+  bool is_known = false;  // WatchOptions::knows said so; of the object there is no more than its resourceVersion
 };
 struct WatchOptions {
   std::string namespace_;
@@ -74,6 +76,9 @@ struct WatchOptions {
   std::string resource_version;  // where to start; from a list or an event
   bool metadata_only = false;
   std::chrono::seconds timeout{290};  // asked of the server; it ends the watch then
+  // Whether this version of an object that was added or modified is known already, as it was the answer to a
+  // write: the event is not read then. Called right before next() returns it; unset: none is. A client may not ask.
+  std::function<bool(const api::ObjectKey& key, std::string_view uid, std::string_view version)> knows;
 };
 
 // An open watch. Destroying it closes its connection.
@@ -91,6 +96,8 @@ struct ApplyOptions {
   std::string field_manager;
   bool force = true;  // take over fields that others own
   bool dry_run = false;
+  // The answer needs no more than metadata: PartialObjectMetadata, of servers that can print that.
+  bool metadata_only = false;
 };
 enum class PatchType { merge, json, strategic };
 struct PatchOptions {
@@ -123,6 +130,8 @@ class Client {
   rt::Task<base::Result<ObjectList>> list(Resource resource, ListOptions options);
   virtual rt::Task<base::Result<std::unique_ptr<Watch>>> watch(Resource resource, WatchOptions options) = 0;
   virtual rt::Task<base::Result<doc::Json>> create(Resource resource, doc::Json object, std::string field_manager) = 0;
+  // The same for whoever wants to know only that it was made: the answer is not read.
+  virtual rt::Task<base::Result<void>> create_unread(Resource resource, doc::Json object, std::string field_manager);
   virtual rt::Task<base::Result<doc::Json>> update(Resource resource, doc::Json object, std::string field_manager) = 0;
   // Server-side apply ("Server-Side Apply" in the Kubernetes documentation).
   virtual rt::Task<base::Result<doc::Json>> apply(Resource resource, doc::Json object, ApplyOptions options) = 0;

@@ -211,6 +211,7 @@ void Reflector::take(WatchEvent event) {
   }
   if (event.type == WatchEventType::bookmark) return;
   ++told_;
+  if (event.is_known) return;
   if (event.type == WatchEventType::deleted) {
     sink_.removed(std::move(event.object));
   } else {
@@ -218,14 +219,27 @@ void Reflector::take(WatchEvent event) {
   }
 }
 
-// The next event; none when the watch has ended in order, or is cut.
-rt::Task<Result<std::optional<WatchEvent>>> Reflector::next_of(Watch& watch) {
+// Returns when the watch is to be left for a list: true as somebody has said so, false as it was silent for too long.
+rt::Task<bool> Reflector::guard_watch() {
+  const auto limit = std::chrono::duration_cast<RealTime::duration>(options_.silence_limit);
+  while (!must_list_) {
+    const auto left = limit - (RealTime::now() - last_told_);
+    if (left <= left.zero()) co_return false;
+    const bool cut = co_await cut_.wait_for(left);
+    if (cut) co_return true;
+  }
+  co_return true;
+}
+
+// Reads until the watch ends, or is left. One race for all its events: one for each took more CPU than to read it.
+rt::Task<Result<void>> Reflector::follow_watch(Watch& watch) {
   using boost::asio::experimental::awaitable_operators::operator||;
-  auto race = watch.next() || cut_.wait_for(options_.silence_limit);
+  last_told_ = RealTime::now();
+  auto race = read_events(watch) || guard_watch();
   try {
     auto first = co_await std::move(race);
     if (first.index() == 0) co_return std::get<0>(std::move(first));
-    if (std::get<1>(first)) co_return std::optional<WatchEvent>();
+    if (std::get<1>(first)) co_return Result<void>();
   } catch (const boost::asio::multiple_exceptions& both) {
     std::rethrow_exception(both.first_exception());  // as rt::with_timeout() does
   }
@@ -248,6 +262,9 @@ rt::Task<Result<void>> Reflector::watch_once() {
   options.field_selector = options_.field_selector;
   options.metadata_only = options_.metadata_only;
   options.resource_version = version_;
+  options.knows = [&sink = sink_](const api::ObjectKey& key, std::string_view uid, std::string_view version) {
+    return sink.knows(key, uid, version);
+  };
   const auto lifetime = std::chrono::ceil<std::chrono::seconds>(spread(options_.watch_timeout));
   options.timeout = lifetime;
   const base::SteadyPoint asked = clock_.steady();
@@ -256,16 +273,17 @@ rt::Task<Result<void>> Reflector::watch_once() {
   note_alive();
   enter(State::watching);
   const std::string from = version_;
-  auto reading = read_events(*watch);
-  auto read = co_await std::move(reading);
+  auto following = follow_watch(*watch);
+  auto read = co_await std::move(following);
   if (read && (version_ == from || clock_.steady() - asked < lifetime - kEarly)) suspicious_ = true;
   co_return read;
 }
 
 rt::Task<Result<void>> Reflector::read_events(Watch& watch) {
   while (!sink_.is_satisfied() && !must_list_) {
-    auto waiting = next_of(watch);
+    auto waiting = watch.next();
     auto next = co_await std::move(waiting);
+    last_told_ = RealTime::now();
     SLUICE_CO_TRY(auto event, std::move(next));
     if (!event) break;
     take(*std::move(event));

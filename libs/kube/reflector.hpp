@@ -35,6 +35,7 @@
 // results sets in chunks" and "Watch bookmarks"; KEP-5504, resource versions compare as integers.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -74,6 +75,11 @@ class ReflectorSink {
   virtual void list_ended(const std::string& version, ListMark mark) = 0;
   // An object of the list, or one that was added or modified.
   virtual void seen(doc::Json object) = 0;
+  // Whether this very version of the object is known already, as it was the answer to a write: then it
+  // counts as seen, and seen() is not called.
+  virtual bool knows(const api::ObjectKey& /*key*/, std::string_view /*uid*/, std::string_view /*version*/) {
+    return false;
+  }
   // An object of the list that is too large to be read: only its metadata. The server knows its state.
   virtual void seen_unreadable(doc::Json metadata) = 0;
   virtual void removed(doc::Json last) = 0;
@@ -148,7 +154,8 @@ class Reflector {
   rt::Task<base::Result<void>> look_back();
   rt::Task<base::Result<void>> watch_once();
   rt::Task<base::Result<void>> read_events(Watch& watch);
-  rt::Task<base::Result<std::optional<WatchEvent>>> next_of(Watch& watch);
+  rt::Task<base::Result<void>> follow_watch(Watch& watch);
+  rt::Task<bool> guard_watch();
   ListOptions what_to_list() const;
   rt::Task<void> look_whether_served();
   rt::Task<void> pause(const base::Result<void>& outcome, bool useful);
@@ -177,6 +184,8 @@ class Reflector {
   rt::Notify cut_;  // what is being watched is to be left for a list
   bool served_ = true;
   std::string version_;
+  using RealTime = std::chrono::steady_clock;  // silence is measured in it, whatever clock the daemon was given
+  RealTime::time_point last_told_;             // when the watch last told something
   ListMark mark_ = 0;
   std::uint64_t told_ = 0;  // events
   base::Duration pause_;

@@ -42,6 +42,61 @@ TEST_CASE("server-side apply creates, leaves alone, changes; a dry run writes no
   CHECK(api::resource_version_of(*changed) != api::resource_version_of(*created));
 }
 
+TEST_CASE("of a dry run the answer may be metadata alone, and a refusal says what it always does") {
+  Cluster cluster;
+  const auto maps = cluster.resource("v1", "ConfigMap");
+  kube::ApplyOptions dry{"test", true, true, true};
+  auto absent = cluster.run(cluster.client->apply(maps, cluster.config_map("a", "1"), dry));
+  REQUIRE(absent);
+  CHECK(api::kind_of(*absent) == "PartialObjectMetadata");
+  CHECK(api::name_of(*absent) == "a");
+  CHECK(api::resource_version_of(*absent).empty());
+
+  kube::ApplyOptions wet{"test", true, false};
+  auto created = cluster.run(cluster.client->apply(maps, cluster.config_map("a", "1"), wet));
+  REQUIRE(created);
+  auto there = cluster.run(cluster.client->apply(maps, cluster.config_map("a", "2"), dry));
+  REQUIRE(there);
+  CHECK(api::resource_version_of(*there) == api::resource_version_of(*created));
+
+  auto refused = cluster.run(cluster.client->apply(maps, cluster.config_map("Not_A_Name", "1"), dry));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == ErrorKind::invalid);
+  CHECK(refused.error().reason == "Invalid");
+  CHECK(refused.error().message.find("metadata.name") != std::string::npos);
+}
+
+TEST_CASE("a watch passes over the version of an object that is known, and tells every other") {
+  Cluster cluster;
+  const auto maps = cluster.resource("v1", "ConfigMap");
+  const auto version = cluster.run(cluster.client->list(maps, {.namespace_ = cluster.namespace_}))->resource_version;
+  auto first = cluster.run(cluster.client->create(maps, cluster.config_map("a", "1"), "test"));
+  REQUIRE(first);
+  auto changed = cluster.config_map("a", "2");
+  auto second = cluster.run(cluster.client->update(maps, changed, "test"));
+  REQUIRE(second);
+  kube::WatchOptions options;
+  options.namespace_ = cluster.namespace_;
+  options.resource_version = version;
+  options.knows = [&](const api::ObjectKey& key, std::string_view uid, std::string_view told) {
+    return key.name == "a" && uid == api::uid_of(*first) && told == api::resource_version_of(*first);
+  };
+  auto watch = cluster.run(cluster.client->watch(maps, options));
+  REQUIRE(watch);
+  std::vector<std::string> versions;
+  while (versions.empty() || versions.back() != api::resource_version_of(*second)) {
+    auto event = cluster.run((*watch)->next());
+    REQUIRE(event);
+    REQUIRE(*event);
+    const std::string told(api::resource_version_of((*event)->object));
+    if (told != api::resource_version_of(*first) && told != api::resource_version_of(*second)) continue;
+    versions.push_back(told);
+    CHECK((*event)->is_known == (versions.size() == 1));
+    CHECK((*event)->object.contains("data") != (*event)->is_known);
+  }
+  CHECK(versions.size() == 2);
+}
+
 TEST_CASE("the server's refusals come back as the kind of error they are, with field and cause") {
   Cluster cluster;
   const auto maps = cluster.resource("v1", "ConfigMap");

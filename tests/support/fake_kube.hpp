@@ -242,6 +242,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     auto opened = std::make_unique<FakeWatch>(shared_from_this(), resource.plural, options.namespace_);
     opened->label_selector = options.label_selector;
     opened->field_selector = options.field_selector;
+    opened->knows = options.knows;
     if (!options.resource_version.empty()) opened->from = std::stoull(options.resource_version);
     // What happened between the list and now.
     for (const auto& [version, plural, event, before_it] : history_) {
@@ -277,19 +278,20 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     auto starting = begin(made("apply", resource.plural, key, object, options.field_manager, std::string()));
     auto started = co_await std::move(starting);
     SLUICE_CO_CHECK(std::move(started));
+    const auto answered = [&options](doc::Json whole) { return options.metadata_only ? metadata_of(whole) : whole; };
     const doc::Json before = this->object(resource, key);
     doc::Json merged = before.is_null() ? doc::Json::object() : before;
     if (tracks_fields) {
       auto applied = fields::apply_fields(merged, object, options);
       if (!applied) co_return base::unexpected(std::move(applied).error());
       // The server leaves the resourceVersion alone when an apply changes nothing.
-      if (merged == before) co_return before;
+      if (merged == before) co_return answered(before);
     } else {
       merge_into(merged, object);
     }
-    if (options.dry_run) co_return merged;
+    if (options.dry_run) co_return answered(std::move(merged));
     put(resource, std::move(merged));
-    co_return this->object(resource, key);
+    co_return answered(this->object(resource, key));
   }
   rt::Task<base::Result<doc::Json>> patch(kube::Resource resource, api::ObjectKey key, kube::PatchType, doc::Json patch,
                                           kube::PatchOptions options) override {
@@ -459,6 +461,13 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
       if (!events.empty()) {
         std::optional<kube::WatchEvent> event = std::move(events.front());
         events.pop_front();
+        const doc::Json& object = event->object;
+        const bool is_news = event->type == kube::WatchEventType::added || event->type == kube::WatchEventType::modified;
+        const std::string version(api::resource_version_of(object));
+        if (is_news && knows && knows(api::key_of(object), api::uid_of(object), version)) {
+          event->object = {{"metadata", {{"resourceVersion", version}}}};
+          event->is_known = true;
+        }
         co_return event;
       }
       if (failure) co_return base::unexpected(*failure);
@@ -470,6 +479,7 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
     std::string namespace_;
     std::string label_selector;
     std::string field_selector;
+    decltype(kube::WatchOptions::knows) knows;
     std::uint64_t from = 0;  // the version that was told last
     std::deque<kube::WatchEvent> events;
     bool ended = false;

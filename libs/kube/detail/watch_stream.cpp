@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "kube/detail/glance.hpp"
 #include "kube/detail/status.hpp"
 
 namespace sluice::kube::detail {
@@ -17,8 +18,8 @@ constexpr std::size_t kKept = 64U << 10U;  // of the buffer, when a large event 
 
 class LineWatch final : public Watch {
  public:
-  LineWatch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle, ParseOnPool pool)
-      : stream_(std::move(stream)), idle_(idle), pool_(std::move(pool)) {}
+  LineWatch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle, ParseOnPool pool, Knows knows)
+      : stream_(std::move(stream)), idle_(idle), pool_(std::move(pool)), knows_(std::move(knows)) {}
 
   rt::Task<Result<std::optional<WatchEvent>>> next() override {
     while (true) {
@@ -53,7 +54,10 @@ class LineWatch final : public Watch {
  private:
   // The line is in the buffer, which stays as it is until the next call.
   rt::Task<Result<WatchEvent>> parse(std::string_view line) {
-    if (line.size() < pool_.from) co_return parse_watch_line(line);
+    if (line.size() < pool_.from) {
+      if (auto known = pass_over(line)) co_return *std::move(known);
+      co_return parse_watch_line(line);
+    }
     auto copy = std::make_shared<const std::string>(line);
     auto work = [copy = std::move(copy)](std::stop_token) { return parse_watch_line(*copy); };
     auto parsing = rt::run_blocking(pool_.runtime, pool_.owner, std::move(work));
@@ -61,9 +65,23 @@ class LineWatch final : public Watch {
     co_return event;
   }
 
+  std::optional<WatchEvent> pass_over(std::string_view line) const {
+    if (!knows_) return std::nullopt;
+    const auto glance = glance_at(line);
+    if (!glance || (glance->type != "ADDED" && glance->type != "MODIFIED")) return std::nullopt;
+    const api::ObjectKey key{std::string(glance->namespace_), std::string(glance->name)};
+    if (!knows_(key, glance->uid, glance->resource_version)) return std::nullopt;
+    WatchEvent event;
+    event.type = WatchEventType::modified;
+    event.object["metadata"]["resourceVersion"] = glance->resource_version;
+    event.is_known = true;
+    return event;
+  }
+
   std::unique_ptr<http::ResponseStream> stream_;
   std::chrono::nanoseconds idle_;
   ParseOnPool pool_;
+  Knows knows_;
   std::string buffer_;
   std::size_t start_ = 0;    // of the next line
   std::size_t scanned_ = 0;  // no line end before this
@@ -99,8 +117,8 @@ Result<WatchEvent> parse_watch_line(std::string_view line) {
 }
 
 std::unique_ptr<Watch> make_watch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle,
-                                  ParseOnPool pool) {
-  return std::make_unique<LineWatch>(std::move(stream), idle, std::move(pool));
+                                  ParseOnPool pool, Knows knows) {
+  return std::make_unique<LineWatch>(std::move(stream), idle, std::move(pool), std::move(knows));
 }
 
 }  // namespace sluice::kube::detail

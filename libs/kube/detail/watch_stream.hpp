@@ -22,8 +22,10 @@ struct ParseOnPool {
   std::size_t from;   // bytes of a line
 };
 
-// `idle` is how long the server may be silent.
+using Knows = decltype(WatchOptions::knows);
+
+// `idle` is how long the server may be silent. `knows` is not asked about what is parsed on the pool.
 std::unique_ptr<Watch> make_watch(std::unique_ptr<http::ResponseStream> stream, std::chrono::nanoseconds idle,
-                                  ParseOnPool pool);
+                                  ParseOnPool pool, Knows knows = {});
 
 }  // namespace sluice::kube::detail

@@ -3,6 +3,7 @@
 #include "kube/detail/paths.hpp"
 #include "kube/detail/retry.hpp"
 #include "kube/detail/status.hpp"
+#include "kube/detail/glance.hpp"
 #include "kube/detail/watch_stream.hpp"
 
 using sluice::base::ErrorKind;
@@ -112,4 +113,34 @@ TEST_CASE("watch lines are events; anything else is an error, never a crash") {
     CAPTURE(bad);
     CHECK_FALSE(detail::parse_watch_line(bad));
   }
+}
+
+TEST_CASE("a glance at the line of a watch finds what it is about, wherever that stands, or nothing") {
+  // As a custom resource is printed: by the alphabet, with all kinds of values before what is looked for.
+  const auto line = std::string(R"({"type":"MODIFIED","object":{"apiVersion":"v1","kind":"Foo","metadata":{)") +
+                    R"("annotations":{"name":"no","uid":"no}\\","x":"\"{["},"finalizers":["a,]"],"generation":2,)" +
+                    R"("managedFields":[{"fieldsV1":{"f:name":{}}}],"name":"web","namespace":"apps",)" +
+                    R"("resourceVersion":"42","uid":"u-1"},"spec":{"metadata":{"name":"other"}}}})";
+  const auto found = detail::glance_at(line);
+  REQUIRE(found);
+  CHECK(found->type == "MODIFIED");
+  CHECK(found->name == "web");
+  CHECK(found->namespace_ == "apps");
+  CHECK(found->resource_version == "42");
+  CHECK(found->uid == "u-1");
+  const auto cluster_scoped = detail::glance_at(
+      R"({"type":"ADDED","object":{"kind":"Foo","metadata":{"name":"a","uid":"u","resourceVersion":"1"}}})");
+  REQUIRE(cluster_scoped);
+  CHECK(cluster_scoped->namespace_.empty());
+  for (const char* other :
+       {"", "{}", "[]", R"({"type":"ADDED"})", R"({"object":{"metadata":{"name":"a","uid":"u","resourceVersion":"1"}}})",
+        R"({"type":"ADDED","object":{"kind":"Foo"}})", R"({"type":"ADDED","object":{"metadata":{"name":"a","uid":"u"}}})",
+        R"({"type":"ADDED","object":{"metadata":{"name":"\u0061","uid":"u","resourceVersion":"1"}}})",
+        R"({"type":"ADDED","object":{"metadata":{"name":1,"uid":"u","resourceVersion":"1"}}})",
+        R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"1"}}})"}) {
+    CAPTURE(other);
+    CHECK_FALSE(detail::glance_at(other));
+  }
+  // Cut anywhere within metadata it says nothing.
+  for (std::size_t size = 0; size < line.find("\"spec\"") - 2; ++size) CHECK_FALSE(detail::glance_at(line.substr(0, size)));
 }
