@@ -295,7 +295,8 @@ TEST_CASE("on shutdown the run that is on ends by itself within the grace, and n
   h.kube->put(kFoos, make_foo("b"));
   h.start();
   until(*h.runtime, [&] { return waiting; });
-  h.runtime->shutdown(200ms);
+  h.runtime->shutdown(10s);
+  until(*h.runtime, [&] { return h.is_ready("a") != h.is_ready("b"); });
   settle(*h.runtime, 100ms);
   CHECK(h.is_ready("a") != h.is_ready("b"));
   CHECK(h.reconciler->finished == 1);

@@ -120,10 +120,10 @@ TEST_CASE("a list that fails at first is tried until it succeeds, and only then 
 }
 
 TEST_CASE("a watch on which nothing comes is cut and opened anew; bookmarks keep it alive") {
-  CacheHarness h([](auto& options) { options.silence_limit = 30ms; });
+  CacheHarness h([](auto& options) { options.silence_limit = 400ms; });
   h.start();
-  for (int i = 0; i < 5; ++i) {
-    settle(*h.runtime, 10ms);
+  for (int i = 0; i < 10; ++i) {
+    settle(*h.runtime, 50ms);
     h.kube->bookmark(kFoos);
   }
   CHECK(h.kube->count("watch") == 1);
