@@ -1,5 +1,6 @@
 #include "delivery_mark.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -41,6 +42,7 @@ std::string print_mark(const DeliveryMark& mark) {
     text["count"] = mark.count;
     text["last"] = base::format_time(mark.last);
     text["digest"] = mark.digest;
+    if (mark.told) text["told"] = base::format_micro_time(*mark.told);
   }
   if (mark.pending) text["pending"] = true;
   return doc::print_json(text);
@@ -65,6 +67,7 @@ std::optional<DeliveryMark> read_mark(const doc::Json& event, std::string_view a
     mark.last = *last;
     mark.count = count->get<std::int64_t>();
     mark.digest = doc::find_string(*parsed, {"digest"});
+    if (const auto told = base::parse_time(doc::find_string(*parsed, {"told"}))) mark.told = *told;
   }
   if (mark.state == DeliveryState::none && !mark.pending) return std::nullopt;
   return mark;
@@ -72,9 +75,10 @@ std::optional<DeliveryMark> read_mark(const doc::Json& event, std::string_view a
 
 Verdict judge(const Occurrence& what, const JudgeInput& input) {
   if (input.mark && input.mark->covers(what)) return Verdict::covered;
+  const base::TimePoint happened = input.received.value_or(std::min(what.at, input.now));
   if (input.last_alike) {
-    const base::Duration apart = what.last > *input.last_alike ? what.last - *input.last_alike
-                                                               : *input.last_alike - what.last;
+    const base::Duration apart =
+        happened > *input.last_alike ? happened - *input.last_alike : *input.last_alike - happened;
     if (apart < input.window) return Verdict::repeated;
   }
   if (input.mark && input.mark->pending) return Verdict::due;

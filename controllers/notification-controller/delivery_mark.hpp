@@ -30,6 +30,8 @@ struct DeliveryMark {
   std::int64_t count = 0;
   base::TimePoint last{};
   std::string digest;
+  // When it was, by the server's clock, to the microsecond. Older processes did not say.
+  std::optional<base::TimePoint> told;
   // A newer one was tried in vain and must be tried again, however the Alert is
   // edited meanwhile.
   bool pending = false;
@@ -58,11 +60,14 @@ inline constexpr base::Duration kMaxAge = std::chrono::minutes(55);
 
 struct JudgeInput {
   std::optional<DeliveryMark> mark;           // of this Event and Alert
-  std::optional<base::TimePoint> last_alike;  // when news of the same digest was last dealt with, for this Alert
+  std::optional<base::TimePoint> last_alike;  // when the same news was last dealt with, for this Alert
+  // When it came; nothing: as the occurrence says, and not later than now.
+  std::optional<base::TimePoint> received;
   base::TimePoint since{};                    // the Alert is in force since
   base::TimePoint now{};
   base::Duration window{};  // --rate-limit-interval
 };
+// All times are the server's.
 Verdict judge(const Occurrence& what, const JudgeInput& input);
 
 // The same for each attempt to deliver an occurrence, also by another process

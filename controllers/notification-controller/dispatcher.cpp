@@ -10,19 +10,6 @@ namespace sluice::notification_controller {
 
 namespace {
 
-constexpr std::size_t kMaxRemembered = 65'536;
-constexpr base::Duration kSweepEvery = std::chrono::minutes(1);
-
-std::string alike_key(std::string_view alert_uid, std::string_view digest) {
-  return std::string(alert_uid) + "/" + std::string(digest);
-}
-
-// What is remembered of a time that others wrote: it is to be forgotten some day, and a clock
-// that is no more than a day ahead still counts.
-base::TimePoint to_remember(base::TimePoint said, base::TimePoint now) {
-  return std::clamp(said, base::TimePoint(), now + std::chrono::hours(24));
-}
-
 // The spec is in force, since when; nothing while it is not, or not yet.
 std::optional<base::TimePoint> in_force_since(const api::Alert& alert) {
   if (alert.spec.suspend || alert.metadata.is_being_deleted()) return std::nullopt;
@@ -65,13 +52,18 @@ rt::Task<void> Dispatcher::run() {
   tasks_.spawn(services_.runtime.context(), sources_->run());
   tasks_.spawn(services_.runtime.context(), states_.run());
   tasks_.spawn(services_.runtime.context(), backlog_.run());
+  tasks_.spawn(services_.runtime.context(), tell_owed());
   subscribe();
   co_await tasks_.join();
 }
 
 void Dispatcher::subscribe() {
   Sources::Handlers sources;
-  sources.event = [this](controller::Object event) { backlog_.add(std::move(event)); };
+  sources.event = [this](controller::Object event) {
+    receipts_.take_in(*event, services_.clock.now(), true);
+    backlog_.add(std::move(event));
+  };
+  sources.expired = [this](const doc::Json& event) { receipts_.forget(event); };
   sources.appeared = [this](const InvolvedObject& object) { backlog_.add(sources_->events_about(object)); };
   sources.state = [this](const doc::Json& object) { states_.changed(object); };
   sources.gone = [this](const doc::Json& object) { states_.gone(object); };
@@ -133,6 +125,7 @@ void Dispatcher::provider_changed(const doc::Json& before, const doc::Json& now)
 
 // Marks count before anything is judged by them.
 void Dispatcher::take_in(const doc::Json& event, const std::optional<api::ObjectKey>& alert) {
+  receipts_.take_in(event, services_.clock.now(), false);
   for (const auto& [key, known] : rules_) {
     if ((!alert || *alert == key) && known.rule.may_want(event)) take_in_mark(known.rule, event);
   }
@@ -179,9 +172,7 @@ void Dispatcher::make_up_for_mark(const AlertRule& rule, const doc::Json& event,
 
 void Dispatcher::take_in_mark(const AlertRule& rule, const doc::Json& event) {
   const auto mark = mark_of(event, rule.uid);
-  if (!mark || mark->state == DeliveryState::none) return;
-  base::TimePoint& last = last_alike_[alike_key(rule.uid, mark->digest)];
-  last = std::max(last, to_remember(mark->last, services_.clock.now()));
+  if (mark) ledger_.take_in(event, rule.uid, *mark, services_.clock.now());
 }
 
 // Flux: chats get no events that are meant for commit statuses. Nothing while nobody knows what the Provider will be.
@@ -195,18 +186,26 @@ bool Dispatcher::is_for_others(const AlertRule& rule, const Occurrence& what) co
   return is_commit_status_update(what) && gets_commit_statuses(rule) == false;
 }
 
-void Dispatcher::consider(const AlertRule& rule, const doc::Json& event,
-                          const std::shared_ptr<const Occurrence>& what) {
-  if (taken_.contains(taken_key(*what, rule.uid))) return;
+JudgeInput Dispatcher::input_for(const AlertRule& rule, const doc::Json& event, const Occurrence& what) {
   JudgeInput input;
   input.mark = mark_of(event, rule.uid);
   input.since = rule.since;
   input.now = services_.clock.now();
   input.window = options_.rate_limit_interval;
-  const auto alike = last_alike_.find(alike_key(rule.uid, what->digest));
-  if (alike != last_alike_.end()) input.last_alike = alike->second;
+  input.received = receipts_.take_in(event, input.now, false);
+  input.last_alike = ledger_.alike(rule.uid, what.likeness);
+  return input;
+}
+
+// `is_owed`: its interval is over, whenever it came.
+void Dispatcher::consider(const AlertRule& rule, const doc::Json& event,
+                          const std::shared_ptr<const Occurrence>& what, bool is_owed) {
+  if (taken_.contains(taken_key(*what, rule.uid))) return;
+  JudgeInput input = input_for(rule, event, *what);
+  if (is_owed) input.received = input.now;
   const Verdict verdict = judge(*what, input);
   if (verdict == Verdict::covered) make_up_for_mark(rule, event, *what);
+  if (verdict == Verdict::repeated) hold_back(rule, *what, input);
   if (verdict != Verdict::due) return;
   if (!rule.wants(*what, labels_) || is_for_others(rule, *what)) return;
   const bool was_tried = input.mark && input.mark->pending;
@@ -217,20 +216,18 @@ void Dispatcher::consider(const AlertRule& rule, const doc::Json& event,
   delivery.occurrence = what;
   delivery.id = delivery_id(*what, rule.uid, input.mark);
   delivery.marked_pending = was_tried;
+  delivery.happened = *input.received;
   enqueue(rule, std::move(delivery));
 }
 
 void Dispatcher::enqueue(const AlertRule& rule, Delivery delivery) {
   const Occurrence& what = *delivery.occurrence;
   taken_.insert(taken_key(what, rule.uid));
-  const base::SteadyPoint now = services_.clock.steady();
-  if (last_alike_.size() > kMaxRemembered && now - swept_at_ > kSweepEvery) {
-    swept_at_ = now;
-    const base::TimePoint old = services_.clock.now() - options_.rate_limit_interval - std::chrono::hours(1);
-    std::erase_if(last_alike_, [old](const auto& item) { return item.second < old; });
-  }
-  base::TimePoint& last = last_alike_[alike_key(rule.uid, what.digest)];
-  last = std::max(last, to_remember(what.last, services_.clock.now()));
+  const base::TimePoint now = services_.clock.now();
+  ledger_.sweep(now - options_.rate_limit_interval - std::chrono::hours(1), services_.clock.steady());
+  ledger_.note(rule.uid, what.likeness, now);
+  ledger_.note_word(rule.uid, what.involved, {what.severity, delivery.happened, now});
+  owed_.erase({rule.uid, what.involved.str()});
   outbox_of(api::resolve(rule.spec.provider_ref, rule.key.namespace_)).push(std::move(delivery));
 }
 

@@ -23,6 +23,7 @@
 #include "courier.hpp"
 #include "delivery_mark.hpp"
 #include "journal.hpp"
+#include "ledger.hpp"
 #include "outbox.hpp"
 #include "sources.hpp"
 #include "state_watch.hpp"
@@ -80,6 +81,18 @@ class Dispatcher {
     std::int64_t generation = 0;
   };
 
+  // A repetition that was held back, though the receiver was told of something else since: it is
+  // told when the interval is over, unless the object has changed by then.
+  struct Owed {
+    api::ObjectKey alert;
+    std::string alert_uid;
+    InvolvedObject object;
+    api::ObjectKey event;
+    Severity severity = Severity::info;
+    base::SteadyPoint due{};
+  };
+  using OwedKey = std::pair<std::string, std::string>;  // the Alert's uid and the object
+
   void subscribe();
   void alert_changed(const doc::Json& alert);
   void alert_gone(const doc::Json& alert);
@@ -100,7 +113,13 @@ class Dispatcher {
   void take_in_mark(const AlertRule& rule, const doc::Json& event);
   void make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
   rt::Task<void> write_late_mark(Delivery delivery, DeliveryMark mark);
-  void consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what);
+  JudgeInput input_for(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
+  void consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what,
+                bool is_owed = false);
+  void hold_back(const AlertRule& rule, const Occurrence& what, const JudgeInput& input);
+  void owe(Owed owed);
+  void tell_if_still_so(Owed owed);
+  rt::Task<void> tell_owed();
   std::optional<bool> gets_commit_statuses(const AlertRule& rule) const;
   bool is_for_others(const AlertRule& rule, const Occurrence& what) const;
   void enqueue(const AlertRule& rule, Delivery delivery);
@@ -132,9 +151,11 @@ class Dispatcher {
   std::map<api::ObjectKey, Rule> rules_;
   std::map<api::ObjectKey, std::unique_ptr<Outbox>> outboxes_;
   std::set<std::string> taken_;  // in an outbox: by Event, Alert, count and digest
-  // When news of a digest was last dealt with or taken, by Alert and digest.
-  std::map<std::string, base::TimePoint> last_alike_;
-  base::SteadyPoint swept_at_{};  // last_alike_ was rid of what is old
+  Receipts receipts_;
+  Ledger ledger_;                   // what was dealt with, or is on its way
+  std::map<OwedKey, Owed> owed_;
+  std::multimap<base::SteadyPoint, OwedKey> owed_due_;  // some of them settled meanwhile
+  rt::Notify owed_changed_;
   std::map<api::ObjectKey, std::string> trouble_;
   std::function<void(const api::ObjectKey&)> on_trouble_;
   controller::WatchCache::HandlerId alert_handler_ = 0;

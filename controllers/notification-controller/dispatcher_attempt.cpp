@@ -170,6 +170,8 @@ rt::Task<void> Dispatcher::remember(Delivery delivery, DeliveryState state) {
   mark.count = delivery.occurrence->count;
   mark.last = delivery.occurrence->last;
   mark.digest = delivery.occurrence->digest;
+  mark.told = std::chrono::floor<std::chrono::microseconds>(services_.clock.now());
+  ledger_.note(delivery.alert_uid, delivery.occurrence->likeness, *mark.told);
   journal_->note(delivery.occurrence->event_uid, delivery.alert_uid, mark);
   rt::Task<void> writing = write_until_written(delivery, std::move(mark));
   co_await std::move(writing);

@@ -29,6 +29,7 @@ struct Delivery {
   std::shared_ptr<const Occurrence> occurrence;  // shared by all that are sent it; never null
   std::string id;  // see delivery_id
   bool marked_pending = false;  // its Event says that it was tried in vain
+  base::TimePoint happened{};   // by the server's clock; see Receipts
 };
 
 class Lanes {

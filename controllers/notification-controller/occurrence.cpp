@@ -58,17 +58,6 @@ std::optional<base::TimePoint> read_created(const doc::Json& event) {
   return *created;
 }
 
-base::TimePoint read_server_time(const doc::Json& event, base::TimePoint last) {
-  const auto created = read_created(event);
-  if (!created) return last;
-  std::string_view first_text = doc::find_string(event, {"firstTimestamp"});
-  if (first_text.empty()) first_text = doc::find_string(event, {"eventTime"});
-  const auto said = base::parse_time(first_text);
-  if (!said) return *created;
-  const base::TimePoint first = plausible(std::chrono::floor<std::chrono::seconds>(*said), created);
-  return last < first ? *created : *created + (last - first);
-}
-
 std::int64_t read_count(const doc::Json& event) {
   std::int64_t count = 1;
   const std::array<const doc::Json*, 2> fields{doc::find(event, {"count"}), doc::find(event, {"series", "count"})};
@@ -248,6 +237,19 @@ base::TimePoint read_event_time(const doc::Json& event) {
   return {};
 }
 
+base::TimePoint server_time_of(const doc::Json& event, base::TimePoint last) {
+  const auto created = read_created(event);
+  if (!created) return last;
+  std::string_view first_text = doc::find_string(event, {"firstTimestamp"});
+  if (first_text.empty()) first_text = doc::find_string(event, {"eventTime"});
+  const auto said = base::parse_time(first_text);
+  if (!said) return *created;
+  const base::TimePoint first = plausible(std::chrono::floor<std::chrono::seconds>(*said), created);
+  return last < first ? *created : *created + (last - first);
+}
+
+base::TimePoint server_time_of(const doc::Json& event) { return server_time_of(event, read_event_time(event)); }
+
 std::string_view to_string(Severity severity) noexcept {
   return severity == Severity::error ? api::event::kSeverityError : api::event::kSeverityInfo;
 }
@@ -310,10 +312,12 @@ std::optional<Occurrence> read_occurrence(const doc::Json& event) {
   if (what.reporting_instance.empty()) what.reporting_instance = text_at(event, {"source", "host"});
   what.count = read_count(event);
   what.last = read_event_time(event);
-  what.at = read_server_time(event, what.last);
+  what.at = server_time_of(event, what.last);
   const api::StringMap annotations = api::read_meta(event).annotations;
   what.metadata = read_metadata(annotations, what.involved.group());
   what.digest = digest_of(what, late_word_of(event));
+  const bool is_failure_told_late = what.severity == Severity::error && !late_word_of(event).empty();
+  what.likeness = is_failure_told_late ? digest_of(what, {}) : what.digest;
   return what;
 }
 

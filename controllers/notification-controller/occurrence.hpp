@@ -57,6 +57,9 @@ struct Occurrence {
   // rate limit (notification-controller internal/server/event_server.go). A late word is
   // about one state at one time.
   std::string digest;
+  // What counts as the same news within the rate limit's interval: the digest, but for a late
+  // word of a failure, which is as good as the Event that it stands for.
+  std::string likeness;
 };
 
 // Longest message that is sent, in bytes. Flux: 39,000 (apis/event Event.message).
@@ -88,6 +91,9 @@ std::optional<Occurrence> read_occurrence(const doc::Json& event);
 
 // When an Event says that it happened, the last time; to the second, by the emitter's clock.
 base::TimePoint read_event_time(const doc::Json& event);
+// The same by the server's clock (see Occurrence::at), of the telling that was at `last` by the emitter's.
+base::TimePoint server_time_of(const doc::Json& event, base::TimePoint last);
+base::TimePoint server_time_of(const doc::Json& event);
 
 // A kind that an Alert can name.
 struct SourceKind {

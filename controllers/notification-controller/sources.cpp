@@ -110,7 +110,10 @@ void Sources::subscribe_events(Source& source) {
   handlers.updated = [this, &source](const controller::Object&, const controller::Object& now) {
     event_changed(source, now);
   };
-  handlers.deleted = [&source](const controller::Object& last) { source.chronicle.forget(*last); };
+  handlers.deleted = [this, &source](const controller::Object& last) {
+    source.chronicle.forget(*last);
+    handlers_.expired(*last);
+  };
   source.events->subscribe(std::move(handlers));
 }
 

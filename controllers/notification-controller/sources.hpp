@@ -34,6 +34,7 @@ class Sources {
   using FindResource = std::function<rt::Task<base::Result<kube::Resource>>(std::string group, std::string kind)>;
   struct Handlers {
     std::function<void(controller::Object event)> event;  // new or changed, of a kind that is ready
+    std::function<void(const doc::Json& event)> expired;  // one that was known, ready or not
     std::function<void(std::string_view kind)> ready;     // all that is known of the kind can be looked at
     // An object of a kind that is ready, but for those that were there when it became so.
     std::function<void(const InvolvedObject& object)> appeared;

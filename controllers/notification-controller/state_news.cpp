@@ -87,6 +87,18 @@ bool is_untold_recovery(const State& state, const std::vector<Heard>& tellings) 
   return !(said_well && *said_well >= *told);
 }
 
+// When the receiver heard last, before it failed, that all is well: what was told of failures
+// before does not tell of this one. A rollback says well what Ready says ill, in the same words.
+base::TimePoint heard_well_before(const State& state, const std::vector<Heard>& tellings) {
+  const TextKey message = text_key(state.message);
+  base::TimePoint well_at{};
+  for (const auto& [telling, heard, told_at] : tellings) {
+    const bool is_well = !failed(telling) && heard && telling.message != message;
+    if (is_well && telling.last <= state.since) well_at = std::max(well_at, telling.last);
+  }
+  return well_at;
+}
+
 void copy_at(const doc::Json& from, doc::Json& to, std::initializer_list<std::string_view> path) {
   const doc::Json* value = doc::find(from, path);
   if (value == nullptr) return;
@@ -172,8 +184,10 @@ std::optional<News> untold(const State& state, const std::vector<Heard>& telling
   };
   if (!state.ok) {
     const TextKey message = text_key(state.message);
-    const bool is_told = told([&state, message](const Telling& telling) {
-      return failed(telling) && (telling.last + kFailureSlack >= state.since || telling.message == message);
+    const base::TimePoint well_at = heard_well_before(state, tellings);
+    const bool is_told = told([&](const Telling& telling) {
+      return failed(telling) && telling.last >= well_at &&
+             (telling.last + kFailureSlack >= state.since || telling.message == message);
     });
     if (is_told) return std::nullopt;
     return News{Severity::error, state.since};

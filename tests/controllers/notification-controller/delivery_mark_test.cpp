@@ -43,6 +43,7 @@ JudgeInput input_at(const std::string& now) {
 TEST_CASE("a mark survives being written to an Event and read back") {
   DeliveryMark mark = mark_of(occurrence_at("2026-01-31T10:00:00Z", 3), DeliveryState::rejected);
   mark.pending = true;
+  mark.told = at("2026-01-31T10:00:01.25Z");
   doc::Json event = make_event("shop", "it broke");
   event["metadata"]["annotations"][notification_controller::mark_key("u-1")] = print_mark(mark);
   CHECK(notification_controller::read_mark(event, "u-1") == mark);
@@ -119,6 +120,17 @@ TEST_CASE("the same news in another Event is a repetition, before or after") {
   CHECK(judge(occurrence_at("2026-01-31T10:08:00Z"), input) == Verdict::repeated);
   CHECK(judge(occurrence_at("2026-01-31T10:15:00Z"), input) == Verdict::due);
   CHECK(judge(occurrence_at("2026-01-31T10:04:00Z"), input) == Verdict::due);
+}
+
+TEST_CASE("what an Event says of itself does not count where it was seen to come") {
+  JudgeInput input = input_at("2026-01-31T10:20:00Z");
+  input.last_alike = at("2026-01-31T10:10:00Z");
+  input.received = at("2026-01-31T10:20:00Z");
+  CHECK(judge(occurrence_at("2026-01-31T10:10:01Z", 2), input) == Verdict::due);
+  input.last_alike = at("2026-01-31T10:19:00Z");
+  CHECK(judge(occurrence_at("2026-01-31T11:20:00Z", 2), input) == Verdict::repeated);
+  input.received.reset();
+  CHECK(judge(occurrence_at("2026-01-31T11:20:00Z", 2), input) == Verdict::repeated);
 }
 
 TEST_CASE("other news in the same Event is due at once") {

@@ -291,6 +291,53 @@ TEST_CASE("one that fails and recovers in turns is told to be well once for each
   CHECK(h.courier.messages("chat").size() == 2);
 }
 
+TEST_CASE("the last word agrees with the state when the interval is over, also by the next process") {
+  for (const bool is_killed : {false, true}) {
+    INFO(is_killed);
+    StateHarness h;
+    h.options.rate_limit_interval = 4s;
+    h.start_with_alert();
+    const doc::Json failure = h.failure_event("no such file", 0s);
+    const doc::Json recovery = event_now("shop", "applied", 0s);
+    h.kube->put(kEvents, failure);
+    h.until([&] { return !h.mark_of(failure).empty(); });
+    h.kube->put(kEvents, recovery);
+    h.until([&] { return !h.mark_of(recovery).empty(); });
+    h.turn(1100ms);
+    for (int i = 0; i < 5; ++i) {  // it flaps, and ends in a failure
+      h.bump(failure, 0s);
+      h.turn(20ms);
+      if (i < 4) h.bump(recovery, 0s);
+      h.turn(20ms);
+    }
+    CHECK(h.courier.sent.size() == 2);
+    if (is_killed) {
+      h.crash();
+      h.start();
+    }
+    h.until([&] { return h.courier.sent.size() == 3; });
+    h.turn(4500ms);
+    CHECK(h.courier.messages() == std::vector<std::string>{"no such file", "applied", "no such file"});
+  }
+}
+
+TEST_CASE("what was held back is not told when the object has changed back by the end of the interval") {
+  StateHarness h;
+  h.options.rate_limit_interval = 2s;
+  h.start_with_alert();
+  const doc::Json failure = h.failure_event("no such file", 0s);
+  h.kube->put(kEvents, failure);
+  h.until([&] { return !h.mark_of(failure).empty(); });
+  const doc::Json recovery = event_now("shop", "applied", 0s);
+  h.kube->put(kEvents, recovery);
+  h.until([&] { return !h.mark_of(recovery).empty(); });
+  h.bump(failure, 1s);
+  h.turn(50ms);
+  h.put_ready("shop", "True", "applied", -5s);
+  h.turn(3000ms);
+  CHECK(h.courier.messages() == std::vector<std::string>{"no such file", "applied"});
+}
+
 TEST_CASE("one that was well, failed unseen and is well again in the same words is told to be") {
   StateHarness h;
   h.start_with_alert();

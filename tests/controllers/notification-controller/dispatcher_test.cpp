@@ -130,21 +130,41 @@ TEST_CASE("an Alert that was created while no process ran listens from its creat
 
 TEST_CASE("a repetition within the interval is not sent, in the same Event or another, also by the next process") {
   Harness h;
+  h.options.rate_limit_interval = 3s;
   h.start_with_alert();
   const auto event = event_now("shop", "it broke");
   h.kube->put(kEvents, event);
   h.until([&] { return !h.mark_of(event).empty(); });
-  h.bump(event, 2min);
-  h.kube->put(kEvents, event_now("shop", "it broke", 3min));
+  const auto told = std::chrono::steady_clock::now();
+  h.bump(event, 1s);
+  h.kube->put(kEvents, event_now("shop", "it broke", 1s));
   h.turn(50ms);
   h.crash();
   h.start();
   h.until([&] { return h.process->sources->is_ready("Kustomization"); });
   h.turn(50ms);
   CHECK(h.courier.sent.size() == 1);
-  h.bump(event, 6min);
+  while (std::chrono::steady_clock::now() < told + 4s) h.turn(100ms);
+  CHECK(h.courier.sent.size() == 1);
+  h.bump(event, 4s);
   h.until([&] { return h.courier.sent.size() == 2; });
   CHECK(h.courier.sent[0].id != h.courier.sent[1].id);
+}
+
+TEST_CASE("no time that an Event says switches the interval off, or holds later news back") {
+  Harness h;
+  h.options.rate_limit_interval = 2s;
+  h.start_with_alert();
+  const auto event = event_now("shop", "it broke", 1h);
+  h.kube->put(kEvents, event);
+  h.until([&] { return !h.mark_of(event).empty(); });
+  h.bump(event, 2h);
+  h.kube->put(kEvents, event_now("shop", "it broke", -20min));
+  h.turn(100ms);
+  CHECK(h.courier.sent.size() == 1);
+  h.turn(2200ms);
+  h.bump(event, 1h);  // no later than the first, as it says
+  h.until([&] { return h.courier.sent.size() == 2; });
 }
 
 TEST_CASE("a Provider that fails or hangs delays no other") {
@@ -527,7 +547,7 @@ TEST_CASE("a time of another century in a mark that others wrote holds up no mes
       notification_controller::print_mark(mark);
   h.kube->put(kEvents, marked);
   h.until([&] { return h.courier.sent.size() == 1; });
-  auto of_old = make_event("shop", "applied", "1957-06-01T00:00:00Z");  // by its emitter's clock
+  auto of_old = make_event("shop", "applied again", "1957-06-01T00:00:00Z");  // by its emitter's clock
   of_old["metadata"]["creationTimestamp"] = now_and(1s);
   h.kube->put(kEvents, of_old);
   h.until([&] { return h.courier.sent.size() == 2; });
