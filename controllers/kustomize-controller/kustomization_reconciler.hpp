@@ -83,6 +83,9 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   static constexpr base::Duration kLagRetry = std::chrono::seconds(1);
   static constexpr std::size_t kWorthSorting = 8;  // fewer are all taken up at once
   static constexpr base::Duration kSortingLimit = std::chrono::seconds(30);
+  // At most, of those that a new artifact concerns before those that only learn its revision.
+  static constexpr base::Duration kHeadStart = std::chrono::seconds(2);
+  static constexpr base::Duration kHeadStartLook = std::chrono::milliseconds(20);
 
   rt::Task<controller::StepResult> resolve_source(Run& run);
   rt::Task<controller::StepResult> check_dependencies(Run& run);
@@ -132,6 +135,8 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   // Those that the artifact's files concern first (concern.hpp).
   static rt::Task<void> wake_by_concern(std::weak_ptr<KustomizationReconciler> weak, std::string source,
                                         std::string artifact);
+  rt::Task<void> await_arrival(std::vector<api::ObjectKey> keys, std::string artifact);
+  bool has_arrived(const api::ObjectKey& key, const std::string& artifact) const;
   std::vector<api::ObjectKey> who_lacks(const std::string& source, const std::string& artifact) const;
   rt::Task<std::shared_ptr<const artifact::Tree>> tree_of(api::ObjectKey user, std::string artifact);
   void supersede(const api::ObjectKey& key, const std::string& trigger);

@@ -126,6 +126,24 @@ rt::Task<std::shared_ptr<const artifact::Tree>> KustomizationReconciler::tree_of
   co_return tree ? *tree : nullptr;
 }
 
+bool KustomizationReconciler::has_arrived(const api::ObjectKey& key, const std::string& artifact) const {
+  const auto object = controller_->cache().find(key);
+  if (!object) return true;
+  const std::string_view applied = doc::find_string(*object, {"status", "lastAppliedRevision"});
+  // artifact_id() ends in the revision.
+  return !applied.empty() && artifact.ends_with(applied) && api::conditions_of(*object).is_true(api::condition::kReady);
+}
+
+// Returns when all are Ready at the artifact, and soon in any case.
+rt::Task<void> KustomizationReconciler::await_arrival(std::vector<api::ObjectKey> keys, std::string artifact) {
+  const auto until = std::chrono::steady_clock::now() + kHeadStart;
+  for (;;) {
+    while (!keys.empty() && has_arrived(keys.back(), artifact)) keys.pop_back();
+    if (keys.empty() || std::chrono::steady_clock::now() >= until) co_return;
+    co_await rt::sleep_for(kHeadStartLook);
+  }
+}
+
 rt::Task<void> KustomizationReconciler::wake_by_concern(std::weak_ptr<KustomizationReconciler> weak, std::string source,
                                                         std::string artifact) {
   const auto self = weak.lock();
@@ -161,6 +179,9 @@ rt::Task<void> KustomizationReconciler::wake_by_concern(std::weak_ptr<Kustomizat
   for (const api::ObjectKey& key : concern->now) {
     if (self->uptake_.is_news(key, artifact)) self->supersede(key, source);
   }
+  // The others would share the server with them, and tell nobody anything that could not wait.
+  auto waiting = self->await_arrival(concern->now, artifact);
+  co_await std::move(waiting);
   for (const api::ObjectKey& key : concern->later) {
     if (self->uptake_.is_news(key, artifact)) self->controller_->enqueue_at_leisure(key);
   }

@@ -49,6 +49,9 @@ class OneAppOfMany(Story):
         self.assertEqual(rise, {"done": 1, "skipped": APPS - 1})
         self.assertEqual(self.value("p7-a"), "two")
         self.assertEqual(self.value("p8-a"), "one")
+        # Whom a commit changes has it before anybody else writes down that it came.
+        versions = [int(self.stand.cluster.get(app)["metadata"]["resourceVersion"]) for app in apps]
+        self.assertEqual(min(versions), versions[7])
 
         rise = self.roll_out(repository, source, apps, {"base/a.yaml": config_map("a", key="three")})
         self.assertEqual(rise, {"done": 3, "skipped": APPS - 3})
