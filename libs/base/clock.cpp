@@ -63,6 +63,16 @@ Unexpected bad_duration(std::string_view text) {
   return unexpected(ErrorKind::invalid, fmt::format("'{}' is not a duration such as 30s, 5m or 1h30m", text));
 }
 
+// The reason "TooLarge" tells it from what is no duration.
+Unexpected large_duration(std::string_view text) {
+  Error error;
+  error.kind = ErrorKind::invalid;
+  error.reason = "TooLarge";
+  error.message =
+      fmt::format("'{}' is too large a duration, at most {} are allowed", text, format_duration(Duration::max()));
+  return unexpected(std::move(error));
+}
+
 struct Unit {
   std::string_view name;
   std::int64_t nanos;
@@ -78,17 +88,18 @@ constexpr std::array<Unit, 8> kUnits{{{"ns", 1},
                                       {"h", 3'600'000'000'000}}};
 
 constexpr std::uint64_t kMaxNanos = 1ULL << 63U;
+constexpr std::uint64_t kTooMany = kMaxNanos + 1;  // stands for all numbers over kMaxNanos
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Takes the digits at the front of `rest`. False if the number is over kMaxNanos.
-bool take_number(std::string_view& rest, std::uint64_t& value) {
-  for (value = 0; !rest.empty() && is_digit(rest.front()); rest.remove_prefix(1)) {
+// Takes the digits at the front of `rest`.
+std::uint64_t take_number(std::string_view& rest) {
+  std::uint64_t value = 0;
+  for (; !rest.empty() && is_digit(rest.front()); rest.remove_prefix(1)) {
     const auto digit = static_cast<unsigned>(rest.front() - '0');
-    if (value > (kMaxNanos - digit) / 10) return false;
-    value = value * 10 + digit;
+    value = value > (kMaxNanos - digit) / 10 ? kTooMany : value * 10 + digit;
   }
-  return true;
+  return value;
 }
 
 // Takes the digits after the point as a numerator and its power of ten. What a
@@ -106,11 +117,10 @@ void take_fraction(std::string_view& rest, std::uint64_t& numerator, double& sca
 }
 
 // Takes one number with its unit, "1.5h", and gives its nanoseconds; what is
-// below one is cut off.
+// below one is cut off. None if it is not of that form.
 std::optional<std::uint64_t> take_part(std::string_view& rest) {
   const std::size_t before = rest.size();
-  std::uint64_t whole = 0;
-  if (!take_number(rest, whole)) return std::nullopt;
+  const std::uint64_t whole = take_number(rest);
   std::size_t digits = before - rest.size();
   std::uint64_t numerator = 0;
   double scale = 1;
@@ -126,11 +136,11 @@ std::optional<std::uint64_t> take_part(std::string_view& rest) {
   if (unit == kUnits.end()) return std::nullopt;
   rest.remove_prefix(unit->name.size());
   const auto nanos = static_cast<std::uint64_t>(unit->nanos);
-  if (whole > kMaxNanos / nanos) return std::nullopt;
+  if (whole > kMaxNanos / nanos) return kTooMany;
   // The same floating-point steps as Go takes, so that they round alike.
   const auto below = static_cast<std::uint64_t>(static_cast<double>(numerator) * (static_cast<double>(nanos) / scale));
   const std::uint64_t sum = whole * nanos + below;
-  return sum > kMaxNanos ? std::nullopt : std::optional<std::uint64_t>(sum);
+  return std::min(sum, kTooMany);
 }
 
 // "1.50" -> "1.5", "2.000" -> "2"
@@ -213,12 +223,13 @@ Result<Duration> parse_duration(std::string_view text) {
   std::uint64_t total = 0;  // of nanoseconds
   while (!rest.empty()) {
     const auto part = take_part(rest);
-    if (!part || *part > kMaxNanos - total) return bad_duration(text);
-    total += *part;
+    if (!part) return bad_duration(text);
+    total = *part > kMaxNanos || total > kMaxNanos - *part ? kTooMany : total + *part;
   }
+  if (total == kTooMany) return large_duration(text);
   // As in Go, only a negative duration reaches the 2^63rd nanosecond.
   if (negative) return Duration{static_cast<std::int64_t>(0 - total)};
-  if (total == kMaxNanos) return bad_duration(text);
+  if (total == kMaxNanos) return large_duration(text);
   return Duration{static_cast<std::int64_t>(total)};
 }
 

@@ -42,6 +42,16 @@ Result<Target> resolve_under(std::string_view prefix, std::string_view what, con
   return advertised(*ref, name);
 }
 
+// Git's commands complete short names, `ref.name` does not: what was meant is said, and not guessed.
+std::string full_names(std::string_view name, const RefList& refs) {
+  std::string found;
+  for (const std::string_view prefix : {std::string_view("refs/"), kHeads, kTags}) {
+    const std::string full = fmt::format("{}{}", prefix, name);
+    if (refs.find(full)) found += (found.empty() ? "" : " or ") + full;
+  }
+  return found.empty() ? found : ": a full name is needed: " + found;
+}
+
 // Flux accepts the name of an annotated tag with and without "^{}".
 Result<Target> resolve_name(const std::string& name, const RefList& refs) {
   if (name.starts_with('/') || name.ends_with('/')) {
@@ -50,7 +60,7 @@ Result<Target> resolve_name(const std::string& name, const RefList& refs) {
   std::string_view bare = name;
   if (bare.ends_with(kPeeled)) bare.remove_suffix(kPeeled.size());
   const Ref* ref = refs.find(bare);
-  if (!ref) return not_found(fmt::format("reference '{}' not found in the repository", name));
+  if (!ref) return not_found(fmt::format("reference '{}' not found in the repository{}", name, full_names(bare, refs)));
   return advertised(*ref, name);
 }
 

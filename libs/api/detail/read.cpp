@@ -63,6 +63,10 @@ base::Result<void> read(const doc::Json& value, const FieldPath& at, base::Durat
   std::string text;
   SLUICE_CHECK(read(value, at, text));
   const auto parsed = base::parse_duration(text);
+  if (!parsed && parsed.error().reason == "TooLarge") {
+    const std::string most = base::format_duration(base::Duration::max());
+    return field_error(at, "is too large, must be at most " + most + ", got \"" + text + "\"");
+  }
   if (!parsed) return field_error(at, "must be a duration such as \"1h30m\", got \"" + text + "\"");
   if (*parsed < base::Duration::zero()) return field_error(at, "must not be negative, got \"" + text + "\"");
   out = *parsed;

@@ -62,16 +62,35 @@ TEST_CASE("durations are read as Go reads them") {
 }
 
 TEST_CASE("what Go refuses as a duration is refused, and named") {
-  for (const char* text :
-       {"", "3", "-", "+", "s", ".", "-.", ".s", "+.s", "1d", "1 h", " 1h", "1h ", "1hour", "1,5s", "--1s", "1s-1s",
-        "1e3s", "\x80s", "9223372036854775808ns", "9223372036854775.808us", "3000000h", "-9223372036854775809ns",
-        "9223372036854ms775us808ns", "99999999999999999999s"}) {
+  for (const char* text : {"",          "3",           "-",           "+",     "s",
+                           ".",         "-.",          ".s",          "+.s",   "1d",
+                           "1 h",       " 1h",         "1h ",         "1hour", "1,5s",
+                           "--1s",      "1s-1s",       "1e3s",        "\x80s", "99999999999999999999",
+                           "3000000h1", "3000000h 1s", "3000000hours"}) {
     CAPTURE(text);
     const auto read = parse_duration(text);
     REQUIRE_FALSE(read);
     CHECK(read.error().kind == ErrorKind::invalid);
+    CHECK(read.error().reason.empty());
     CHECK(read.error().message.find(std::string("'") + text + "'") == 0);
   }
+}
+
+TEST_CASE("a duration that 64 bits cannot hold is too large, and the largest is named") {
+  for (const char* text : {"9223372036854775808ns", "9223372036854775.808us", "3000000h", "-9223372036854775809ns",
+                           "9223372036854ms775us808ns", "99999999999999999999s", "3000000h1s", "1s3000000h",
+                           "2562047h47m16.854775808s", "3000000h3000000h3000000h"}) {
+    CAPTURE(text);
+    const auto read = parse_duration(text);
+    REQUIRE_FALSE(read);
+    CHECK(read.error().kind == ErrorKind::invalid);
+    CHECK(read.error().reason == "TooLarge");
+    CHECK(read.error().message ==
+          "'" + std::string(text) + "' is too large a duration, at most 2562047h47m16.854775807s are allowed");
+  }
+  const auto largest = parse_duration("2562047h47m16.854775807s");
+  REQUIRE(largest);
+  CHECK(largest->count() == std::numeric_limits<std::int64_t>::max());
 }
 
 TEST_CASE("durations are printed as Go prints them, and read back as they were") {

@@ -92,6 +92,25 @@ TEST_CASE("a missing reference is named", "[git][refs]") {
   CHECK(target.error().message.find(wanted.name) != std::string::npos);
 }
 
+TEST_CASE("a short name is answered with the full ones that exist", "[git][refs]") {
+  auto list = refs();
+  list.refs.push_back({"refs/tags/main", kOld, ""});
+  std::sort(list.refs.begin(), list.refs.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  const auto message = [&](const std::string& name) {
+    const auto target = resolve({.name = name}, list);
+    REQUIRE_FALSE(target);
+    CHECK(target.error().kind == base::ErrorKind::not_found);
+    return target.error().message;
+  };
+  const std::string missing = "not found in the repository";
+  CHECK(message("feature/x") == "reference 'feature/x' " + missing + ": a full name is needed: refs/heads/feature/x");
+  CHECK(message("v1.10.0^{}") == "reference 'v1.10.0^{}' " + missing + ": a full name is needed: refs/tags/v1.10.0");
+  CHECK(message("pull/7/head") == "reference 'pull/7/head' " + missing + ": a full name is needed: refs/pull/7/head");
+  CHECK(message("main") ==
+        "reference 'main' " + missing + ": a full name is needed: refs/heads/main or refs/tags/main");
+  CHECK(message("refs/heads/nope") == "reference 'refs/heads/nope' " + missing);
+}
+
 TEST_CASE("malformed references are invalid rather than missing", "[git][refs]") {
   const auto spec = GENERATE(values<git::RefSpec>({{.commit = "abc123"},
                                                    {.commit = std::string(40, 'G')},
