@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/file_view.hpp"
 #include "kustomize/kustomize.hpp"
@@ -22,10 +23,10 @@ struct BuildArguments {
 };
 
 // Paths of the view are seen from the root of the machine; people see them from
-// the folder that is built.
+// the folder that is built, and that folder as they have written it.
 class Places {
  public:
-  explicit Places(const std::string& folder) {
+  Places(const std::string& folder, std::string written) : folder_(folder), written_(std::move(written)) {
     std::string up;
     for (std::string path = folder; !path.empty(); up += "../") {
       places_.emplace_back(path + "/", up);
@@ -46,6 +47,11 @@ class Places {
   std::string text(const std::string& message) const {
     std::string out;
     for (std::size_t start = 0; start < message.size();) {
+      if (is_folder(message, start)) {
+        out += written_;
+        start += folder_.size();
+        continue;
+      }
       std::size_t end = message.find_first_of(" ('", start);
       end = end == std::string::npos ? message.size() : end + 1;
       const std::string word = message.substr(start, end - start);
@@ -57,6 +63,15 @@ class Places {
   }
 
  private:
+  // The folder itself, and not something in it or beside it.
+  bool is_folder(const std::string& message, std::size_t start) const {
+    if (folder_.empty() || message.compare(start, folder_.size(), folder_) != 0) return false;
+    const std::size_t end = start + folder_.size();
+    return end == message.size() || std::string_view(":,;' )").find(message[end]) != std::string_view::npos;
+  }
+
+  std::string folder_;
+  std::string written_;
   std::vector<std::pair<std::string, std::string>> places_;  // folders from the inside out, and how to get there
 };
 
@@ -98,7 +113,7 @@ int build_kustomization(const BuildArguments& arguments) {
     return 1;
   }
   const std::string path = folder.string().substr(1);
-  const Places places(path);
+  const Places places(path, arguments.folder);
   const auto fail = [&](const base::Error& error) {
     std::fprintf(stderr, "Error: %s\n", places.text(error.message).c_str());
     return 1;

@@ -9,8 +9,8 @@ import unittest
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {}\n"
 
 
-def run(*arguments):
-    return subprocess.run([SLUICECTL, *arguments], capture_output=True, text=True, timeout=60)
+def run(*arguments, cwd=None):
+    return subprocess.run([SLUICECTL, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60)
 
 
 class Words(unittest.TestCase):
@@ -62,6 +62,18 @@ class Folders(unittest.TestCase):
         self.write(kustomization_yaml="resources: [../none.yaml]\n")
         self.assertIn("'../none.yaml': no such file or folder", run("build", "kustomization", str(self.root)).stderr)
 
+    def test_the_folder_is_named_as_it_was_written(self):
+        (self.root / "with space/app").mkdir(parents=True)
+        (self.root / "app").mkdir()
+        for written in (f"{self.root}/app", "app", "./app/", "app/../app", "with space/app", "."):
+            done = run("build", "kustomization", written, cwd=self.root)
+            self.assertIn(f"Error: {written}: no kustomization.yaml in this folder\n", done.stderr)
+        done = run("build", "kustomization", ".", cwd=self.root / "app")
+        self.assertIn("Error: .: no kustomization.yaml in this folder\n", done.stderr)
+        # One beside it is still seen from it.
+        self.write(app__kustomization_yaml="resources: [../apple]\n", apple__a_yaml=CONFIG_MAP.format("a"))
+        self.assertIn("../apple: no kustomization.yaml in this folder", run("build", "kustomization", "app", cwd=self.root).stderr)
+
     def test_a_key_that_is_there_twice_is_a_warning(self):
         self.write(kustomization_yaml="resources: [a.yaml]\nnamePrefix: a-\nnamePrefix: b-\n", a_yaml=CONFIG_MAP.format("a"))
         done = run("build", "kustomization", str(self.root))
@@ -70,5 +82,5 @@ class Folders(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    SLUICECTL = sys.argv.pop()
+    SLUICECTL = str(pathlib.Path(sys.argv.pop()).resolve())
     unittest.main()
