@@ -4,6 +4,7 @@
 No kubelet runs here, so the pods' processes are started by hand: with the rendered arguments, the mounted folders and the
 rights of the chart's service account. Exit status 77: skipped.
 """
+import json
 import os
 import pathlib
 import re
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import unittest
 import urllib.request
+
+import yaml
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
@@ -22,6 +25,7 @@ from support.processes import Process, Skipped, free_ports, unwind_on_signals  #
 
 SPACE = "gitops"  # not the one that the manifests name
 REGISTRY = "registry.example.com/sluice"
+HELMS_OWN = {"enabled", "global", "daemon"}  # keys that the umbrella and Helm add to what a daemon's chart has
 GLOBAL = f"global.image.registry={REGISTRY}"
 
 
@@ -74,9 +78,61 @@ class Charts(unittest.TestCase):
             with self.subTest(name):
                 self.helm("lint", "--strict", f"charts/{name}", f"--set={GLOBAL}")
 
+    def refused(self, chart, *settings):
+        """What helm says; it must refuse."""
+        return self.helm("template", "x", f"charts/{chart}", f"--set={GLOBAL}", "--kube-version=1.31.0", *settings, fails=True)
+
+    def test_2b_a_value_that_is_not_there_or_has_another_type_is_refused_and_named(self):
+        for chart, setting, named in (
+                ("sluice", "kustomize-controller.rbac.clusteradmin=false", "'clusteradmin'"),
+                ("sluice", "kustomizeController.rbac.clusterAdmin=false", "'kustomizeController'"),
+                ("sluice", "kustomizecontroller.enabled=false", "'kustomizecontroller'"),
+                ("sluice", "kustomize-controller.enable=false", "'enable'"),
+                ("sluice", "kustomize-controller.enabled=nope", "/kustomize-controller/enabled"),
+                ("sluice", "kustomize-controller.noCrossNamespaceRef=true", "'noCrossNamespaceRef'"),
+                ("sluice", "notification-controller.admission.enable=false", "'enable'"),
+                ("sluice", "source-controller.logLevel=verbose", "/logLevel"),
+                ("sluice", "global.imag.tag=v9", "global.imag:"),
+                ("sluice", "global.image.tog=v9", "global.image.tog:"),
+                ("kustomize-controller", "rbac.clusterAdmin=nope", "/rbac/clusterAdmin"),
+                ("kustomize-controller", "rbac.clusterAdmin=null", "'clusterAdmin'"),
+                ("kustomize-controller", "watchAllNamespaces=null", "'watchAllNamespaces'"),
+                ("kustomize-controller", "enabled=false", "enabled:"),
+                ("kustomize-controller", "global.imag.tag=v9", "global.imag:"),
+                ("notification-controller", "replicas=two", "/replicas"),
+                ("source-controller", "storage.claim=data", "'claim'")):
+            with self.subTest(setting, chart=chart):
+                self.assertIn(named, self.refused(chart, f"--set={setting}"))
+        self.assertIn("/rbac/clusterAdmin", self.refused("kustomize-controller", "--set-string=rbac.clusterAdmin=false"))
+
+    def test_2c_the_schemas_and_the_templates_know_the_values_that_are_documented_and_no_others(self):
+        def compare(values, schema, where, own=frozenset()):
+            self.assertEqual(set(values), set(schema["properties"]) - own, where)
+            self.assertIs(schema["additionalProperties"], False, where)
+            for key, value in values.items():
+                inner = schema["properties"][key]
+                if isinstance(value, dict) and value and "properties" in inner:
+                    compare(value, inner, f"{where}.{key}")
+
+        for name in NAMES:
+            with self.subTest(name):
+                values = yaml.safe_load((ROOT / f"charts/{name}/values.yaml").read_text())
+                compare(values, json.loads((ROOT / f"charts/{name}/values.schema.json").read_text()), name, HELMS_OWN)
+                texts = "".join(path.read_text() for folder in (name, "daemon")
+                                for path in (ROOT / f"charts/{folder}/templates").iterdir())
+                used = set(re.findall(r"(?:\.Values|\$values|\$\.Values)\.(\w+)", texts)) - HELMS_OWN
+                self.assertEqual(used, set(values))
+        values = yaml.safe_load((ROOT / "charts/sluice/values.yaml").read_text())
+        schema = json.loads((ROOT / "charts/sluice/values.schema.json").read_text())
+        self.assertEqual(set(values), set(schema["properties"]) - {"daemon"})
+        self.assertIs(schema["additionalProperties"], False)
+        for name in NAMES:
+            self.assertEqual(set(values[name]), set(schema["properties"][name]["properties"]))
+
     def test_3_the_umbrella_installs_all(self):
         self.cluster.apply(ROOT / "crds")
-        self.helm("install", "sluice", "charts/sluice", "--create-namespace", f"--set={GLOBAL}")
+        notes = self.helm("install", "sluice", "charts/sluice", "--create-namespace", f"--set={GLOBAL}")
+        self.assertIn("kustomize-controller IS bound to cluster-admin", notes)
         for name in NAMES:
             self.assertEqual(self.container(name)["image"], f"{REGISTRY}/{name}:0.1.0")
             spec = self.cluster.get(deployment(name))["spec"]["template"]["spec"]
@@ -123,10 +179,12 @@ class Charts(unittest.TestCase):
         self.assertNotIn("forbidden", (self.plane.folder / f"{name}.log").read_text())
 
     def test_5_values_reach_the_arguments_and_daemons_can_be_left_out(self):
-        self.helm("upgrade", "sluice", "charts/sluice", f"--set={GLOBAL}", "--set=global.image.tag=v9",
-                  "--set=kustomize-controller.concurrent=7", "--set=kustomize-controller.logLevel=debug",
-                  "--set=kustomize-controller.extraArgs={--watch-label-selector=sharding.fluxcd.io/key=a}",
-                  "--set=kustomize-controller.rbac.clusterAdmin=false", "--set=notification-controller.enabled=false")
+        notes = self.helm("upgrade", "sluice", "charts/sluice", f"--set={GLOBAL}", "--set=global.image.tag=v9",
+                          "--set=kustomize-controller.concurrent=7", "--set=kustomize-controller.logLevel=debug",
+                          "--set=kustomize-controller.extraArgs={--watch-label-selector=sharding.fluxcd.io/key=a}",
+                          "--set=kustomize-controller.rbac.clusterAdmin=false", "--set=notification-controller.enabled=false")
+        self.assertIn("kustomize-controller is NOT bound to cluster-admin", notes)
+        self.assertIn("no defaultServiceAccount is set", notes)
         arguments = self.container("kustomize-controller")["args"]
         for wanted in ("--concurrent=7", "--log-level=debug", "--watch-label-selector=sharding.fluxcd.io/key=a"):
             self.assertIn(wanted, arguments)
@@ -172,7 +230,11 @@ class Charts(unittest.TestCase):
         for plural in ("providers", "alerts"):
             self.assertEqual(self.binding(plural)["spec"]["validationActions"], ["Deny"])
             self.assertFalse(self.binding(plural)["spec"].get("matchResources", {}).get("objectSelector"))
-        self.assertIn("admission.objectSelector", self.helm(*settings, shard, fails=True))
+        value = "--set=notification-controller.watchLabelSelector=sharding.fluxcd.io/key=a"
+        words = "--set=notification-controller.extraArgs={--watch-label-selector,sharding.fluxcd.io/key=a}"
+        for each in (shard, value, words):
+            with self.subTest(each):
+                self.assertIn("admission.objectSelector", self.helm(*settings, each, fails=True))
         self.helm(*settings, shard, "--set=notification-controller.watchAllNamespaces=false",
                   "--set=notification-controller.admission.actions={Warn,Audit}",
                   "--set=notification-controller.admission.objectSelector.matchLabels.sharding\\.fluxcd\\.io/key=a")

@@ -23,13 +23,32 @@ app: {{ .Chart.Name }}
 {{ .Values.partOf | default (.Values.global | default dict).partOf | default "flux" }}
 {{- end }}
 
-{{/* The daemon's --watch-label-selector, from its value or from extraArgs. */}}
+{{/* The daemon's --watch-label-selector, from its value or from extraArgs, in one argument or in two. */}}
 {{- define "daemon.labelSelector" -}}
 {{- $selector := .Values.watchLabelSelector | default "" -}}
+{{- $before := "" -}}
 {{- range .Values.extraArgs -}}
+{{- if eq $before "--watch-label-selector" -}}{{- $selector = . -}}{{- end -}}
 {{- if hasPrefix "--watch-label-selector=" . -}}{{- $selector = trimPrefix "--watch-label-selector=" . -}}{{- end -}}
+{{- $before = . -}}
 {{- end -}}
 {{ $selector }}
+{{- end }}
+
+{{/*
+Refuses what a schema cannot: a key of global that is not ours, which is a slip only where no chart of others is beside
+this one, and `enabled`, which means nothing but to the umbrella.
+*/}}
+{{- define "daemon.check" -}}
+{{- if .Chart.IsRoot -}}
+{{- range $key, $value := .Values.global -}}
+{{- if not (has $key (list "image" "partOf")) -}}{{- fail (printf "global.%s: there is no such value" $key) -}}{{- end -}}
+{{- end -}}
+{{- range $key, $value := (.Values.global | default dict).image -}}
+{{- if not (has $key (list "registry" "tag")) -}}{{- fail (printf "global.image.%s: there is no such value" $key) -}}{{- end -}}
+{{- end -}}
+{{- if and (hasKey .Values "enabled") (ne .Chart.Name "sluice") -}}{{- fail "enabled: only the chart sluice has this value" -}}{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* The daemon's lease: a shard has one of its own, named by a digest of its selector (Options::lease_name). */}}
@@ -55,6 +74,7 @@ app: {{ .Chart.Name }}
 {{- define "daemon.deployment" -}}
 {{- $root := .root -}}
 {{- $values := $root.Values -}}
+{{- include "daemon.check" $root -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
