@@ -129,6 +129,20 @@ class Charts(unittest.TestCase):
         for name in NAMES:
             self.assertEqual(set(values[name]), set(schema["properties"][name]["properties"]))
 
+    def test_2d_the_readme_installs_with_flags_that_there_are_and_applies_in_one_way(self):
+        for path in ("README.md", "charts/README.md", "crds/README.md"):
+            with self.subTest(path):
+                forms = re.findall(r"kubectl apply .*", (ROOT / path).read_text())
+                self.assertTrue(forms)
+                self.assertEqual([form for form in forms if "apply --server-side -f" not in form], [])
+        text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+        commands = re.findall(r"^(\w+-controller) (--.*)&$", text, re.M)
+        self.assertGreaterEqual(len(commands), 2)
+        for name, arguments in commands:
+            help_text = subprocess.run([our_binary(name), "--help"], capture_output=True, text=True, check=True).stdout
+            for flag in re.findall(r"--[\w-]+", arguments):
+                self.assertRegex(help_text, rf"(?m)^\s+{flag}\s", f"{name} of the README")
+
     def test_3_the_umbrella_installs_all(self):
         self.cluster.apply(ROOT / "crds")
         notes = self.helm("install", "sluice", "charts/sluice", "--create-namespace", f"--set={GLOBAL}")
@@ -258,6 +272,10 @@ class Charts(unittest.TestCase):
         self.helm("install", "source", "charts/source-controller", f"--set=image.registry={REGISTRY}")
         self.assertIsNotNone(self.cluster.get(deployment("source-controller")))
         self.assertIsNone(self.cluster.get(deployment("kustomize-controller")))
+        notes = self.helm("install", "kustomize", "charts/kustomize-controller", f"--set=image.registry={REGISTRY}",
+                          "--set=rbac.clusterAdmin=false,defaultServiceAccount=tenant,noCrossNamespaceRefs=true")
+        for words in ("NOT bound to cluster-admin", 'service account "tenant"', "may not use sources of other namespaces"):
+            self.assertIn(words, notes)
 
 
 def main():
