@@ -276,6 +276,10 @@ class Charts(unittest.TestCase):
                           "--set=rbac.clusterAdmin=false,defaultServiceAccount=tenant,noCrossNamespaceRefs=true")
         for words in ("NOT bound to cluster-admin", 'service account "tenant"', "may not use sources of other namespaces"):
             self.assertIn(words, notes)
+        notes = self.helm("upgrade", "kustomize", "charts/kustomize-controller", f"--set=image.registry={REGISTRY}",
+                          "--set=extraArgs={--default-service-account=tenant,--no-cross-namespace-refs}")
+        for words in ("IS bound to cluster-admin", 'service account\n"tenant"', "may not use sources of other namespaces"):
+            self.assertIn(words, notes)
 
 
 def main():

@@ -1,6 +1,11 @@
 {{/* What this daemon may do, in words. Called with its values. */}}
 {{- define "kustomize-controller.notes" -}}
 {{- $account := .defaultServiceAccount -}}
+{{- $apart := .noCrossNamespaceRefs -}}
+{{- range .extraArgs -}}
+{{- if hasPrefix "--default-service-account=" . -}}{{- $account = trimPrefix "--default-service-account=" . -}}{{- end -}}
+{{- if hasPrefix "--no-cross-namespace-refs" . -}}{{- $apart = not (hasSuffix "=false" .) -}}{{- end -}}
+{{- end -}}
 {{- if .rbac.clusterAdmin -}}
 kustomize-controller IS bound to cluster-admin (rbac.clusterAdmin=true).
 {{- if $account }}
@@ -21,9 +26,9 @@ service account {{ $account | quote }} of its namespace.
 is refused by the API server, as no defaultServiceAccount is set.
 {{- end }}
 {{- end }}
-{{- if .noCrossNamespaceRefs }}
-It may not use sources of other namespaces (noCrossNamespaceRefs=true).
+{{- if $apart }}
+Kustomizations may not use sources of other namespaces (noCrossNamespaceRefs=true).
 {{- else }}
-It may use sources of other namespaces (noCrossNamespaceRefs=false).
+Kustomizations may use sources of other namespaces (noCrossNamespaceRefs=false).
 {{- end }}
 {{- end }}
