@@ -1,6 +1,7 @@
 #include "kustomization_reconciler.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 
@@ -43,6 +44,20 @@ std::string change_log(const std::vector<apply::Change>& changes) {
     log += fmt::format("{}{} {}", log.empty() ? "" : "\n", change.id.display(), to_string(change.action));
   }
   return log;
+}
+
+// Of fields that were not applied, as their kinds do not have them: upstream says nothing, and a typo stays one.
+void KustomizationReconciler::tell_of_left_out(Run& run, const std::vector<apply::Change>& changes) {
+  std::string log;
+  for (const auto& change : changes) {
+    if (change.left_out.empty()) continue;
+    log += fmt::format("{}{} applied without what its kind does not have: {}{}{}", log.empty() ? "" : "\n",
+                       change.id.display(), fmt::join(change.left_out, ", "), change.origin.empty() ? "" : ", from ",
+                       change.origin);
+  }
+  if (log.empty()) return;
+  run.context.log.info("unknown fields left out", {{"revision", run.artifact.revision}, {"output", log}});
+  run.context.event_once(Severity::info, api::reason::kProgressing, log, run.artifact.revision + log);
 }
 
 KustomizationReconciler::KustomizationReconciler(ReconcilerServices services, controller::Options common,
@@ -412,6 +427,7 @@ rt::Task<StepResult> KustomizationReconciler::apply(Run& run) {
   auto noting = announce_standing(run, outcome.changes);
   auto noted = co_await std::move(noting);
   if (!noted && !outcome.error) outcome.error = std::move(noted).error();
+  tell_of_left_out(run, outcome.changes);
   const std::string log = change_log(outcome.changes);
   if (outcome.error) {
     base::Error error = *std::move(outcome.error);

@@ -115,6 +115,7 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
   rt::Task<controller::StepResult> finalize_or_wait(Run& run);
   // True once a deletion has been waiting for others for kDeletionPatience; the first call begins the wait.
   bool has_waited(const controller::RunContext& context);
+  static void tell_of_left_out(Run& run, const std::vector<apply::Change>& changes);
   void tell_of_kept(controller::RunContext& context, const std::vector<apply::Change>& changes);
   void wake_when_decided(const api::ObjectKey& owner, const Claims& claims,
                          const std::vector<api::InventoryEntry>& held);

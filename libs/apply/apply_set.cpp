@@ -9,6 +9,7 @@
 #include "api/names.hpp"
 #include "apply/adoption.hpp"
 #include "apply/detail/job.hpp"
+#include "apply/detail/undeclared.hpp"
 #include "apply/health.hpp"
 #include "apply/ownership.hpp"
 #include "apply/secrets.hpp"
@@ -121,7 +122,7 @@ rt::Task<std::optional<base::Error>> ApplySet::apply_stage(std::vector<Job>& job
     // Nothing of this stage was written; but what stands, or stood before, is not to be forgotten.
     for (Job& job : jobs) {
       if (!job.change && is_known_ours(job)) job.settle(Action::unchanged);
-      if (job.change) outcome.changes.push_back(*job.change);
+      if (job.change) outcome.changes.push_back(job.told());
     }
     if (refused > 1) first->message += fmt::format(" (and {} more objects are refused)", refused - 1);
     co_return first;
@@ -137,7 +138,7 @@ rt::Task<std::optional<base::Error>> ApplySet::apply_stage(std::vector<Job>& job
   }
   bool has_definition = false;
   for (const Job& job : jobs) {
-    if (job.change) outcome.changes.push_back(*job.change);
+    if (job.change) outcome.changes.push_back(job.told());
     if (job.error && !first) first = job.error;
     has_definition = has_definition || (!job.settled && job.id.kind == "CustomResourceDefinition");
   }
@@ -241,6 +242,22 @@ bool ApplySet::settle_by_records(Job& job, const ApplyOptions& options) {
   return job.settled;
 }
 
+// The dry run; without what the kind does not have, where Flux leaves that out.
+rt::Task<Result<Json>> ApplySet::try_out(Job& job, kube::ApplyOptions options) {
+  auto seen = co_await services_.client->apply(job.resource, job.object, options);
+  if (seen || !is_read_by_type(job.id.group_kind())) co_return seen;
+  std::vector<std::string> fields = undeclared_fields(seen.error().message);
+  if (fields.empty()) co_return seen;
+  Json known = job.object;
+  for (const std::string& field : fields) {
+    if (!erase_field(known, field)) co_return seen;
+  }
+  job.object = std::move(known);
+  job.left_out = std::move(fields);
+  auto again = co_await services_.client->apply(job.resource, job.object, options);
+  co_return again;
+}
+
 // Finds out what there is to do for one object; asks the server unless it is known.
 rt::Task<Result<void>> ApplySet::check(Job& job, const ApplyOptions& options) {
   auto located = co_await locate(job);
@@ -259,10 +276,10 @@ rt::Task<Result<void>> ApplySet::check(Job& job, const ApplyOptions& options) {
   dry.dry_run = true;
   // Of what is not there the server's word that it would be taken is all that is wanted.
   dry.metadata_only = is_known_absent(job);
-  auto seen = co_await services_.client->apply(job.resource, job.object, dry);
+  auto seen = co_await try_out(job, dry);
   if (seen && dry.metadata_only && !api::resource_version_of(*seen).empty()) {
     dry.metadata_only = false;  // it is there, without our labels
-    seen = co_await services_.client->apply(job.resource, job.object, dry);
+    seen = co_await try_out(job, dry);
   }
   if (seen) {
     auto judged = co_await judge_answer(job, options, *std::move(seen));

@@ -44,6 +44,9 @@ struct Change {
   // False: skipped by apply(), and no record shows that this owner ever applied it. It proves nothing, and
   // there is nothing to prune: a manifest that is only there to be skipped can be written of anything.
   bool is_ours = true;
+  // Fields of the manifest that its kind does not have, as the server writes their paths: they were not applied.
+  std::vector<std::string> left_out = {};
+  std::string origin = {};  // of the manifest, where there are any
 
   api::InventoryEntry entry() const { return {id.str(), version}; }
 };
@@ -119,6 +122,7 @@ class ApplySet {
   rt::Task<void> write_some(std::vector<Job>& jobs, std::size_t& next, std::size_t to);
   rt::Task<base::Result<void>> locate(Job& job);
   bool settle_by_records(Job& job, const ApplyOptions& options);
+  rt::Task<base::Result<doc::Json>> try_out(Job& job, kube::ApplyOptions options);
   rt::Task<base::Result<void>> check(Job& job, const ApplyOptions& options);
   rt::Task<base::Result<void>> judge_answer(Job& job, const ApplyOptions& options, doc::Json seen);
   rt::Task<base::Result<bool>> would_change_nothing(Job& job, doc::Json seen);

@@ -179,7 +179,11 @@ rt::Task<void> resolve(Waiting& waiting, Waited& waited) {
   }
   waited.resource = *std::move(found);
   if (!waited.resource->namespaced) target.id.namespace_.clear();
-  if (waited.resource->namespaced && target.id.namespace_.empty()) target.id.namespace_ = waiting.owner.namespace_;
+  if (waited.resource->namespaced && target.id.namespace_.empty()) {
+    waited.resource.reset();  // there is nothing to look at
+    set_state(waited, Health::failed, "its kind is namespaced, and no namespace is given");
+    co_return;
+  }
   LiveObjects& live = *waiting.services.live;
   live.watch(*waited.resource);
   if (!live.is_current(*waited.resource)) will_wait(waiting);

@@ -97,6 +97,48 @@ class CommitReachesTheCluster(Story):
         self.assertIsNotNone(self.get(Ref(f"{group}/v1", "Gem", self.namespace, "ruby")))
 
 
+class UnknownFields(Story):
+    """Flux applies objects of Kubernetes' own kinds without the fields that these do not have; so manifests that have some work."""
+
+    DEPLOYMENT = """apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, zzz: 1}
+top: 1
+spec:
+  replicas: 0
+  replica: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: a, image: x}, {name: c, image: x, resource: {limits: {cpu: 1}}}]}
+"""
+
+    def test_they_are_left_out_and_told_and_what_is_around_them_is_applied(self):
+        repository, source, app = self.ready_app({"web.yaml": self.DEPLOYMENT, "a.yaml": config_map("a", key="1")})
+        web = self.get(Ref("apps/v1", "Deployment", self.namespace, "web"))
+        self.assertEqual(web["spec"]["template"]["spec"]["containers"][1].get("resources"), {})
+
+        def told():
+            return [e["message"] for e in self.cluster.events(app) if "applied without what its kind does not have" in e["message"]]
+        self.soon("the fields are told", told, about=app)
+        for field in (".metadata.zzz", ".top", ".spec.replica", '.spec.template.spec.containers[name="c"].resource', "web.yaml:1"):
+            self.assertIn(field, told()[0])
+        version = web["metadata"]["resourceVersion"]
+        commit = self.push(repository, source, {"a.yaml": config_map("a", key="2")})
+        self.stand.await_ready(app, commit)
+        self.stand.reconcile(app)
+        self.soon("the next run", lambda: self.get(app)["status"].get("lastHandledReconcileAt"), about=app)
+        self.stand.await_ready(app, commit)
+        self.assertEqual(self.get(Ref("apps/v1", "Deployment", self.namespace, "web"))["metadata"]["resourceVersion"], version)
+        # Drift of it is seen as of any other.
+        self.cluster.kubectl("patch", "deployment", "web", "-n", self.namespace, "--type=merge", "-p", '{"spec": {"paused": true, "replicas": 1}}')
+        self.soon("it is put back", lambda: self.get(Ref("apps/v1", "Deployment", self.namespace, "web"))["spec"]["replicas"] == 0, about=app)
+
+    def test_a_value_of_the_wrong_type_is_refused_with_all_words(self):
+        _, _, app = self.app({"web.yaml": self.DEPLOYMENT.replace("replicas: 0", "replicas: [1]")})
+        self.stand.await_failure(app, "ReconciliationFailed", "web.yaml:1", ".spec.replicas", ".spec.replica: field not declared")
+
+
 class WhatToCheckOut(Story):
     def setUp(self):
         super().setUp()

@@ -69,6 +69,13 @@ class Health(Story):
         self.assertEqual(condition(self.get(app), "Healthy")["status"], "True")
 
 
+    def test_a_health_check_that_does_not_say_where_looks_nowhere(self):
+        self.cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "namesake", "namespace": self.namespace}})
+        _, _, app = self.app({"web.yaml": UNHEALTHY.replace("replicas: 1", "replicas: 0")}, healthChecks=[
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "namesake"}])
+        self.stand.await_failure(app, "HealthCheckFailed", "ConfigMap/namesake", "no namespace is given")
+
+
 class WhatIsNotHonouredYet(Story):
     def test_a_field_that_nobody_honours_stalls_and_keeps_what_is_applied(self):
         repository, source, app = self.ready_app({"a.yaml": config_map("a")})

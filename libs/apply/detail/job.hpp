@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "apply/apply_set.hpp"
 #include "apply/detail/switches.hpp"
@@ -21,9 +22,17 @@ struct ApplySet::Job {
   bool adopt = false;        // it is to be marked as not made by us
   bool exists = false;       // as the dry run saw it
   std::string live_version;  // its resourceVersion before the write
+  std::vector<std::string> left_out;  // see Change
   std::optional<Change> change;
   std::optional<base::Error> error;
 
+  // `change`, with what is to be said of the manifest.
+  Change told() const {
+    Change all = *change;
+    all.left_out = left_out;
+    if (!left_out.empty()) all.origin = manifest->origin;
+    return all;
+  }
   void settle(Action action, std::string version = {}, std::string uid = {}) {
     settled = true;
     change = Change{id, manifest->version, action, std::move(version), std::move(uid)};
