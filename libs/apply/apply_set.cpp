@@ -38,6 +38,8 @@ base::Error about(const api::ObjectId& id, std::string_view origin, std::string_
 }
 
 // As the server would say it.
+constexpr int kMostRounds = 50;  // of fields that a kind does not have
+
 base::Error invalid(std::string message) {
   base::Error error;
   error.kind = ErrorKind::invalid;
@@ -244,18 +246,17 @@ bool ApplySet::settle_by_records(Job& job, const ApplyOptions& options) {
 
 // The dry run; without what the kind does not have, where Flux leaves that out.
 rt::Task<Result<Json>> ApplySet::try_out(Job& job, kube::ApplyOptions options) {
-  auto seen = co_await services_.client->apply(job.resource, job.object, options);
-  if (seen || !is_read_by_type(job.id.group_kind())) co_return seen;
-  std::vector<std::string> fields = undeclared_fields(seen.error().message);
-  if (fields.empty()) co_return seen;
-  Json known = job.object;
-  for (const std::string& field : fields) {
-    if (!erase_field(known, field)) co_return seen;
+  for (int round = 1;; ++round) {
+    auto seen = co_await services_.client->apply(job.resource, job.object, options);
+    if (seen || round == kMostRounds || !is_read_by_type(job.id.group_kind())) co_return seen;
+    // Of one map the server names one such field.
+    const std::vector<std::string> fields = undeclared_fields(seen.error().message);
+    if (fields.empty()) co_return seen;
+    for (const std::string& field : fields) {
+      if (!erase_field(job.object, field)) co_return seen;
+      job.left_out.push_back(field);
+    }
   }
-  job.object = std::move(known);
-  job.left_out = std::move(fields);
-  auto again = co_await services_.client->apply(job.resource, job.object, options);
-  co_return again;
 }
 
 // Finds out what there is to do for one object; asks the server unless it is known.

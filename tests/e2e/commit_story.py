@@ -107,6 +107,7 @@ top: 1
 spec:
   replicas: 0
   replica: 3
+  replicaz: 3
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
@@ -121,7 +122,7 @@ spec:
         def told():
             return [e["message"] for e in self.cluster.events(app) if "applied without what its kind does not have" in e["message"]]
         self.soon("the fields are told", told, about=app)
-        for field in (".metadata.zzz", ".top", ".spec.replica", '.spec.template.spec.containers[name="c"].resource', "web.yaml:1"):
+        for field in (".metadata.zzz", ".top", ".spec.replica,", ".spec.replicaz", '.spec.template.spec.containers[name="c"].resource', "web.yaml:1"):
             self.assertIn(field, told()[0])
         version = web["metadata"]["resourceVersion"]
         commit = self.push(repository, source, {"a.yaml": config_map("a", key="2")})
@@ -134,9 +135,9 @@ spec:
         self.cluster.kubectl("patch", "deployment", "web", "-n", self.namespace, "--type=merge", "-p", '{"spec": {"paused": true, "replicas": 1}}')
         self.soon("it is put back", lambda: self.get(Ref("apps/v1", "Deployment", self.namespace, "web"))["spec"]["replicas"] == 0, about=app)
 
-    def test_a_value_of_the_wrong_type_is_refused_with_all_words(self):
+    def test_a_value_of_the_wrong_type_is_refused_for_all_that(self):
         _, _, app = self.app({"web.yaml": self.DEPLOYMENT.replace("replicas: 0", "replicas: [1]")})
-        self.stand.await_failure(app, "ReconciliationFailed", "web.yaml:1", ".spec.replicas", ".spec.replica: field not declared")
+        self.stand.await_failure(app, "ReconciliationFailed", "web.yaml:1", ".spec.replicas: expected numeric")
 
 
 class WhatToCheckOut(Story):

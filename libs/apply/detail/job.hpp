@@ -1,6 +1,7 @@
 // Inside of ApplySet: one object on its way through a stage.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -30,6 +31,7 @@ struct ApplySet::Job {
   Change told() const {
     Change all = *change;
     all.left_out = left_out;
+    std::sort(all.left_out.begin(), all.left_out.end());  // the server names them in any order
     if (!left_out.empty()) all.origin = manifest->origin;
     return all;
   }
