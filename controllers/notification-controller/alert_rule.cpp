@@ -163,26 +163,20 @@ bool AlertRule::wants_from(const api::CrossNamespaceObjectReference& source, con
   return found && has_labels(*found, source.match_labels);
 }
 
+bool AlertRule::listens_to(const Occurrence& what, const LabelLookup& labels) const {
+  const auto& sources = spec.event_sources;
+  return std::any_of(sources.begin(), sources.end(),
+                     [&](const auto& source) { return wants_from(source, what, labels); });
+}
+
 bool AlertRule::wants(const Occurrence& what, const LabelLookup& labels) const {
   // Flux: info lets everything through.
   if (spec.event_severity == api::EventSeverity::error && what.severity != Severity::error) return false;
-  const auto& sources = spec.event_sources;
-  const bool listens = std::any_of(sources.begin(), sources.end(),
-                                   [&](const auto& source) { return wants_from(source, what, labels); });
-  if (!listens) return false;
+  if (!listens_to(what, labels)) return false;
   // What cannot be judged is sent: to send too much loses nothing.
   text::WorkBudget budget{kMaxSteps};
   if (!spec.inclusion_list.empty() && find_in(inclusion, what.message, budget) == Listed::no) return false;
   return find_in(exclusion, what.message, budget) != Listed::yes;
-}
-
-bool AlertRule::may_want(const doc::Json& event) const {
-  const std::string_view kind = doc::find_string(event, {"involvedObject", "kind"});
-  const std::string_view space = doc::find_string(event, {"involvedObject", "namespace"});
-  const auto& sources = spec.event_sources;
-  return std::any_of(sources.begin(), sources.end(), [&](const auto& source) {
-    return source.kind == kind && (source.namespace_.empty() ? key.namespace_ : source.namespace_) == space;
-  });
 }
 
 std::string AlertRule::forbidden_source() const {

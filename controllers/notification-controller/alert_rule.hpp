@@ -1,6 +1,7 @@
 // An Alert made ready to be asked: does it want this occurrence? Pure.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,6 +30,7 @@ struct AlertRule {
   std::vector<text::Regexp> inclusion;
   std::vector<text::Regexp> exclusion;
   base::TimePoint since{};
+  std::uint64_t version = 0;        // another one each time that it is compiled, for who remembers what it wanted
   bool own_namespace_only = false;  // --no-cross-namespace-refs
 
   // Of the expressions that parse: Flux leaves the others out, and so does one that takes none
@@ -38,9 +40,8 @@ struct AlertRule {
   // Severity, sources, inclusion and exclusion; not whether it was sent before. Expressions that
   // would take too long for so long a message are not judged, and so keep nothing back.
   bool wants(const Occurrence& what, const LabelLookup& labels) const;
-  // Kind and namespace of what an Event is about are among the sources': what is cheap to know
-  // before the Event is read. False for what it can never want.
-  bool may_want(const doc::Json& event) const;
+  // Of that what may change while the rule and the occurrence stay as they are: labels.
+  bool listens_to(const Occurrence& what, const LabelLookup& labels) const;
   // What people must mend, though the rest of the rule is in force: the first expression that is
   // left out, or source that no object can ever match; each names its field. "" if all is well.
   std::string wrong_expression;

@@ -31,9 +31,7 @@ bool DeliveryMark::covers(const Occurrence& what) const {
   return state != DeliveryState::none && count == what.count && last == what.last && digest == what.digest;
 }
 
-std::string mark_key(std::string_view alert_uid) {
-  return "delivery.notification.toolkit.fluxcd.io/" + std::string(alert_uid);
-}
+std::string mark_key(std::string_view alert_uid) { return std::string(kMarkPrefix) + std::string(alert_uid); }
 
 std::string print_mark(const DeliveryMark& mark) {
   doc::Json text = doc::Json::object();
@@ -71,6 +69,45 @@ std::optional<DeliveryMark> read_mark(const doc::Json& event, std::string_view a
   }
   if (mark.state == DeliveryState::none && !mark.pending) return std::nullopt;
   return mark;
+}
+
+std::optional<std::vector<std::string>> changed_marks(const doc::Json& before, const doc::Json& now) {
+  static const doc::Json none = doc::Json::object();
+  const auto annotations_of = [](const doc::Json& event) {
+    const doc::Json* all = doc::find(event, {"metadata", "annotations"});
+    return all != nullptr && all->is_object() ? all : &none;
+  };
+  const auto is_same = [](const doc::Json& one, const doc::Json& other, auto&& is_left_out) {
+    std::size_t found = 0;
+    for (const auto& [key, value] : one.items()) {
+      if (is_left_out(key)) continue;
+      const auto it = other.find(key);
+      if (it == other.end() || *it != value) return false;
+      ++found;
+    }
+    for (const auto& [key, value] : other.items()) found -= is_left_out(key) ? 0 : 1;
+    return found == 0;
+  };
+  const doc::Json* meta_before = doc::find(before, {"metadata"});
+  const doc::Json* meta_now = doc::find(now, {"metadata"});
+  if (meta_before == nullptr || meta_now == nullptr || !meta_before->is_object() || !meta_now->is_object()) {
+    return std::nullopt;
+  }
+  if (!is_same(before, now, [](const auto& key) { return key == "metadata"; })) return std::nullopt;
+  const auto is_of_write = [](const auto& key) { return key == "resourceVersion" || key == "annotations"; };
+  if (!is_same(*meta_before, *meta_now, is_of_write)) return std::nullopt;
+  const doc::Json& old = *annotations_of(before);
+  std::size_t known = 0;
+  std::vector<std::string> changed;
+  for (const auto& [key, value] : annotations_of(now)->items()) {
+    const auto it = old.find(key);
+    known += it == old.end() ? 0 : 1;
+    if (it != old.end() && *it == value) continue;
+    if (!key.starts_with(kMarkPrefix)) return std::nullopt;
+    changed.push_back(key.substr(kMarkPrefix.size()));
+  }
+  if (known != old.size()) return std::nullopt;
+  return changed;
 }
 
 Verdict judge(const Occurrence& what, const JudgeInput& input) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "doc/json.hpp"
@@ -45,6 +46,10 @@ std::string mark_key(std::string_view alert_uid);
 std::string print_mark(const DeliveryMark& mark);
 // Nothing where there is none, or none that reads.
 std::optional<DeliveryMark> read_mark(const doc::Json& event, std::string_view alert_uid);
+
+// The Alerts whose marks on an Event are new or have changed, where that is all that has: what is
+// not to be judged anew. Nothing where anything else has changed, or a mark is gone.
+std::optional<std::vector<std::string>> changed_marks(const doc::Json& before, const doc::Json& now);
 
 enum class Verdict {
   due,

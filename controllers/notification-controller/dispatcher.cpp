@@ -31,9 +31,13 @@ Dispatcher::Dispatcher(controller::Services services, DispatcherParts parts, Dis
       options_(std::move(options)),
       labels_([sources = sources_](const InvolvedObject& object) { return sources->labels_of(object); }),
       states_(services_.clock, options_.event_grace,
-              [this](const std::string& kind, const api::ObjectKey& key) { return look_at(kind, key); }),
-      backlog_(services_.clock, {[this](const doc::Json& event, const auto& alert) { take_in(event, alert); },
-                                 [this](const doc::Json& event, const auto& alert) { judge_event(event, alert); }}) {}
+              [this](std::string kind, api::ObjectKey key) { return look_at(std::move(kind), std::move(key)); }),
+      backlog_(services_.clock, audience_,
+               {[this](const auto& alert) { adopt(alert); },
+                [this](const doc::Json& event) { receipts_.take_in(event, services_.clock.now(), false); },
+                [this](const doc::Json& event, const auto& alert) { take_in(event, alert); },
+                [this](const auto& event, const auto& what, const auto& alert) { judge_event(event, what, alert); }}),
+      room_(options_.max_waiting) {}
 
 std::optional<std::string> Dispatcher::trouble(const api::ObjectKey& provider) const {
   const auto it = trouble_.find(provider);
@@ -59,10 +63,7 @@ rt::Task<void> Dispatcher::run() {
 
 void Dispatcher::subscribe() {
   Sources::Handlers sources;
-  sources.event = [this](controller::Object event) {
-    receipts_.take_in(*event, services_.clock.now(), true);
-    backlog_.add(std::move(event));
-  };
+  sources.event = [this](const auto& before, const auto& now) { event_changed(before, now); };
   sources.expired = [this](const doc::Json& event) { receipts_.forget(event); };
   sources.appeared = [this](const InvolvedObject& object) { backlog_.add(sources_->events_about(object)); };
   sources.state = [this](const doc::Json& object) { states_.changed(object); };
@@ -72,7 +73,7 @@ void Dispatcher::subscribe() {
   controller::CacheHandlers alerts;
   alerts.added = [this](const controller::Object& now) { alert_changed(*now); };
   alerts.updated = [this](const controller::Object&, const controller::Object& now) { alert_changed(*now); };
-  alerts.deleted = [this](const controller::Object& last) { alert_gone(*last); };
+  alerts.deleted = [this](const controller::Object& last) { alert_gone(api::key_of(*last)); };
   alert_handler_ = alerts_.subscribe(std::move(alerts));
   controller::CacheHandlers providers;
   providers.added = [this](const controller::Object& now) { provider_changed(doc::Json(), *now); };
@@ -82,29 +83,59 @@ void Dispatcher::subscribe() {
   provider_handler_ = providers_.subscribe(std::move(providers));
 }
 
-void Dispatcher::alert_gone(const doc::Json& alert) { rules_.erase(api::key_of(alert)); }
-
-void Dispatcher::alert_changed(const doc::Json& object) {
-  const auto alert = api::parse_alert(object);
-  const auto since = alert ? in_force_since(*alert) : std::nullopt;
-  if (!since) {
-    alert_gone(object);
+// A mark that is written on an Event, for each Alert that hears of it, does not have it judged anew for all of them.
+void Dispatcher::event_changed(const controller::Object& before, const controller::Object& now) {
+  receipts_.take_in(*now, services_.clock.now(), true);
+  const auto marked = before ? changed_marks(*before, *now) : std::nullopt;
+  if (!marked) {
+    backlog_.add(now);
     return;
   }
-  const api::ObjectKey key = alert->metadata.key();
-  const auto known = rules_.find(key);
-  if (known != rules_.end() && known->second.generation == alert->metadata.generation &&
-      known->second.rule.since == *since && known->second.rule.uid == alert->metadata.uid) {
+  for (const auto& alert_uid : *marked) {
+    if (audience_.knows(alert_uid)) take_in_mark(alert_uid, *now);
+  }
+}
+
+void Dispatcher::alert_gone(const api::ObjectKey& key) {
+  rules_.erase(key);
+  audience_.remove(key);
+}
+
+// A page of a listing has hundreds of them: what takes time waits for its turn. What a rule
+// must no longer do it does not from now on.
+void Dispatcher::alert_changed(const doc::Json& object) {
+  const api::ObjectKey key = api::key_of(object);
+  if (rules_.contains(key)) {
+    const auto alert = api::parse_alert(object);
+    const Rule& known = rules_.at(key);
+    const auto since = alert ? in_force_since(*alert) : std::nullopt;
+    const bool is_same = since && known.generation == alert->metadata.generation && known.rule.since == *since &&
+                         known.rule.uid == alert->metadata.uid;
+    if (is_same) return;
+    if (!since) alert_gone(key);
+  }
+  if (to_adopt_.insert(key).second) backlog_.adopt(key);
+}
+
+void Dispatcher::adopt(const api::ObjectKey& key) {
+  to_adopt_.erase(key);
+  const controller::Object object = alerts_.find(key);
+  const auto alert = object ? api::parse_alert(*object) : base::Result<api::Alert>(base::unexpected(base::Error{}));
+  const auto since = alert ? in_force_since(*alert) : std::nullopt;
+  if (!since) {
+    alert_gone(key);
     return;
   }
   Rule& kept = rules_[key];
   kept = {AlertRule::compile(*alert, options_.no_cross_namespace_refs), alert->metadata.generation};
   kept.rule.since = *since;
+  kept.rule.version = ++rules_made_;
+  audience_.put(kept.rule);
   std::set<std::string> kinds;
   for (const auto& source : kept.rule.spec.event_sources) kinds.insert(source.kind);
   for (const auto& kind : kinds) {
     sources_->want(kind);
-    if (sources_->is_ready(kind)) backlog_.add(sources_->events(kind), key);
+    if (sources_->is_ready(kind)) backlog_.add_for(key, sources_->events(kind));
   }
 }
 
@@ -124,24 +155,20 @@ void Dispatcher::provider_changed(const doc::Json& before, const doc::Json& now)
 }
 
 // Marks count before anything is judged by them.
-void Dispatcher::take_in(const doc::Json& event, const std::optional<api::ObjectKey>& alert) {
-  receipts_.take_in(event, services_.clock.now(), false);
-  for (const auto& [key, known] : rules_) {
-    if ((!alert || *alert == key) && known.rule.may_want(event)) take_in_mark(known.rule, event);
-  }
+void Dispatcher::take_in(const doc::Json& event, const api::ObjectKey& alert) {
+  const auto known = rules_.find(alert);
+  if (known != rules_.end()) take_in_mark(known->second.rule.uid, event);
 }
 
-void Dispatcher::judge_event(const doc::Json& event, const std::optional<api::ObjectKey>& alert) {
-  std::shared_ptr<const Occurrence> what;
-  for (const auto& [key, known] : rules_) {
-    if ((alert && *alert != key) || !known.rule.may_want(event)) continue;
-    if (!what) {
-      auto read = read_occurrence(event);
-      if (!read) return;
-      what = std::make_shared<const Occurrence>(*std::move(read));
-    }
-    consider(known.rule, event, what);
-  }
+void Dispatcher::judge_event(const controller::Object& event, const std::shared_ptr<const Occurrence>& what,
+                             const api::ObjectKey& alert) {
+  const auto known = rules_.find(alert);
+  if (known == rules_.end()) return;
+  ++judged_;
+  // It may have been marked while it waited.
+  const controller::Object live = sources_->event(*what);
+  const bool is_marked = live && live != event && changed_marks(*event, *live);
+  consider(known->second.rule, is_marked ? *live : *event, what);
 }
 
 // What the Event says, or what this process or the last one knows beyond that.
@@ -170,9 +197,9 @@ void Dispatcher::make_up_for_mark(const AlertRule& rule, const doc::Json& event,
   tasks_.spawn(services_.runtime.context(), write_late_mark(std::move(delivery), mark));
 }
 
-void Dispatcher::take_in_mark(const AlertRule& rule, const doc::Json& event) {
-  const auto mark = mark_of(event, rule.uid);
-  if (mark) ledger_.take_in(event, rule.uid, *mark, services_.clock.now());
+void Dispatcher::take_in_mark(std::string_view alert_uid, const doc::Json& event) {
+  const auto mark = mark_of(event, alert_uid);
+  if (mark) ledger_.take_in(event, alert_uid, *mark, services_.clock.now());
 }
 
 // Flux: chats get no events that are meant for commit statuses. Nothing while nobody knows what the Provider will be.
@@ -216,26 +243,85 @@ void Dispatcher::consider(const AlertRule& rule, const doc::Json& event,
   delivery.occurrence = what;
   delivery.id = delivery_id(*what, rule.uid, input.mark);
   delivery.marked_pending = was_tried;
+  delivery.rule = rule.version;
   delivery.happened = *input.received;
   enqueue(rule, std::move(delivery));
 }
 
 void Dispatcher::enqueue(const AlertRule& rule, Delivery delivery) {
   const Occurrence& what = *delivery.occurrence;
+  const api::ObjectKey provider = api::resolve(rule.spec.provider_ref, rule.key.namespace_);
+  if (!make_room(provider.namespace_)) {
+    count_shed(provider, 1);
+    return;
+  }
+  room_.take();
+  ++held_[provider.namespace_];
   taken_.insert(taken_key(what, rule.uid));
   const base::TimePoint now = services_.clock.now();
   ledger_.sweep(now - options_.rate_limit_interval - std::chrono::hours(1), services_.clock.steady());
   ledger_.note(rule.uid, what.likeness, now);
   ledger_.note_word(rule.uid, what.involved, {what.severity, delivery.happened, now});
   owed_.erase({rule.uid, what.involved.str()});
-  outbox_of(api::resolve(rule.spec.provider_ref, rule.key.namespace_)).push(std::move(delivery));
+  outbox_of(provider).push(std::move(delivery));
+}
+
+// What waits, waits for as long as a receiver is away. Where too much does, the oldest of what waits for
+// the Provider with the most is dropped: who has the room is who must make it. False if nobody has.
+bool Dispatcher::make_room(const std::string& space) {
+  const std::size_t held = held_.contains(space) ? held_.at(space) : 0;
+  if (room_.has_room(held)) return true;
+  Outbox* longest = nullptr;
+  api::ObjectKey provider;
+  for (auto it = outboxes_.lower_bound({space, std::string()}); it != outboxes_.end() && it->first.namespace_ == space;
+       ++it) {
+    if (longest != nullptr && it->second->waiting() <= longest->waiting()) continue;
+    longest = it->second.get();
+    provider = it->first;
+  }
+  if (longest == nullptr) return false;
+  // Many at once, as it takes a look at all of them.
+  const std::vector<Delivery> oldest = longest->shed(held / 16 + 1);
+  for (const auto& delivery : oldest) {
+    release(delivery);
+    ledger_.take_back(delivery.alert_uid, delivery.occurrence->likeness);
+    settled(space);
+  }
+  if (!oldest.empty()) count_shed(provider, oldest.size());
+  return room_.has_room(held - oldest.size());
+}
+
+void Dispatcher::settled(const std::string& space) {
+  room_.give_back();
+  const auto held = held_.find(space);
+  if (--held->second == 0) held_.erase(held);
+}
+
+void Dispatcher::count_shed(const api::ObjectKey& provider, std::size_t count) {
+  std::size_t& unsaid = shed_[provider];
+  if (unsaid == 0) tasks_.spawn(services_.runtime.context(), say_shed(provider));
+  unsaid += count;
+}
+
+rt::Task<void> Dispatcher::say_shed(api::ObjectKey provider) {
+  co_await rt::sleep_for(options_.say_shed_after);
+  const std::size_t count = shed_.at(provider);
+  shed_.erase(provider);
+  controller::EventRecord record;
+  record.severity = controller::Severity::error;
+  record.reason = "NotificationsDropped";
+  record.message = std::to_string(count) + " notifications were dropped, the oldest of those that waited: " +
+                   "too many wait for the Providers of this namespace";
+  services_.log.info("notifications dropped, as too many wait", {{"provider", provider.str()}, {"count", count}});
+  if (const auto object = providers_.find(provider)) services_.events.emit(*object, std::move(record));
 }
 
 Outbox& Dispatcher::outbox_of(const api::ObjectKey& provider) {
   auto& outbox = outboxes_[provider];
   if (!outbox) {
     auto deliver = [this, provider](Delivery delivery) { return attempt(provider, std::move(delivery)); };
-    outbox = std::make_unique<Outbox>(services_.runtime, services_.clock, std::move(deliver));
+    auto is_settled = [this, space = provider.namespace_] { settled(space); };
+    outbox = std::make_unique<Outbox>(services_.runtime, services_.clock, std::move(deliver), std::move(is_settled));
     tasks_.spawn(services_.runtime.context(), run_outbox(provider));
   }
   return *outbox;

@@ -18,6 +18,7 @@
 
 #include "alert_rule.hpp"
 #include "api/provider.hpp"
+#include "audience.hpp"
 #include "backlog.hpp"
 #include "controller/app.hpp"
 #include "courier.hpp"
@@ -25,6 +26,7 @@
 #include "journal.hpp"
 #include "ledger.hpp"
 #include "outbox.hpp"
+#include "rt/fair_shares.hpp"
 #include "sources.hpp"
 #include "state_watch.hpp"
 
@@ -36,6 +38,10 @@ struct DispatcherOptions {
   // without it; zero: forever.
   base::Duration event_grace = std::chrono::seconds(20);
   bool no_cross_namespace_refs = false;
+  // Messages that may wait for the Providers of one namespace; see rt::FairShares.
+  std::size_t max_waiting = 16'000;
+  // So long is counted what is dropped for want of room before it is said.
+  base::Duration say_shed_after = std::chrono::seconds(10);
   std::string field_manager = "notification-controller";
 };
 
@@ -63,6 +69,8 @@ class Dispatcher {
   void on_trouble(std::function<void(const api::ObjectKey& provider)> listener) { on_trouble_ = std::move(listener); }
   std::size_t waiting() const noexcept;
   std::size_t outboxes() const noexcept { return outboxes_.size(); }
+  // How often an Event was judged for an Alert.
+  std::uint64_t judged() const noexcept { return judged_; }
   // Occurrences that wait, or are being sent and noted.
   std::size_t taken() const noexcept { return taken_.size(); }
   // The Provider is gone: what waits for it waits on, and all else about it is forgotten.
@@ -95,22 +103,28 @@ class Dispatcher {
 
   void subscribe();
   void alert_changed(const doc::Json& alert);
-  void alert_gone(const doc::Json& alert);
+  void alert_gone(const api::ObjectKey& key);
+  void adopt(const api::ObjectKey& key);
+  void event_changed(const controller::Object& before, const controller::Object& now);
   void provider_changed(const doc::Json& before, const doc::Json& now);
-  void take_in(const doc::Json& event, const std::optional<api::ObjectKey>& alert);
-  void judge_event(const doc::Json& event, const std::optional<api::ObjectKey>& alert);
-  bool look_at(const std::string& kind, const api::ObjectKey& key);
+  void take_in(const doc::Json& event, const api::ObjectKey& alert);
+  void judge_event(const controller::Object& event, const std::shared_ptr<const Occurrence>& what,
+                   const api::ObjectKey& alert);
+  rt::Task<bool> look_at(std::string kind, api::ObjectKey key);
   std::optional<News> news_for(const AlertRule& rule, const InvolvedObject& object, const State& state) const;
-  std::vector<Heard> heard_by(const AlertRule& rule, const InvolvedObject& object) const;
+  // When that of a failure happened that the receiver was told; nothing if it was not.
+  using FailureHeard = std::function<std::optional<base::TimePoint>(const Chronicle::Entry& failure)>;
+  std::vector<Heard> heard_by(const AlertRule& rule, const InvolvedObject& object, const State& state) const;
+  std::vector<Heard> as_heard(const AlertRule& rule, const State& state, const Chronicle::Entries& entries,
+                              const FailureHeard& is_heard) const;
   std::optional<base::TimePoint> told_at(const AlertRule& rule, const InvolvedObject& object,
                                          const Chronicle::Entry& failure) const;
   bool is_told_elsewhere(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const;
-  Heard as_heard(const AlertRule& rule, const InvolvedObject& object, const Chronicle::Entry& entry) const;
   bool is_recovery_of_others(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const;
   bool may_yet_be_told(const AlertRule& rule, const InvolvedObject& object, const Chronicle::Entry& failure) const;
   bool is_sent_before(const AlertRule& rule, const Occurrence& word, const Chronicle::Entry& other) const;
   std::optional<DeliveryMark> mark_of(const doc::Json& event, std::string_view alert_uid) const;
-  void take_in_mark(const AlertRule& rule, const doc::Json& event);
+  void take_in_mark(std::string_view alert_uid, const doc::Json& event);
   void make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
   rt::Task<void> write_late_mark(Delivery delivery, DeliveryMark mark);
   JudgeInput input_for(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
@@ -123,6 +137,10 @@ class Dispatcher {
   std::optional<bool> gets_commit_statuses(const AlertRule& rule) const;
   bool is_for_others(const AlertRule& rule, const Occurrence& what) const;
   void enqueue(const AlertRule& rule, Delivery delivery);
+  bool make_room(const std::string& space);
+  void count_shed(const api::ObjectKey& provider, std::size_t count);
+  rt::Task<void> say_shed(api::ObjectKey provider);
+  void settled(const std::string& space);
   Outbox& outbox_of(const api::ObjectKey& provider);
   rt::Task<void> run_outbox(api::ObjectKey provider);
 
@@ -147,9 +165,16 @@ class Dispatcher {
   DispatcherOptions options_;
   LabelLookup labels_;
   StateWatch states_;
-  Backlog backlog_;
   std::map<api::ObjectKey, Rule> rules_;
+  Audience audience_;                  // of the rules
+  std::set<api::ObjectKey> to_adopt_;  // Alerts whose spec is to be read
+  std::uint64_t rules_made_ = 0;
+  std::uint64_t judged_ = 0;
+  Backlog backlog_;
   std::map<api::ObjectKey, std::unique_ptr<Outbox>> outboxes_;
+  rt::FairShares room_;
+  std::map<std::string, std::size_t> held_;     // of the room, by namespace
+  std::map<api::ObjectKey, std::size_t> shed_;  // what waited for a Provider and is not said to be dropped yet
   std::set<std::string> taken_;  // in an outbox: by Event, Alert, count and digest
   Receipts receipts_;
   Ledger ledger_;                   // what was dealt with, or is on its way

@@ -25,6 +25,7 @@ bool may_be_written_later(base::ErrorKind kind) {
 
 // The Alert's spec is not in force: forever, or only until the edit is taken in?
 Dispatcher::Fate Dispatcher::fate_without_rule(const Delivery& delivery) const {
+  if (to_adopt_.contains(delivery.alert)) return Fate::wait;
   const auto object = alerts_.find(delivery.alert);
   if (!object || api::uid_of(*object) != delivery.alert_uid) return Fate::drop;
   const auto alert = api::parse_alert(*object);
@@ -43,7 +44,9 @@ Dispatcher::Plan Dispatcher::plan(const Delivery& delivery) const {
   }
   const AlertRule& rule = known->second.rule;
   const Occurrence& what = *delivery.occurrence;
-  if (!rule.wants(what, labels_) || is_for_others(rule, what)) {
+  // Of the rule that it was judged by, the expressions need not be asked again.
+  const bool is_wanted = delivery.rule == rule.version ? rule.listens_to(what, labels_) : rule.wants(what, labels_);
+  if (!is_wanted || is_for_others(rule, what)) {
     plan.why = "the Alert no longer wants it";
     return plan;
   }

@@ -11,6 +11,7 @@ namespace {
 
 // An object that is at work when it would be told says soon how it is.
 constexpr base::Duration kAskAgain = std::chrono::seconds(5);
+constexpr base::Duration kAskOwner = std::chrono::milliseconds(50);
 constexpr base::Duration kLongestWork = std::chrono::minutes(1);
 
 }  // namespace
@@ -68,19 +69,21 @@ rt::Task<void> Dispatcher::tell_owed() {
       co_await owed_changed_.wait();
       continue;
     }
-    // What is still to be judged may be newer.
     const base::SteadyPoint now = services_.clock.steady();
-    const bool is_due = owed_due_.begin()->first <= now;
-    if (!is_due || !backlog_.empty()) {
-      const auto pause = is_due ? base::Duration(std::chrono::milliseconds(50)) : owed_due_.begin()->first - now;
-      const bool notified = co_await owed_changed_.wait_for(pause);
+    if (owed_due_.begin()->first > now) {
+      const bool notified = co_await owed_changed_.wait_for(owed_due_.begin()->first - now);
       static_cast<void>(notified);
       continue;
     }
-    const OwedKey key = owed_due_.begin()->second;
+    OwedKey key = owed_due_.begin()->second;
     owed_due_.erase(owed_due_.begin());
     const auto it = owed_.find(key);
     if (it == owed_.end() || it->second.due > now) continue;  // settled, or owed anew
+    if (backlog_.is_behind(it->second.alert.namespace_)) {
+      // What is still to be judged for it may be newer.
+      owed_due_.emplace(now + kAskOwner, std::move(key));
+      continue;
+    }
     Owed owed = std::move(it->second);
     owed_.erase(it);
     tell_if_still_so(std::move(owed));

@@ -9,30 +9,47 @@ namespace sluice::notification_controller {
 
 namespace {
 
-// Of one second's Events so many are asked whether they were sent; more are there by design only.
+// So many Events about one object are asked whether they were sent, the newest; more are there by design only.
 constexpr int kMaxAsked = 256;
+// Of the loop's time, before others have a turn.
+constexpr base::Duration kSlice = std::chrono::milliseconds(5);
 
 }  // namespace
 
 // Its Event had time to come. From here on the late word is an Event like any other. It
 // may be refused or lost on its way, so that it is looked for again: its name is its own.
-bool Dispatcher::look_at(const std::string& kind, const api::ObjectKey& key) {
-  // What is still to be judged may be about to be sent.
-  if (!sources_->is_in_touch(kind) || !backlog_.empty()) return false;
+rt::Task<bool> Dispatcher::look_at(std::string kind, api::ObjectKey key) {
   const controller::Object object = sources_->object(kind, key);
-  if (!object) return true;
+  if (!object) co_return true;
   const auto state = read_state(*object);
-  if (!state) return false;  // busy just now
+  if (!state) co_return false;  // busy just now
   const InvolvedObject identity = Sources::identity_of(*object);
-  for (const auto& [name, known] : rules_) {
-    const auto news = news_for(known.rule, identity, *state);
-    if (!news) continue;
-    services_.log.info("no Event told of an object's state; it is told now",
-                       {{"object", identity.str()}, {"reason", state->reason}});
-    services_.events.emit(*object, late_word(*object, *state, *news));
-    return false;
+  bool all_asked = true;
+  base::SteadyPoint until = services_.clock.steady() + kSlice;
+  std::optional<api::ObjectKey> last;
+  for (;;) {
+    // Each time anew, as it changes while others have a turn.
+    if (!sources_->is_in_touch(kind) || sources_->object(kind, key) != object) co_return false;
+    const Audience::Alerts& alerts = audience_.of(kind, key.namespace_);
+    const auto next = last ? alerts.upper_bound(*last) : alerts.begin();
+    if (next == alerts.end()) break;
+    last = *next;
+    // What is still to be judged for it may be about to be sent.
+    if (backlog_.is_behind(last->namespace_)) {
+      all_asked = false;
+      continue;
+    }
+    if (const auto news = news_for(rules_.at(*last).rule, identity, *state)) {
+      services_.log.info("no Event told of an object's state; it is told now",
+                         {{"object", identity.str()}, {"reason", state->reason}});
+      services_.events.emit(*object, late_word(*object, *state, *news));
+      co_return false;
+    }
+    if (services_.clock.steady() < until) continue;
+    co_await rt::sleep_for(base::Duration::zero());
+    until = services_.clock.steady() + kSlice;
   }
-  return true;
+  co_return all_asked;
 }
 
 // Nothing is written that this Alert does not want to hear.
@@ -43,29 +60,49 @@ std::optional<News> Dispatcher::news_for(const AlertRule& rule, const InvolvedOb
   what.severity = state.ok ? Severity::info : Severity::error;
   what.message = cut_text(state.message, kMaxMessage);
   if (!rule.wants(what, labels_)) return std::nullopt;
-  auto news = untold(state, heard_by(rule, object));
+  auto news = untold(state, heard_by(rule, object, state));
   if (!news || news->happened < rule.since) return std::nullopt;
   const base::TimePoint now = services_.clock.now();
   if (news->happened + kLateWordMaxAge < now || news->happened > now + kLateWordMaxAge) return std::nullopt;
   return news;
 }
 
-std::vector<Heard> Dispatcher::heard_by(const AlertRule& rule, const InvolvedObject& object) const {
-  const Chronicle::Entries entries = sources_->chronicle(object.kind).about(object);
-  std::vector<Heard> tellings;
-  tellings.reserve(entries.size());
-  for (const auto* entry : entries) tellings.push_back(as_heard(rule, object, *entry));
-  return tellings;
+std::vector<Heard> Dispatcher::heard_by(const AlertRule& rule, const InvolvedObject& object, const State& state) const {
+  const FailureHeard is_heard = [&](const Chronicle::Entry& failure) { return told_at(rule, object, failure); };
+  return as_heard(rule, state, sources_->chronicle(object.kind).about(object), is_heard);
 }
 
-Heard Dispatcher::as_heard(const AlertRule& rule, const InvolvedObject& object, const Chronicle::Entry& entry) const {
-  const Telling& telling = entry.telling;
-  if (telling.severity == Severity::error) {
-    const auto told = told_at(rule, object, entry);
-    return Heard{telling, told.has_value(), told.value_or(telling.last)};
+// Which failures were heard counts for a recovery only, and of these the newest: to ask takes a
+// look at the Event, and there may be thousands.
+std::vector<Heard> Dispatcher::as_heard(const AlertRule& rule, const State& state, const Chronicle::Entries& entries,
+                                        const FailureHeard& is_heard) const {
+  const bool gets_statuses = gets_commit_statuses(rule).value_or(false);
+  std::vector<Heard> tellings;
+  tellings.reserve(entries.size());
+  using Failure = std::pair<base::TimePoint, std::size_t>;  // when it happened, and its place in both lists
+  std::vector<Failure> failures;
+  for (const auto* entry : entries) {
+    const Telling& telling = entry->telling;
+    const bool is_failure = telling.severity == Severity::error;
+    if (is_failure) failures.emplace_back(telling.last, tellings.size());
+    const bool is_for_it = !is_failure && !telling.for_record && (!telling.for_commits || gets_statuses);
+    tellings.push_back(Heard{telling, is_for_it, telling.last});
   }
-  const bool is_for_it = !telling.for_commits || gets_commit_statuses(rule).value_or(false);
-  return Heard{telling, !telling.for_record && is_for_it, telling.last};
+  if (!state.ok) return tellings;
+  std::make_heap(failures.begin(), failures.end());
+  std::optional<base::TimePoint> newest;
+  for (int asked = 0; !failures.empty() && asked < kMaxAsked; ++asked) {
+    std::pop_heap(failures.begin(), failures.end());
+    const Failure failure = failures.back();
+    failures.pop_back();
+    if (newest && failure.first <= *newest) break;
+    const auto told = is_heard(*entries[failure.second]);
+    if (!told) continue;
+    tellings[failure.second].heard = true;
+    tellings[failure.second].told = *told;
+    newest = std::max(newest, told);
+  }
+  return tellings;
 }
 
 // A late word is written as one Alert needs it. Of a recovery nobody else wants to hear but who heard
@@ -77,17 +114,19 @@ bool Dispatcher::is_recovery_of_others(const AlertRule& rule, const doc::Json& e
       sources_->object(what.involved.kind, {what.involved.namespace_, what.involved.name});
   auto state = object ? read_state(*object) : std::nullopt;
   if (!state || !state->ok || state->since != *own.ready_since) state = state_of_word(event, *own.ready_since);
-  std::vector<Heard> tellings;
+  Chronicle::Entries before;
   for (const auto* entry : sources_->chronicle(what.involved.kind).about(what.involved)) {
     const bool is_failure = entry->telling.severity == Severity::error;
     // In one second both come; which of two good ones counts then, is_outrun() says.
     const bool was_there = is_failure ? entry->telling.created <= own.created : entry->telling.created < own.created;
-    if (entry->event == what.event || !was_there) continue;
-    Heard heard = as_heard(rule, what.involved, *entry);
-    if (is_failure && !heard.heard) heard.heard = may_yet_be_told(rule, what.involved, *entry);
-    tellings.push_back(std::move(heard));
+    if (entry->event != what.event && was_there) before.push_back(entry);
   }
-  return !untold(*state, tellings);
+  const FailureHeard is_heard = [&](const Chronicle::Entry& failure) {
+    auto told = told_at(rule, what.involved, failure);
+    if (!told && may_yet_be_told(rule, what.involved, failure)) told = failure.telling.last;
+    return told;
+  };
+  return !untold(*state, as_heard(rule, *state, before, is_heard));
 }
 
 // Its turn has not come yet, as after a start.

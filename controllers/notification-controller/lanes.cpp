@@ -87,6 +87,39 @@ void Lanes::fail(const std::string& name, base::SteadyPoint now, std::optional<b
   rest_until_ = now + rest;
 }
 
+std::vector<Delivery> Lanes::shed(std::size_t count, const std::optional<std::string>& busy) {
+  const auto first_of = [&busy](const std::string& name) -> std::size_t { return busy == name ? 1 : 0; };
+  std::vector<base::TimePoint> ages;
+  ages.reserve(size_);
+  for (const auto& [name, lane] : lanes_) {
+    for (std::size_t i = first_of(name); i < lane.waiting.size(); ++i) ages.push_back(lane.waiting[i].happened);
+  }
+  std::vector<Delivery> out;
+  count = std::min(count, ages.size());
+  if (count == 0) return out;
+  const auto newest = ages.begin() + static_cast<std::ptrdiff_t>(count - 1);
+  std::nth_element(ages.begin(), newest, ages.end());
+  for (auto it = lanes_.begin(); it != lanes_.end();) {
+    const std::string& name = it->first;
+    Lane& lane = it->second;
+    const auto goes = [&](const Delivery& each) { return out.size() < count && each.happened <= *newest; };
+    std::deque<Delivery> kept;
+    for (std::size_t i = 0; i < lane.waiting.size(); ++i) {
+      const bool is_out = i >= first_of(name) && goes(lane.waiting[i]);
+      if (is_out) {
+        out.push_back(std::move(lane.waiting[i]));
+      } else {
+        kept.push_back(std::move(lane.waiting[i]));
+      }
+    }
+    lane.waiting = std::move(kept);
+    if (lane.waiting.empty()) step_out(name, lane);
+    it = lane.waiting.empty() ? lanes_.erase(it) : std::next(it);
+  }
+  size_ -= out.size();
+  return out;
+}
+
 void Lanes::hurry() {
   rest_until_ = {};
   failures_in_a_row_ = 0;

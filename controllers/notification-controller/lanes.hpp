@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "api/object_meta.hpp"
 #include "base/clock.hpp"
@@ -29,6 +30,7 @@ struct Delivery {
   std::shared_ptr<const Occurrence> occurrence;  // shared by all that are sent it; never null
   std::string id;  // see delivery_id
   bool marked_pending = false;  // its Event says that it was tried in vain
+  std::uint64_t rule = 0;       // AlertRule::version of the one that wants it
   base::TimePoint happened{};   // by the server's clock; see Receipts
 };
 
@@ -53,6 +55,9 @@ class Lanes {
   void settle(const std::string& lane, bool answered);
   // The head failed and stays. `wanted`: the receiver's Retry-After.
   void fail(const std::string& lane, base::SteadyPoint now, std::optional<base::Duration> wanted);
+  // Takes out the oldest that wait, by when they happened: `count` of them, or all that there are. The
+  // head of the lane `busy` stays, as it is being sent.
+  std::vector<Delivery> shed(std::size_t count, const std::optional<std::string>& busy);
   // Try everything now: the Provider was edited.
   void hurry();
 

@@ -46,6 +46,8 @@ class Ledger {
   // News of this likeness was dealt with for the Alert; it is no word where the receiver was not told.
   void note(std::string_view alert_uid, std::string_view likeness, base::TimePoint told);
   void note_word(std::string_view alert_uid, const InvolvedObject& object, const Word& word);
+  // It is not dealt with after all.
+  void take_back(std::string_view alert_uid, std::string_view likeness) { alike_.erase(key_of(alert_uid, likeness)); }
   // What a mark on the Event says.
   void take_in(const doc::Json& event, std::string_view alert_uid, const DeliveryMark& mark, base::TimePoint now);
 

@@ -108,7 +108,6 @@ std::string digest_of(const Occurrence& what, std::string_view ready_since) {
 
 // --- what is kept ---
 
-constexpr std::string_view kMarkPrefix = "delivery.notification.toolkit.fluxcd.io/";
 // Longest of the short fields. The server lets Events through that name things longer than
 // any object can be named.
 constexpr std::size_t kMaxField = 512;

@@ -83,6 +83,8 @@ bool is_trace(const doc::Json& event);
 // Of an Event that this controller wrote about a state: since when that was so, as it is
 // written there. "" for others. See state_news.hpp.
 std::string_view late_word_of(const doc::Json& event);
+// Annotations that begin so are the marks of delivery_mark.hpp.
+inline constexpr std::string_view kMarkPrefix = "delivery.notification.toolkit.fluxcd.io/";
 inline constexpr std::string_view kLateWordAnnotation = "notification.toolkit.fluxcd.io/ready-since";
 
 // Nothing for what is never alerted: traces, objects of kinds that no Alert can

@@ -32,8 +32,8 @@ rt::Task<void> deliver_into(Outbox::Deliver deliver, Delivery delivery, std::sha
 
 }  // namespace
 
-Outbox::Outbox(rt::Runtime& runtime, const base::Clock& clock, Deliver deliver)
-    : runtime_(runtime), clock_(clock), deliver_(std::move(deliver)) {}
+Outbox::Outbox(rt::Runtime& runtime, const base::Clock& clock, Deliver deliver, std::function<void()> settled)
+    : runtime_(runtime), clock_(clock), deliver_(std::move(deliver)), settled_(std::move(settled)) {}
 
 // Between the receiver's answer and the mark on the Event nothing may unwind:
 // the next process would send the message again. So the delivery is a task of
@@ -79,14 +79,17 @@ rt::Task<void> Outbox::run() {
     }
     const std::string lane = *turn.lane;
     Delivery delivery = lanes_.head(lane);
+    busy_ = lane;
     rt::Task<Attempt> task = deliver_undisturbed(std::move(delivery));
     const Attempt attempt = co_await std::move(task);
+    busy_.reset();
     if (attempt.outcome == Outcome::failed) {
       Delivery& head = lanes_.head(lane);
       head.marked_pending = head.marked_pending || attempt.marked_pending;
       lanes_.fail(lane, clock_.steady(), attempt.retry_after);
     } else {
       lanes_.settle(lane, attempt.outcome == Outcome::delivered);
+      settled_();
     }
   }
 }

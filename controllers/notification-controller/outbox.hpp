@@ -8,7 +8,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "lanes.hpp"
@@ -31,10 +33,13 @@ class Outbox {
  public:
   using Deliver = std::function<rt::Task<Attempt>(Delivery)>;
 
-  Outbox(rt::Runtime& runtime, const base::Clock& clock, Deliver deliver);
+  // `settled`: what waited does so no longer; it was delivered or dropped.
+  Outbox(rt::Runtime& runtime, const base::Clock& clock, Deliver deliver, std::function<void()> settled);
 
   void push(Delivery delivery);
   void hurry();
+  // See Lanes::shed().
+  std::vector<Delivery> shed(std::size_t count) { return lanes_.shed(count, busy_); }
   std::size_t waiting() const noexcept { return lanes_.size(); }
 
   // Nothing more is expected: run() returns once nothing waits. What is pushed all the same
@@ -50,7 +55,9 @@ class Outbox {
   rt::Runtime& runtime_;
   const base::Clock& clock_;
   Deliver deliver_;
+  std::function<void()> settled_;
   Lanes lanes_;
+  std::optional<std::string> busy_;  // the lane whose head is being sent
   rt::Notify changed_;
   bool closed_ = false;
 };

@@ -97,18 +97,18 @@ rt::Task<void> Sources::follow(Source& source) {
   }
 }
 
-void Sources::event_changed(Source& source, const controller::Object& now) {
+void Sources::event_changed(Source& source, const controller::Object& before, const controller::Object& now) {
   if (doc::find_string(*now, {"involvedObject", "kind"}) != source.kind->kind) return;
   source.chronicle.take_in(*now);
-  if (source.ready) handlers_.event(now);
+  if (source.ready) handlers_.event(before, now);
 }
 
 // Not for the life of a subscription but of the process: there is one of each.
 void Sources::subscribe_events(Source& source) {
   controller::CacheHandlers handlers;
-  handlers.added = [this, &source](const controller::Object& now) { event_changed(source, now); };
-  handlers.updated = [this, &source](const controller::Object&, const controller::Object& now) {
-    event_changed(source, now);
+  handlers.added = [this, &source](const controller::Object& now) { event_changed(source, nullptr, now); };
+  handlers.updated = [this, &source](const controller::Object& before, const controller::Object& now) {
+    event_changed(source, before, now);
   };
   handlers.deleted = [this, &source](const controller::Object& last) {
     source.chronicle.forget(*last);

@@ -33,7 +33,8 @@ class Sources {
   // The resource of a kind; `not_found` where its CRD is not installed.
   using FindResource = std::function<rt::Task<base::Result<kube::Resource>>(std::string group, std::string kind)>;
   struct Handlers {
-    std::function<void(controller::Object event)> event;  // new or changed, of a kind that is ready
+    // New, or changed from what it was `before`; of a kind that is ready.
+    std::function<void(const controller::Object& before, const controller::Object& now)> event;
     std::function<void(const doc::Json& event)> expired;  // one that was known, ready or not
     std::function<void(std::string_view kind)> ready;     // all that is known of the kind can be looked at
     // An object of a kind that is ready, but for those that were there when it became so.
@@ -87,7 +88,7 @@ class Sources {
   const Source* find_source(std::string_view kind) const;
   void subscribe_events(Source& source);
   void subscribe_objects(Source& source, controller::WatchCache& cache);
-  void event_changed(Source& source, const controller::Object& now);
+  void event_changed(Source& source, const controller::Object& before, const controller::Object& now);
 
   rt::Runtime& runtime_;
   base::Logger log_;

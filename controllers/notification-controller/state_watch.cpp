@@ -56,24 +56,32 @@ void StateWatch::schedule(const Identity& identity, Standing& standing) {
   due_.emplace(*standing.due, identity);
 }
 
-bool StateWatch::look_at_due() {
-  const base::SteadyPoint now = clock_.steady();
-  while (!due_.empty() && due_.begin()->first <= now) {
-    if (clock_.steady() - now > kSlice) return true;
-    const auto [due, identity] = *due_.begin();
-    due_.erase(due_.begin());
-    const auto it = standing_.find(identity);
-    if (it == standing_.end() || it->second.due != due) continue;  // it has changed, or is gone
-    it->second.due.reset();
-    const bool done = look_(identity.first, identity.second);
-    if (!done) schedule(identity, it->second);
-  }
-  return false;
+rt::Task<bool> StateWatch::look_at_next() {
+  if (due_.empty() || due_.begin()->first > clock_.steady()) co_return false;
+  const base::SteadyPoint due = due_.begin()->first;
+  const Identity identity = due_.begin()->second;
+  due_.erase(due_.begin());
+  const auto it = standing_.find(identity);
+  if (it == standing_.end() || it->second.due != due) co_return true;  // it has changed, or is gone
+  it->second.due.reset();
+  rt::Task<bool> looking = look_(identity.first, identity.second);
+  const bool done = co_await std::move(looking);
+  const auto after = standing_.find(identity);
+  if (!done && after != standing_.end() && !after->second.due) schedule(identity, after->second);
+  co_return true;
 }
 
 rt::Task<void> StateWatch::run() {
   for (;;) {
-    while (look_at_due()) co_await rt::sleep_for(base::Duration::zero());
+    base::SteadyPoint until = clock_.steady() + kSlice;
+    for (;;) {
+      rt::Task<bool> looking = look_at_next();
+      const bool looked = co_await std::move(looking);
+      if (!looked) break;
+      if (clock_.steady() < until) continue;
+      co_await rt::sleep_for(base::Duration::zero());
+      until = clock_.steady() + kSlice;
+    }
     if (due_.empty()) {
       co_await changed_.wait();
       continue;

@@ -21,7 +21,7 @@ class StateWatch {
  public:
   // Looks at an object whose state has stood for the whole of `grace`; false to be
   // called again after another one.
-  using Look = std::function<bool(const std::string& kind, const api::ObjectKey& key)>;
+  using Look = std::function<rt::Task<bool>(std::string kind, api::ObjectKey key)>;
 
   // `clock` outlives this. With a `grace` of zero nothing is ever looked at.
   StateWatch(const base::Clock& clock, base::Duration grace, Look look);
@@ -43,8 +43,8 @@ class StateWatch {
     std::optional<base::SteadyPoint> due;  // nothing once it was looked at
   };
   void schedule(const Identity& identity, Standing& standing);
-  // For a slice of the loop's time; true if there is more to look at.
-  bool look_at_due();
+  // Looks at the first that is due; false if none is.
+  rt::Task<bool> look_at_next();
 
   const base::Clock& clock_;
   const base::Duration grace_;

@@ -365,6 +365,39 @@ def story_flood(c):
     c.stop(signal.SIGKILL)
 
 
+def story_crowd(c):
+    """Hundreds of Alerts of one namespace, and a thousand Events there: another namespace's news comes as if alone."""
+    crowd, sink = Receiver(), Receiver()
+    c.kubectl("create", "namespace", "crowd")
+
+    def of_crowd(manifest):
+        return {**manifest, "metadata": {**manifest["metadata"], "namespace": "crowd"}}
+    c.apply(of_crowd(provider("p", crowd)), provider("p", sink), alert("a", "p"))
+    c.start()
+    c.await_ready("alert", "a")
+    with Pulse(c) as pulse:
+        c.create_many_alerts([of_crowd(alert(f"a-{n}", "p", exclusionList=[f"^never {n} .*x"])) for n in range(300)])
+
+        def listening():
+            alerts = json.loads(c.kubectl("get", "alerts", "-n", "crowd", "-o", "json"))["items"]
+            return sum(any(x["type"] == "Listening" for x in a.get("status", {}).get("conditions", [])) for a in alerts)
+        until("all are looked after", lambda: listening() == 300)
+        time.sleep(1.1)
+        c.emit_many([c.event(f"app-{n % 50}", f"much {n}", space="crowd") for n in range(1000)])
+        took = []
+        for n in range(5):
+            began = time.monotonic()
+            c.emit(c.event("mine", f"news {n}"))
+            until("the other's news is there", lambda: f"news {n}" in sink.messages())
+            took.append(time.monotonic() - began)
+            time.sleep(2)
+    print(f"    300 Alerts, 1000 Events: the other's news after at most {max(took):.1f} s, {len(crowd.messages())} of the crowd's "
+          f"meanwhile; /healthz within {pulse.longest * 1000:.0f} ms ({pulse.answers} times), {c.peak_memory():.0f} MiB")
+    assert max(took) < within(5), took
+    assert pulse.longest < within(0.25), pulse.longest
+    c.stop(signal.SIGKILL)
+
+
 def story_answers(c):
     """What a receiver answers is in nothing that the author of a Provider can read."""
     page, slack = Receiver(), Receiver()

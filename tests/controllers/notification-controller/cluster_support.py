@@ -136,6 +136,9 @@ class Cluster:
                 return int(line.split()[1]) / 1024
         return 0
 
+    def create_many_alerts(self, alerts):
+        self.create_many(alerts, f"/apis/{NOTIFICATION}", "alerts")
+
     def log(self):
         return (self.folder / "daemon.log").read_text(errors="replace")
 
@@ -154,9 +157,9 @@ class Cluster:
                 "source": {"component": controller}, "reportingComponent": controller,
                 "firstTimestamp": at, "lastTimestamp": at, **more}
 
-    def emit_many(self, events, senders=4):
-        """Faster than kubectl by far."""
-        address, waiting, lock, wrong = self.plane.url.split("//")[1], list(events), threading.Lock(), []
+    def create_many(self, objects, api, plural, senders=4):
+        """Faster than kubectl by far. `api` as in "/api/v1"."""
+        address, waiting, lock, wrong = self.plane.url.split("//")[1], list(objects), threading.Lock(), []
 
         def send():
             connection = http.client.HTTPSConnection(address, context=ssl._create_unverified_context())
@@ -164,8 +167,8 @@ class Cluster:
                 with lock:
                     if not waiting or wrong:
                         return
-                    event = waiting.pop()
-                connection.request("POST", f"/api/v1/namespaces/{event['metadata']['namespace']}/events", json.dumps(event),
+                    one = waiting.pop()
+                connection.request("POST", f"{api}/namespaces/{one['metadata']['namespace']}/{plural}", json.dumps(one),
                                    {"Authorization": f"Bearer {self.plane.token}", "Content-Type": "application/json"})
                 answer = connection.getresponse()
                 text = answer.read()
@@ -178,6 +181,9 @@ class Cluster:
         for thread in threads:
             thread.join()
         assert not wrong, wrong
+
+    def emit_many(self, events):
+        self.create_many(events, "/api/v1", "events")
 
     def emit(self, *events):
         self.kubectl("create", "-f", "-", stdin="\n---\n".join(json.dumps(e) for e in events))

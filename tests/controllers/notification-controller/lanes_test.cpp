@@ -1,5 +1,7 @@
 #include "notification-controller/lanes.hpp"
 
+#include <set>
+
 #include "support.hpp"
 
 using namespace sluice;
@@ -154,4 +156,33 @@ TEST_CASE("whose turn it is costs as good as nothing, however many wait") {
   }
   // To look at each of them each time would take minutes.
   CHECK(std::chrono::steady_clock::now() - started < 20s);
+}
+
+TEST_CASE("the oldest of all that wait are shed, but what is being sent, and the others keep their order") {
+  Lanes lanes;
+  const auto add = [&lanes](const std::string& object, const std::string& message, int happened) {
+    Delivery one = delivery(object, message);
+    one.happened = base::TimePoint{} + std::chrono::seconds(happened);
+    lanes.push(std::move(one));
+  };
+  add("a", "a1", 1);
+  add("a", "a2", 2);
+  add("b", "b1", 1);
+  add("a", "a5", 5);
+  add("b", "b4", 4);
+  add("c", "c2", 2);
+  const base::SteadyPoint now{};
+  const auto busy = lanes.next(now).lane;
+  REQUIRE(busy);
+  std::set<std::string> shed;
+  for (const auto& one : lanes.shed(3, busy)) shed.insert(one.occurrence->message);
+  CHECK(shed == std::set<std::string>{"a2", "b1", "c2"});
+  CHECK(lanes.size() == 3);
+  std::vector<std::string> order;
+  while (lanes.size() > 0) {
+    order.push_back(turn(lanes, now));
+    settle(lanes, now);
+  }
+  CHECK(order == std::vector<std::string>{"a1", "b4", "a5"});
+  CHECK(lanes.shed(3, std::nullopt).empty());
 }

@@ -1,0 +1,212 @@
+// One tenant's many Alerts and Events cost the others nothing, and no more than they must.
+#include <algorithm>
+
+#include "dispatcher_harness.hpp"
+#include "notification-controller/audience.hpp"
+#include "notification-controller/backlog.hpp"
+
+using namespace std::chrono_literals;
+using namespace sluice;
+using namespace sluice::test;
+using notification_controller::AlertRule;
+using notification_controller::Audience;
+using notification_controller::Backlog;
+
+namespace {
+
+// A look at it takes time.
+class TickingClock final : public base::Clock {
+ public:
+  base::TimePoint now() const override { return base::system_clock().now(); }
+  base::SteadyPoint steady() const override { return steady_ += 100us; }
+
+ private:
+  mutable base::SteadyPoint steady_{};
+};
+
+AlertRule rule_of(const std::string& space, const std::string& name, const std::string& listens_to = {}) {
+  doc::Json spec = doc::Json::object();
+  doc::Json source = {{"kind", "Kustomization"}, {"name", "*"}};
+  if (!listens_to.empty()) source["namespace"] = listens_to;
+  spec["eventSources"] = doc::Json::array({source});
+  doc::Json alert = make_alert(name, std::move(spec));
+  alert["metadata"]["namespace"] = space;
+  alert["metadata"]["uid"] = space + "-" + name;
+  const auto parsed = api::parse_alert(alert);
+  REQUIRE(parsed);
+  return AlertRule::compile(*parsed, false);
+}
+
+doc::Json event_in(const std::string& space, const std::string& object) {
+  doc::Json event = event_now(object, "news");
+  event["metadata"]["namespace"] = space;
+  event["involvedObject"]["namespace"] = space;
+  return event;
+}
+
+struct BacklogHarness {
+  BacklogHarness() {
+    handlers.adopt = [this](const auto& alert) { said.push_back("adopt " + alert.str()); };
+    handlers.note = [](const auto&) {};
+    handlers.take_in = [](const auto&, const auto&) {};
+    handlers.judge = [this](const auto& event, const auto&, const auto& alert) {
+      said.push_back(alert.str() + " " + std::string(api::namespace_of(*event)));
+    };
+    backlog = std::make_unique<Backlog>(clock, audience, handlers);
+  }
+  void add(const std::string& space, int count) {
+    std::vector<controller::Object> events;
+    for (int i = 0; i < count; ++i) events.push_back(std::make_shared<doc::Json>(event_in(space, "shop")));
+    backlog->add(std::move(events));
+  }
+  void run() {
+    runtime.spawn("backlog", backlog->run());
+    while (!backlog->empty()) runtime.context().run_one();
+  }
+  std::size_t place_of(const std::string& what) const {
+    return static_cast<std::size_t>(std::find(said.begin(), said.end(), what) - said.begin());
+  }
+  TickingClock clock;
+  Audience audience;
+  Backlog::Handlers handlers;
+  std::vector<std::string> said;
+  std::unique_ptr<Backlog> backlog;
+  rt::Runtime runtime{1};
+};
+
+}  // namespace
+
+TEST_CASE("whose Events are few is not behind one with many, also where these are about the first one's objects") {
+  BacklogHarness h;
+  for (int i = 0; i < 20; ++i) h.audience.put(rule_of("big", "a" + std::to_string(i), "small"));
+  h.audience.put(rule_of("small", "b"));
+  h.add("small", 100);
+  h.run();
+  CHECK(h.said.size() == 100 * 21);
+  // "small" has a twentieth of the work: without turns of its own its last would be among the last of all.
+  const auto last = std::find(h.said.rbegin(), h.said.rend(), "small/b small").base() - h.said.begin();
+  CHECK(last < 800);
+}
+
+TEST_CASE("an Event is judged for each Alert that may want it, and for no other, after an Alert is read") {
+  BacklogHarness h;
+  h.audience.put(rule_of("big", "a"));
+  h.audience.put(rule_of("big", "gone"));
+  h.audience.put(rule_of("small", "b"));
+  h.add("big", 2);
+  h.add("nobody", 1);
+  h.backlog->add_for({"small", "b"}, {std::make_shared<doc::Json>(event_in("small", "shop"))});
+  h.backlog->adopt({"small", "c"});
+  h.audience.remove({"big", "gone"});
+  CHECK(h.backlog->is_behind("big"));
+  CHECK_FALSE(h.backlog->is_behind("nobody"));
+  h.run();
+  CHECK(std::count(h.said.begin(), h.said.end(), "big/a big") == 2);
+  CHECK(h.said.size() == 4);
+  CHECK(h.place_of("adopt small/c") < h.place_of("small/b small"));
+}
+
+TEST_CASE("what a mark says for one Alert does not have the Event judged for all others again") {
+  Harness h;
+  constexpr int kAlerts = 12;
+  for (int i = 0; i < kAlerts; ++i) h.add_alert("a" + std::to_string(i));
+  h.start();
+  for (int i = 0; i < kAlerts; ++i) h.until([&] { return h.is_listening("a" + std::to_string(i)); });
+  h.until([&] { return h.process->sources->is_ready("Kustomization"); });
+  h.turn(50ms);
+  const auto event = event_now("shop", "applied");
+  h.kube->put(kEvents, event);
+  h.until([&] { return h.courier.sent.size() == kAlerts && !h.mark_of(event, "uid-a11").empty(); });
+  h.turn(100ms);
+  CHECK(h.courier.sent.size() == kAlerts);
+  CHECK(h.process->dispatcher->judged() == kAlerts);
+}
+
+TEST_CASE("what has not come of one tenant's Events holds up no late word for another") {
+  Harness h;
+  h.options.event_grace = 200ms;
+  constexpr int kFloodAlerts = 60;
+  constexpr int kFloodEvents = 200;
+  for (int i = 0; i < kFloodAlerts; ++i) {
+    doc::Json alert = make_alert("f" + std::to_string(i));
+    alert["metadata"]["namespace"] = "flood";
+    alert["metadata"]["creationTimestamp"] = now_and(-10min);
+    h.kube->put(kAlerts, alert);
+  }
+  h.start_with_alert();
+  h.until([&] { return h.process->sources->is_in_touch("Kustomization"); });
+  doc::Json object = doc::Json::object();
+  object["apiVersion"] = kGroup + "/v1";
+  object["kind"] = "Kustomization";
+  object["metadata"] = {{"name", "shop"}, {"namespace", "apps"}, {"uid", "uid-shop"}};
+  object["status"]["conditions"] = doc::Json::array({{{"type", "Ready"},
+                                                      {"status", "False"},
+                                                      {"message", "no such file"},
+                                                      {"reason", "BuildFailed"},
+                                                      {"lastTransitionTime", now_and(1s)}}});
+  h.kube->put(kKustomizations, object);
+  for (int i = 0; i < kFloodEvents; ++i) h.kube->put(kEvents, event_in("flood", "x" + std::to_string(i)));
+  h.until([&] { return !h.courier.messages().empty(); }, 20s);
+  CHECK(h.courier.messages() == std::vector<std::string>{"no such file"});
+  CHECK(h.process->dispatcher->judged() < kFloodAlerts * kFloodEvents);
+}
+
+TEST_CASE("what waits of one namespace is bounded: the oldest gives way, which is said once") {
+  Harness h;
+  h.options.max_waiting = 32;
+  h.options.say_shed_after = 100ms;
+  h.courier.hang.insert("hook");
+  h.start_with_alert();
+  h.until([&] { return h.process->sources->is_ready("Kustomization"); });
+  h.kube->put(kEvents, event_now("x0", "news 0"));
+  h.until([&] { return h.courier.attempts == 1; });
+  for (int i = 1; i < 200; ++i) h.kube->put(kEvents, event_now("x" + std::to_string(i), "news " + std::to_string(i)));
+  h.until([&] { return h.process->dispatcher->judged() >= 200; });
+  CHECK(h.process->dispatcher->waiting() <= 32);
+  CHECK(h.process->dispatcher->waiting() >= 28);
+  CHECK(h.process->dispatcher->taken() == h.process->dispatcher->waiting());
+  const auto said = [&h] {
+    std::vector<std::string> messages;
+    for (const auto& event : h.kube->all(kEvents)) {
+      if (doc::find_string(event, {"reason"}) == "NotificationsDropped") {
+        messages.emplace_back(doc::find_string(event, {"message"}));
+      }
+    }
+    return messages;
+  };
+  h.until([&] { return !said().empty(); });
+  h.turn(150ms);
+  REQUIRE(said().size() == 1);
+  CHECK(said().front().starts_with(std::to_string(200 - h.process->dispatcher->waiting()) + " notifications"));
+  h.courier.hang.clear();
+  h.until([&] { return h.process->dispatcher->waiting() == 0; });
+  const auto messages = h.courier.messages();
+  CHECK(messages.front() == "news 0");  // it was being sent
+  CHECK(messages.back() == "news 199");
+  CHECK(h.process->dispatcher->taken() == 0);
+}
+
+TEST_CASE("a change of marks alone is told from all others") {
+  using notification_controller::changed_marks;
+  const std::string prefix(notification_controller::kMarkPrefix);
+  doc::Json before = event_now("shop", "news");
+  before["metadata"]["annotations"][prefix + "a"] = "{}";
+  doc::Json now = before;
+  now["metadata"]["resourceVersion"] = "7";
+  CHECK(changed_marks(before, now) == std::vector<std::string>{});
+  now["metadata"]["annotations"][prefix + "a"] = "{1}";
+  now["metadata"]["annotations"][prefix + "b"] = "{}";
+  CHECK(changed_marks(before, now) == std::vector<std::string>{"a", "b"});
+  CHECK_FALSE(changed_marks(now, before));  // one is gone
+  const auto differs = [&](const auto& edit) {
+    doc::Json edited = now;
+    edit(edited);
+    return !changed_marks(before, edited) && !changed_marks(edited, before);
+  };
+  CHECK(differs([](doc::Json& event) { event["count"] = 2; }));
+  CHECK(differs([](doc::Json& event) { event["message"] = "other news"; }));
+  CHECK(differs([](doc::Json& event) { event.erase("reason"); }));
+  CHECK(differs([](doc::Json& event) { event["metadata"]["uid"] = "another"; }));
+  CHECK(differs([](doc::Json& event) { event["metadata"]["annotations"][kGroup + "/revision"] = "main@sha1:def"; }));
+  CHECK(differs([](doc::Json& event) { event["metadata"]["annotations"].erase(kGroup + "/revision"); }));
+}
