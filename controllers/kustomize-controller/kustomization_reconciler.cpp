@@ -461,6 +461,8 @@ rt::Task<StepResult> KustomizationReconciler::conclude(Run& run) {
     context.status["lastAppliedOriginRevision"] = run.origin_revision;
   }
   context.ready_message = "Applied revision: " + run.artifact.revision + run.held_text;
+  // Nothing is wrong with that, but mostly a name is misspelt.
+  if (run.rendered->manifests->empty()) context.ready_message += "; the build has no objects";
   // Runs that found nothing to do, but for the one at the interval, leave no trace.
   const bool is_due =
       before.history.empty() || context.clock.now() - before.history.front().last_reconciled > run.spec().interval / 2;

@@ -7,6 +7,18 @@ using namespace sluice;
 using namespace kustomize_controller::reconciling;
 using base::ErrorKind;
 
+TEST_CASE("a build that has nothing in it is said beside Ready") {
+  Fixture fixture;
+  fixture.publish({{"shop/README.md", "nothing yet"}}, "main@sha1:1");
+  fixture.kustomize("shop");
+  fixture.start();
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:1"); });
+  CHECK(fixture.message("shop") == "Applied revision: main@sha1:1; the build has no objects");
+  fixture.publish({{"shop/a.yaml", config_map("a", "1")}}, "main@sha1:2");
+  fixture.until([&] { return fixture.is_ready("shop", "main@sha1:2"); });
+  CHECK(fixture.message("shop") == "Applied revision: main@sha1:2");
+}
+
 TEST_CASE("an artifact's folder is applied, a new one rolls out, what left it is pruned") {
   Fixture fixture;
   fixture.publish({{"shop/a.yaml", config_map("a", "1")}, {"shop/b.yaml", config_map("b", "1")}}, "main@sha1:1");
