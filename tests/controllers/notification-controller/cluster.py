@@ -391,10 +391,13 @@ def story_crowd(c):
             until("the other's news is there", lambda: f"news {n}" in sink.messages())
             took.append(time.monotonic() - began)
             time.sleep(2)
+        until("it is said that too many wait", lambda: "NotificationsDropped" in c.kubectl("get", "events", "-n", "crowd"))
     print(f"    300 Alerts, 1000 Events: the other's news after at most {max(took):.1f} s, {len(crowd.messages())} of the crowd's "
           f"meanwhile; /healthz within {pulse.longest * 1000:.0f} ms ({pulse.answers} times), {c.peak_memory():.0f} MiB")
     assert max(took) < within(5), took
     assert pulse.longest < within(0.25), pulse.longest
+    assert c.peak_memory() < 96, c.peak_memory()
+    assert c.log().count("notifications dropped") < 10
     c.stop(signal.SIGKILL)
 
 
