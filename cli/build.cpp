@@ -87,8 +87,8 @@ std::string provenance_text(const kustomize::BuildResult& result, const Places& 
   for (const kustomize::Object& object : result.objects) {
     out += name_of(object) + "\n";
     for (const kustomize::FieldOrigin& field : object.fields) {
-      std::string value = object.value.at(doc::Json::json_pointer(field.pointer)).dump(
-          -1, ' ', false, doc::Json::error_handler_t::replace);
+      std::string value = object.value.at(doc::Json::json_pointer(field.pointer))
+                              .dump(-1, ' ', false, doc::Json::error_handler_t::replace);
       if (value.size() > 60) value = value.substr(0, 57) + "...";
       const kustomize::FieldSource& source = field.source;
       const std::string from = !source.entry.empty() ? places.text(source.entry)

@@ -54,10 +54,6 @@ bool is_sibling(const HandoverInput& input, const doc::Json& object) {
   return input.build && api::namespace_of(object) == input.self.namespace_ && source_text(object) == input.source;
 }
 
-bool is_definition(const api::ObjectId& id) {
-  return id.group == "apiextensions.k8s.io" && id.kind == "CustomResourceDefinition";
-}
-
 bool is_of_a_kind_that_holds_others(const api::InventoryEntry& entry) {
   const auto id = api::ObjectId::parse(entry.id);
   return id && apply::holds_others(id->group_kind());
@@ -71,7 +67,7 @@ class Wanted {
       const auto id = api::ObjectId::parse(entry.id);
       if (id) ids_[{std::string(), id->name, id->group, id->kind}].emplace_back(id->namespace_, entry.id);
       if (id && id->group.empty() && id->kind == "Namespace") namespaces_.emplace(id->name, entry.id);
-      has_definition_ = has_definition_ || (id && is_definition(*id));
+      has_definition_ = has_definition_ || (id && apply::is_definition(id->group_kind()));
       entries_.insert(entry.id);
     }
   }
@@ -204,12 +200,11 @@ std::string Claims::why_held(const api::InventoryEntry& entry, const doc::Json& 
                        found->second.is_applied ? "applies it too" : "builds it and is to take it over");
   }
   const auto id = api::ObjectId::parse(entry.id);
-  if (id && is_definition(*id)) {
+  if (id && apply::is_definition(id->group_kind())) {
     const auto one = of_kind.find({std::string(doc::find_string(live, {"spec", "group"})),
                                    std::string(doc::find_string(live, {"spec", "names", "kind"}))});
     if (one != of_kind.end()) {
-      return fmt::format("Kustomization/{} builds {}, which is of its kind", one->second.who.str(),
-                         one->second.inside);
+      return fmt::format("Kustomization/{} builds {}, which is of its kind", one->second.who.str(), one->second.inside);
     }
   }
   if (!not_now.empty()) return not_now;
@@ -230,7 +225,7 @@ std::set<api::ObjectKey> Claims::holders(const std::vector<api::InventoryEntry>&
     if (const auto found = by.find(entry.id); found != by.end()) all.insert(found->second.who);
     // Of which kind it is the definition is not asked here: to be woken in vain does no harm.
     const auto id = api::ObjectId::parse(entry.id);
-    if (!id || !is_definition(*id)) continue;
+    if (!id || !apply::is_definition(id->group_kind())) continue;
     for (const auto& [kind, claim] : of_kind) all.insert(claim.who);
   }
   return all;

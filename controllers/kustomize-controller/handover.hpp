@@ -81,7 +81,7 @@ struct Claim {
 };
 
 struct Claims {
-  std::map<std::string, Claim> by;      // by InventoryEntry::id
+  std::map<std::string, Claim> by;          // by InventoryEntry::id
   std::map<api::GroupKind, Claim> of_kind;  // what siblings build, if a definition is to be deleted
   std::vector<api::ObjectKey> unknown;      // siblings whose build fails
   std::string not_now;                      // why it cannot be told now who else builds something; "": it can

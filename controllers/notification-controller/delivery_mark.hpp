@@ -68,7 +68,7 @@ struct JudgeInput {
   std::optional<base::TimePoint> last_alike;  // when the same news was last dealt with, for this Alert
   // When it came; nothing: as the occurrence says, and not later than now.
   std::optional<base::TimePoint> received;
-  base::TimePoint since{};                    // the Alert is in force since
+  base::TimePoint since{};  // the Alert is in force since
   base::TimePoint now{};
   base::Duration window{};  // --rate-limit-interval
 };

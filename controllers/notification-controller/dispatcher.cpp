@@ -225,8 +225,8 @@ JudgeInput Dispatcher::input_for(const AlertRule& rule, const doc::Json& event, 
 }
 
 // `is_owed`: its interval is over, whenever it came.
-void Dispatcher::consider(const AlertRule& rule, const doc::Json& event,
-                          const std::shared_ptr<const Occurrence>& what, bool is_owed) {
+void Dispatcher::consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what,
+                          bool is_owed) {
   if (taken_.contains(taken_key(*what, rule.uid))) return;
   JudgeInput input = input_for(rule, event, *what);
   if (is_owed) input.received = input.now;

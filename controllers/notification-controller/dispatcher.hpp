@@ -175,9 +175,9 @@ class Dispatcher {
   rt::FairShares room_;
   std::map<std::string, std::size_t> held_;     // of the room, by namespace
   std::map<api::ObjectKey, std::size_t> shed_;  // what waited for a Provider and is not said to be dropped yet
-  std::set<std::string> taken_;  // in an outbox: by Event, Alert, count and digest
+  std::set<std::string> taken_;                 // in an outbox: by Event, Alert, count and digest
   Receipts receipts_;
-  Ledger ledger_;                   // what was dealt with, or is on its way
+  Ledger ledger_;  // what was dealt with, or is on its way
   std::map<OwedKey, Owed> owed_;
   std::multimap<base::SteadyPoint, OwedKey> owed_due_;  // some of them settled meanwhile
   rt::Notify owed_changed_;

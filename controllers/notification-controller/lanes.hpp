@@ -28,10 +28,10 @@ struct Delivery {
   api::ObjectKey alert;
   std::string alert_uid;
   std::shared_ptr<const Occurrence> occurrence;  // shared by all that are sent it; never null
-  std::string id;  // see delivery_id
-  bool marked_pending = false;  // its Event says that it was tried in vain
-  std::uint64_t rule = 0;       // AlertRule::version of the one that wants it
-  base::TimePoint happened{};   // by the server's clock; see Receipts
+  std::string id;                                // see delivery_id
+  bool marked_pending = false;                   // its Event says that it was tried in vain
+  std::uint64_t rule = 0;                        // AlertRule::version of the one that wants it
+  base::TimePoint happened{};                    // by the server's clock; see Receipts
 };
 
 class Lanes {

@@ -69,7 +69,8 @@ rt::Task<bool> Sources::find_objects(Source& source) {
   controller::WatchCache& cache = open_(std::move(options));
   subscribe_objects(source, cache);
   const bool synced = co_await cache.wait_synced(kSyncLimit);
-  if (!synced) log_.info("objects cannot be listed; their labels and states are unknown", {{"kind", source.kind->kind}});
+  if (!synced)
+    log_.info("objects cannot be listed; their labels and states are unknown", {{"kind", source.kind->kind}});
   source.objects = &cache;
   co_return true;
 }

@@ -5,8 +5,12 @@
 
 namespace sluice::apply {
 
+bool is_definition(const api::GroupKind& kind) {
+  return kind.group == "apiextensions.k8s.io" && kind.kind == "CustomResourceDefinition";
+}
+
 bool holds_others(const api::GroupKind& kind) {
-  if (kind.group == "apiextensions.k8s.io") return kind.kind == "CustomResourceDefinition";
+  if (is_definition(kind)) return true;
   return kind.group.empty() &&
          (kind.kind == "Namespace" || kind.kind == "PersistentVolumeClaim" || kind.kind == "PersistentVolume");
 }

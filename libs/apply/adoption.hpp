@@ -25,6 +25,8 @@ namespace sluice::apply {
 inline constexpr std::string_view kExistedBefore = "sluice.dev/existed-before";  // value: the owner that took it up
 inline constexpr std::string_view kAdoptionManager = "sluice-adoption";
 
+// CustomResourceDefinitions.
+bool is_definition(const api::GroupKind& kind);
 // Namespaces, CustomResourceDefinitions, PersistentVolumes and their claims.
 bool holds_others(const api::GroupKind& kind);
 

@@ -63,7 +63,6 @@ int rank_of(const api::InventoryEntry& entry) {
 }
 
 bool is_namespace(const api::ObjectId& id) { return id.group.empty() && id.kind == "Namespace"; }
-bool is_definition(const api::ObjectId& id) { return id.kind == "CustomResourceDefinition"; }
 
 // What stays in the cluster, by what would take it along: a Namespace, or the definition of its kind.
 class Staying {
@@ -80,7 +79,7 @@ class Staying {
   // Null: nothing known stays in it.
   const Stay* in(const api::ObjectId& id, const Json& live) const {
     if (is_namespace(id)) return find(in_namespace_, id.name);
-    if (!is_definition(id)) return nullptr;
+    if (!is_definition(id.group_kind())) return nullptr;
     const api::GroupKind kind{std::string(doc::find_string(live, {"spec", "group"})),
                               std::string(doc::find_string(live, {"spec", "names", "kind"}))};
     return find(of_kind_, kind);
@@ -120,7 +119,7 @@ struct ApplySet::Pruning {
   void note_staying(std::size_t before) {
     const auto holds = [](const api::InventoryEntry& entry) {
       const auto id = api::ObjectId::parse(entry.id);
-      return id && (is_namespace(*id) || is_definition(*id));
+      return id && (is_namespace(*id) || is_definition(id->group_kind()));
     };
     const auto at = [this](std::size_t i) { return entries.begin() + static_cast<std::ptrdiff_t>(i); };
     if (std::none_of(at(before), at(to), holds)) return;
@@ -147,7 +146,7 @@ struct ApplySet::Pruning {
       const auto id = api::ObjectId::parse(entry.id);
       if (!id || settled.contains(entry.id)) continue;
       if (is_namespace(*id)) namespaces.insert(id->name);
-      is_any_definition = is_any_definition || is_definition(*id);
+      is_any_definition = is_any_definition || is_definition(id->group_kind());
     }
     for (Change& change : outcome.changes) {
       const bool is_inside = namespaces.contains(change.id.namespace_) || is_any_definition;

@@ -69,7 +69,8 @@ std::string event_name(std::string object, std::uint64_t suffix) {
 // The same for all who tell of one occurrence.
 std::uint64_t occurrence_suffix(const doc::Json& event, const std::string& occurrence) {
   doc::Json told = doc::Json::array();
-  for (const auto field : {"apiVersion", "kind", "uid"}) told.push_back(doc::find_string(event, {"involvedObject", field}));
+  for (const auto field : {"apiVersion", "kind", "uid"})
+    told.push_back(doc::find_string(event, {"involvedObject", field}));
   for (const auto field : {"reportingComponent", "type", "reason"}) told.push_back(doc::find_string(event, {field}));
   told.push_back(occurrence);
   return std::stoull(base::sha256_hex(doc::print_json(told)).substr(0, 16), nullptr, 16);
@@ -160,8 +161,8 @@ rt::Task<base::Result<void>> KubeEventRecorder::Impl::send_once(const EventCorre
     const api::ObjectKey key{space, std::string(doc::find_string(*decision.patch, {"metadata", "name"}))};
     kube::PatchOptions patch_options;
     patch_options.field_manager = options.controller;
-    auto patching = client->patch(events_resource(), key, kube::PatchType::merge, *decision.patch,
-                                          std::move(patch_options));
+    auto patching =
+        client->patch(events_resource(), key, kube::PatchType::merge, *decision.patch, std::move(patch_options));
     auto patched = co_await std::move(patching);
     if (patched) co_return base::Result<void>();
     // Events live an hour; then the count starts anew.

@@ -462,7 +462,8 @@ class FakeKube final : public kube::Client, public std::enable_shared_from_this<
         std::optional<kube::WatchEvent> event = std::move(events.front());
         events.pop_front();
         const doc::Json& object = event->object;
-        const bool is_news = event->type == kube::WatchEventType::added || event->type == kube::WatchEventType::modified;
+        const bool is_news =
+            event->type == kube::WatchEventType::added || event->type == kube::WatchEventType::modified;
         const std::string version(api::resource_version_of(object));
         if (is_news && knows && knows(api::key_of(object), api::uid_of(object), version)) {
           event->object = {{"metadata", {{"resourceVersion", version}}}};

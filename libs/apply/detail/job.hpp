@@ -20,9 +20,9 @@ struct ApplySet::Job {
   bool settled = false;  // `change` says all; nothing to write
   bool recreate = false;
   bool take_over = false;
-  bool adopt = false;        // it is to be marked as not made by us
-  bool exists = false;       // as the dry run saw it
-  std::string live_version;  // its resourceVersion before the write
+  bool adopt = false;                 // it is to be marked as not made by us
+  bool exists = false;                // as the dry run saw it
+  std::string live_version;           // its resourceVersion before the write
   std::vector<std::string> left_out;  // see Change
   std::optional<Change> change;
   std::optional<base::Error> error;

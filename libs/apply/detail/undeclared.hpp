@@ -1,6 +1,7 @@
 // Fields that a kind does not have. Flux reads the objects of Kubernetes' own kinds into their Go types before it
 // applies them, and what these do not know is gone then; server-side apply refuses an object for it. The server's
-// refusal names such fields, by its own schema (of one map the first that it meets): they are left out, of the same kinds, and told. Pure.
+// refusal names such fields, by its own schema (of one map the first that it meets): they are left out, of the same
+// kinds, and told. Pure.
 #pragma once
 
 #include <string>

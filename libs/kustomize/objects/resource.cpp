@@ -9,9 +9,9 @@ namespace sluice::kustomize {
 namespace {
 
 constexpr std::array<std::string_view, 16> kNotes{
-    "previousKinds",     "previousNames",   "prefixes",  "suffixes", "previousNamespaces",
-    "allowNameChange",   "allowKindChange", "refBy",     "path",     "generatorBehavior",
-    "needsHashSuffix",   "index",           "seqindent", "id",       "annotations-migration-resource-id",
+    "previousKinds",   "previousNames",   "prefixes",  "suffixes", "previousNamespaces",
+    "allowNameChange", "allowKindChange", "refBy",     "path",     "generatorBehavior",
+    "needsHashSuffix", "index",           "seqindent", "id",       "annotations-migration-resource-id",
     "helm-generated"};
 constexpr std::array<const char*, 3> kLegacyNotes{"config.kubernetes.io/path", "config.kubernetes.io/index",
                                                   "config.k8s.io/id"};

@@ -47,8 +47,8 @@ class ImageSetter {
   static Result<ImageSetter> make(const ImageSpec& spec, Growth& growth) {
     ImageSetter setter(spec, growth);
     // The name is a regular expression in kustomize, by accident or not.
-    SLUICE_TRY(setter.pattern_, Pattern::compile_partial(
-                                    "^" + spec.name + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$"));
+    SLUICE_TRY(setter.pattern_,
+               Pattern::compile_partial("^" + spec.name + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$"));
     return setter;
   }
 
@@ -226,8 +226,8 @@ Result<void> set_replicas(ResourceSet& set, const ReplicaSpec& replica, const Fi
       auto done = visit_field(*resource, spec, CreateKind::scalar, [&](Json& field) -> Result<void> {
         if (field.is_structured()) return base::unexpected(ErrorKind::invalid, "replicas must be a number");
         // Quotes stay, and so does the type of what had to be in quotes.
-        const bool quoted = field.is_string() && field != "" &&
-                            doc::is_ambiguous_string(field.get_ref<const std::string&>());
+        const bool quoted =
+            field.is_string() && field != "" && doc::is_ambiguous_string(field.get_ref<const std::string&>());
         field = quoted ? Json(std::to_string(replica.count)) : Json(replica.count);
         return {};
       });

@@ -125,8 +125,9 @@ Result<void> put_text(Json& field, const std::string& text, const ScalarState& b
     return {};
   }
   Json value = doc::resolve_plain_scalar(text);
-  const bool fits = field.is_number_float() ? value.is_number() : field.is_number() ? value.is_number_integer()
-                                                                                    : value.type() == field.type();
+  const bool fits = field.is_number_float() ? value.is_number()
+                    : field.is_number()     ? value.is_number_integer()
+                                            : value.type() == field.type();
   if (!fits) {
     return invalid(fmt::format("\"{}\" can't be written over a {}", text.substr(0, 200), field.type_name()));
   }
@@ -190,9 +191,9 @@ Result<bool> write_into_text(Resource& resource, const FieldPath& path, const So
     const ScalarState before{scalar_text(*field.value), field.created, false};
     SLUICE_CHECK(write_field(*field.value, before, source, {}));
   }
-  std::string printed = is_json ? go_json(*inner, text.find('\n') != std::string::npos &&
-                                                      text.find("  ") != std::string::npos)
-                                : doc::print_yaml(*inner);
+  std::string printed =
+      is_json ? go_json(*inner, text.find('\n') != std::string::npos && text.find("  ") != std::string::npos)
+              : doc::print_yaml(*inner);
   while (!is_json && printed.ends_with('\n')) printed.pop_back();
   SLUICE_CHECK(growth.add_text(printed.size()));
   SLUICE_CHECK(resource.shared.set(object, *holder, [&](Json& field) -> Result<void> {

@@ -164,7 +164,8 @@ TEST_CASE("what passes by itself deletes nothing, nor does on a deletion what mo
   world.failure = test::make_error(kind, "not now");
   for (const bool is_deletion : {false, true}) {
     world.is_deletion = is_deletion;
-    CHECK(world.claims({kMap}).why_held(kMap, {}, false).find("flux-system/new of the same source") != std::string::npos);
+    CHECK(world.claims({kMap}).why_held(kMap, {}, false).find("flux-system/new of the same source") !=
+          std::string::npos);
     CHECK(world.claims({kMap}).why_held(kMap, {}, false).find("not now") != std::string::npos);
   }
   world.failure = test::make_error(base::ErrorKind::not_found, "no Secret");

@@ -1,9 +1,9 @@
 #include <catch2/catch.hpp>
 
+#include "kube/detail/glance.hpp"
 #include "kube/detail/paths.hpp"
 #include "kube/detail/retry.hpp"
 #include "kube/detail/status.hpp"
-#include "kube/detail/glance.hpp"
 #include "kube/detail/watch_stream.hpp"
 
 using sluice::base::ErrorKind;
@@ -17,8 +17,7 @@ TEST_CASE("paths follow the API's resource URIs") {
   CHECK(*detail::collection_path(pods, "default") == "/api/v1/namespaces/default/pods");
   CHECK(*detail::collection_path(pods, "") == "/api/v1/pods");
   CHECK(*detail::object_path(roles, "ignored", "a:b") == "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab");
-  CHECK(*detail::object_path(pods, "default", "a b?c#d\r\n") ==
-        "/api/v1/namespaces/default/pods/a%20b%3Fc%23d%0D%0A");
+  CHECK(*detail::object_path(pods, "default", "a b?c#d\r\n") == "/api/v1/namespaces/default/pods/a%20b%3Fc%23d%0D%0A");
   CHECK(detail::with_query("/x", {{"a", "1=2&3"}, {"empty", ""}, {"b", "c d"}}) == "/x?a=1%3D2%263&b=c%20d");
 }
 
@@ -133,8 +132,10 @@ TEST_CASE("a glance at the line of a watch finds what it is about, wherever that
   REQUIRE(cluster_scoped);
   CHECK(cluster_scoped->namespace_.empty());
   for (const char* other :
-       {"", "{}", "[]", R"({"type":"ADDED"})", R"({"object":{"metadata":{"name":"a","uid":"u","resourceVersion":"1"}}})",
-        R"({"type":"ADDED","object":{"kind":"Foo"}})", R"({"type":"ADDED","object":{"metadata":{"name":"a","uid":"u"}}})",
+       {"", "{}", "[]", R"({"type":"ADDED"})",
+        R"({"object":{"metadata":{"name":"a","uid":"u","resourceVersion":"1"}}})",
+        R"({"type":"ADDED","object":{"kind":"Foo"}})",
+        R"({"type":"ADDED","object":{"metadata":{"name":"a","uid":"u"}}})",
         R"({"type":"ADDED","object":{"metadata":{"name":"\u0061","uid":"u","resourceVersion":"1"}}})",
         R"({"type":"ADDED","object":{"metadata":{"name":1,"uid":"u","resourceVersion":"1"}}})",
         R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"1"}}})"}) {
@@ -142,5 +143,6 @@ TEST_CASE("a glance at the line of a watch finds what it is about, wherever that
     CHECK_FALSE(detail::glance_at(other));
   }
   // Cut anywhere within metadata it says nothing.
-  for (std::size_t size = 0; size < line.find("\"spec\"") - 2; ++size) CHECK_FALSE(detail::glance_at(line.substr(0, size)));
+  for (std::size_t size = 0; size < line.find("\"spec\"") - 2; ++size)
+    CHECK_FALSE(detail::glance_at(line.substr(0, size)));
 }
