@@ -79,7 +79,7 @@ TEST_CASE("an answer whose body is cut or never ends is judged by its status, bu
     RawServer receiver("HTTP/1.1 " + status + "\r\nContent-Length: 100\r\n\r\nok", hold);
     doc::Json spec = doc::Json::object();
     spec["type"] = type;
-    spec["timeout"] = "300ms";
+    spec["timeout"] = hold.count() > 0 ? "2s" : "60s";
     spec["address"] = "http://127.0.0.1:" + std::to_string(receiver.port()) + "/hook";
     if (with_token) spec["secretRef"]["name"] = "hook";
     return deliver(spec, {{"token", "s3cr3t"}});
@@ -87,7 +87,7 @@ TEST_CASE("an answer whose body is cut or never ends is judged by its status, bu
   CHECK(answer("200 OK", "generic", false));
   CHECK(answer("202 Accepted", "generic-hmac", true));
   CHECK(answer("200 OK", "slack", false));
-  CHECK(answer("200 OK", "generic", false, std::chrono::seconds(3)));
+  CHECK(answer("200 OK", "generic", false, std::chrono::seconds(60)));
   const auto unknown = answer("200 OK", "slack", true);
   REQUIRE_FALSE(unknown);
   CHECK(unknown.error().kind == base::ErrorKind::unavailable);

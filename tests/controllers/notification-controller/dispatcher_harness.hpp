@@ -71,10 +71,26 @@ inline std::string now_and(base::Duration later = {}) {
   return base::format_time(base::system_clock().now() + std::chrono::duration_cast<base::TimePoint::duration>(later));
 }
 
+// The time for what the dispatcher waits for. While it is held no grace ends, however slow the machine is.
+class HeldClock final : public base::Clock {
+ public:
+  base::TimePoint now() const override { return base::system_clock().now(); }
+  base::SteadyPoint steady() const override { return held_at_.value_or(base::system_clock().steady()) - lost_; }
+  void hold() { held_at_ = base::system_clock().steady(); }
+  void go_on() {
+    lost_ += base::system_clock().steady() - *held_at_;
+    held_at_.reset();
+  }
+
+ private:
+  std::optional<base::SteadyPoint> held_at_;
+  base::Duration lost_{};
+};
+
 // One process's memory. The cluster and the receivers outlive it.
 struct Process {
   Process(std::shared_ptr<FakeKube> kube, FakeCourier& courier, notification_controller::DispatcherOptions options,
-          bool crd_installed, const std::string& journal_path)
+          bool crd_installed, const std::string& journal_path, const base::Clock& clock)
       : runtime(std::make_unique<rt::Runtime>(1)) {
     auto common = controller::default_options("notification-controller");
     common.metrics_addr = "0";
@@ -87,6 +103,8 @@ struct Process {
     provider_options.resource = kProviders;
     auto& alerts = app->cache(alert_options);
     auto& providers = app->cache(provider_options);
+    alerts_seen = &alerts;
+    providers_seen = &providers;
     sources = std::make_shared<notification_controller::Sources>(
         *runtime, app->log(),
         [this](controller::WatchCacheOptions wanted) -> controller::WatchCache& { return app->cache(wanted); },
@@ -94,7 +112,9 @@ struct Process {
     const notification_controller::DispatcherParts parts{
         alerts, providers, sources, std::shared_ptr<Courier>(&courier, [](Courier*) {}),
         std::make_shared<notification_controller::Journal>(journal_path, base::Logger::discard())};
-    dispatcher = std::make_unique<notification_controller::Dispatcher>(app->services(), parts, options);
+    const controller::Services own = app->services();
+    controller::Services services{own.runtime, own.client, clock, own.log, own.events, own.metrics};
+    dispatcher = std::make_unique<notification_controller::Dispatcher>(std::move(services), parts, options);
     app->add(std::make_shared<notification_controller::AlertReconciler>(alerts, providers, app->clock(),
                                                                         options.no_cross_namespace_refs));
     app->while_leading("dispatcher", [this] { return dispatcher->run(); });
@@ -111,6 +131,8 @@ struct Process {
   bool ended = false;
   std::unique_ptr<rt::Runtime> runtime;
   std::unique_ptr<controller::App> app;
+  controller::WatchCache* alerts_seen = nullptr;
+  controller::WatchCache* providers_seen = nullptr;
   std::shared_ptr<notification_controller::Sources> sources;
   std::unique_ptr<notification_controller::Dispatcher> dispatcher;
 };
@@ -118,7 +140,7 @@ struct Process {
 struct Harness {
   Harness() { kube->put(kProviders, make_provider("hook")); }
   ~Harness() { crash(); }
-  void start() { process = std::make_unique<Process>(kube, courier, options, crd_installed, journal_path); }
+  void start() { process = std::make_unique<Process>(kube, courier, options, crd_installed, journal_path, clock); }
   void crash() {
     courier.hang.clear();
     process.reset();
@@ -127,13 +149,24 @@ struct Harness {
     process->runtime->context().restart();
     process->runtime->context().run_for(time);
   }
-  void until(const std::function<bool()>& is_so, std::chrono::milliseconds limit = 10s) {
+  void until(const std::function<bool()>& is_so, std::chrono::milliseconds limit = 60s) {
     const auto deadline = std::chrono::steady_clock::now() + limit;
     process->runtime->context().restart();
     while (!is_so()) {
       if (std::chrono::steady_clock::now() > deadline) FAIL("it never became so");
       process->runtime->context().run_one_for(10ms);
     }
+  }
+  // The process knows the Alert, or the Provider, as it is now.
+  void until_seen(const std::string& alert) { until_seen(process->alerts_seen, kAlerts, {"apps", alert}); }
+  void until_provider_seen(const std::string& name) { until_seen(process->providers_seen, kProviders, {"apps", name}); }
+  void until_seen(const controller::WatchCache* cache, const kube::Resource& resource, const api::ObjectKey& key) {
+    until([&] {
+      const auto seen = cache->find(key);
+      const doc::Json live = kube->object(resource, key);
+      if (live.is_null() || !seen) return live.is_null() && !seen;
+      return api::resource_version_of(*seen) == api::resource_version_of(live);
+    });
   }
   // The Alert is created at `created`, and the process takes it in.
   void add_alert(const std::string& name, doc::Json spec = doc::Json::object(), base::Duration created = -10min) {
@@ -161,6 +194,7 @@ struct Harness {
     kube->put(kEvents, live);
   }
   std::shared_ptr<FakeKube> kube = std::make_shared<FakeKube>();
+  HeldClock clock;
   FakeCourier courier;
   notification_controller::DispatcherOptions options;
   bool crd_installed = true;

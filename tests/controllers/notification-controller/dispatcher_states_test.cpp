@@ -74,9 +74,12 @@ TEST_CASE("a state whose Event is there, before it or within the grace, is told 
   h.until([&] { return !h.courier.sent.empty(); });
   h.settle();
   CHECK(h.courier.messages() == std::vector<std::string>{"no such file: in other words"});
+  h.clock.hold();
   h.put_ready("shop", "True", "Applied revision: main@sha1:def", 2s);
   h.turn(30ms);
   h.kube->put(kEvents, event_now("shop", "finished", 2s));
+  h.turn(30ms);
+  h.clock.go_on();
   h.until([&] { return h.courier.sent.size() == 2; });
   h.settle();
   CHECK(h.courier.messages() == std::vector<std::string>{"no such file: in other words", "finished"});
@@ -360,9 +363,12 @@ TEST_CASE("states of before the Alert, long ago, unwanted or passing are not tol
   h.until([&] { return h.is_listening("a"); });
   h.put_ready("old", "False", "before the Alert", -2h);
   h.put_ready("unwanted", "False", "unwanted");
+  h.clock.hold();
   h.put_ready("passing", "False", "passing");
   h.turn(20ms);
   h.put_ready("passing", "True", "well again");
+  h.turn(20ms);
+  h.clock.go_on();
   h.settle();
   CHECK(h.courier.sent.empty());
   CHECK(h.kube->count("create", "events") == 0);
@@ -396,11 +402,14 @@ TEST_CASE("a late word that is refused is written again, and sent once") {
 TEST_CASE("who is suspended before its state was told has none") {
   StateHarness h;
   h.start_with_alert();
+  h.clock.hold();
   h.put_ready("shop", "False", "no such file");
   h.turn(20ms);
   doc::Json object = h.kube->object(kKustomizations, {"apps", "shop"});
   object["spec"]["suspend"] = true;
   h.kube->put(kKustomizations, object);
+  h.turn(20ms);
+  h.clock.go_on();
   h.settle();
   CHECK(h.courier.sent.empty());
 }

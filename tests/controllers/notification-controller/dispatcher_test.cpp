@@ -70,8 +70,7 @@ TEST_CASE("with a journal, a crash before the note is written sends nothing agai
   h.courier.after_sending = [&] { h.kube->fail_next("patch", make_error(base::ErrorKind::unavailable, "gone"), 50); };
   const auto event = event_now("shop", "applied");
   h.kube->put(kEvents, event);
-  h.until([&] { return h.courier.sent.size() == 1; });
-  h.turn(20ms);
+  h.until([&] { return h.courier.sent.size() == 1 && h.kube->count("patch", "events") > 0; });
   CHECK(h.mark_of(event).empty());
   h.crash();
   h.kube->clear_faults();
@@ -272,7 +271,7 @@ TEST_CASE("a suspended Provider gets nothing of what happens meanwhile, a suspen
   doc::Json live = h.kube->object(kAlerts, {"apps", "a"});
   live["spec"]["suspend"] = true;
   h.kube->put(kAlerts, live);
-  h.turn(50ms);
+  h.until_seen("a");
   h.kube->put(kEvents, event_now("shop", "quiet too", -1s));
   h.turn(50ms);
   CHECK(h.courier.sent.empty());
@@ -415,10 +414,11 @@ TEST_CASE("an Alert that the process found suspended is in force from its resump
   live["spec"]["suspend"] = true;
   live["metadata"]["generation"] = 2;
   h.kube->put(kAlerts, live);
-  h.turn(50ms);
+  h.until_seen("a");
   h.crash();
   h.start();
   h.kube->put(kEvents, event_now("shop", "while it was suspended", -5s));
+  h.until_seen("a");
   h.turn(100ms);
   live = h.kube->object(kAlerts, {"apps", "a"});
   live["spec"]["suspend"] = false;
@@ -505,7 +505,7 @@ TEST_CASE("what is kept about a Provider goes with it, and what waits for it is 
   };
   CHECK(is_counted());
   h.kube->erase(kProviders, {"apps", "hook"});
-  h.turn(50ms);
+  h.until_provider_seen("hook");
   h.process->dispatcher->forget({"apps", "hook"});
   CHECK_FALSE(h.process->dispatcher->trouble({"apps", "hook"}));
   CHECK_FALSE(is_counted());
@@ -526,7 +526,7 @@ TEST_CASE("the series of a Provider that goes while something is sent to it are 
   h.kube->put(kEvents, event_now("shop", "one"));
   h.until([&] { return h.courier.attempts == 1; });
   h.kube->erase(kProviders, {"apps", "hook"});
-  h.turn(50ms);
+  h.until_provider_seen("hook");
   h.process->dispatcher->forget({"apps", "hook"});
   h.courier.hang.clear();
   h.until([&] { return h.process->dispatcher->outboxes() == 0; });

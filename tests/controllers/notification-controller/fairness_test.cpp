@@ -125,9 +125,9 @@ TEST_CASE("what a mark says for one Alert does not have the Event judged for all
 TEST_CASE("what has not come of one tenant's Events holds up no late word for another") {
   Harness h;
   h.options.event_grace = 200ms;
-  constexpr int kFloodAlerts = 60;
-  constexpr int kFloodEvents = 200;
-  for (int i = 0; i < kFloodAlerts; ++i) {
+  constexpr std::uint64_t kFloodAlerts = 60;
+  constexpr std::uint64_t kBehind = 6'000;
+  for (std::uint64_t i = 0; i < kFloodAlerts; ++i) {
     doc::Json alert = make_alert("f" + std::to_string(i));
     alert["metadata"]["namespace"] = "flood";
     alert["metadata"]["creationTimestamp"] = now_and(-10min);
@@ -145,16 +145,22 @@ TEST_CASE("what has not come of one tenant's Events holds up no late word for an
                                                       {"reason", "BuildFailed"},
                                                       {"lastTransitionTime", now_and(1s)}}});
   h.kube->put(kKustomizations, object);
-  for (int i = 0; i < kFloodEvents; ++i) h.kube->put(kEvents, event_in("flood", "x" + std::to_string(i)));
-  h.until([&] { return !h.courier.messages().empty(); }, 20s);
+  // Never all judged, however fast the machine is: as it goes down, more comes.
+  std::uint64_t events = 0;
+  h.until([&] {
+    while (h.process->dispatcher->judged() + kBehind > events * kFloodAlerts) {
+      h.kube->put(kEvents, event_in("flood", "x" + std::to_string(++events)));
+    }
+    return !h.courier.messages().empty();
+  });
   CHECK(h.courier.messages() == std::vector<std::string>{"no such file"});
-  CHECK(h.process->dispatcher->judged() < kFloodAlerts * kFloodEvents);
+  CHECK(h.process->dispatcher->judged() < kFloodAlerts * events);
 }
 
-TEST_CASE("what waits of one namespace is bounded: the oldest gives way, which is said once") {
+TEST_CASE("what waits of one namespace is bounded: the oldest gives way, which is said for many at once") {
   Harness h;
   h.options.max_waiting = 32;
-  h.options.say_shed_after = 100ms;
+  h.options.say_shed_after = 1s;
   h.courier.hang.insert("hook");
   h.start_with_alert();
   h.until([&] { return h.process->sources->is_ready("Kustomization"); });
@@ -165,19 +171,24 @@ TEST_CASE("what waits of one namespace is bounded: the oldest gives way, which i
   CHECK(h.process->dispatcher->waiting() <= 32);
   CHECK(h.process->dispatcher->waiting() >= 28);
   CHECK(h.process->dispatcher->taken() == h.process->dispatcher->waiting());
+  // How many are said to be dropped, and how often that was said.
   const auto said = [&h] {
-    std::vector<std::string> messages;
+    std::pair<std::size_t, std::size_t> sum;
     for (const auto& event : h.kube->all(kEvents)) {
-      if (doc::find_string(event, {"reason"}) == "NotificationsDropped") {
-        messages.emplace_back(doc::find_string(event, {"message"}));
-      }
+      if (doc::find_string(event, {"reason"}) != "NotificationsDropped") continue;
+      const std::string message(doc::find_string(event, {"message"}));
+      REQUIRE(message.find(" notifications were dropped") != std::string::npos);
+      const auto times = event.at("count").get<std::size_t>();
+      sum.first += times * std::stoul(message);
+      sum.second += times;
     }
-    return messages;
+    return sum;
   };
-  h.until([&] { return !said().empty(); });
-  h.turn(150ms);
-  REQUIRE(said().size() == 1);
-  CHECK(said().front().starts_with(std::to_string(200 - h.process->dispatcher->waiting()) + " notifications"));
+  const std::size_t dropped = 200 - h.process->dispatcher->waiting();
+  h.until([&] { return said().first >= dropped; });
+  h.turn(50ms);
+  CHECK(said().first == dropped);
+  CHECK(said().second * 10 <= dropped);
   h.courier.hang.clear();
   h.until([&] { return h.process->dispatcher->waiting() == 0; });
   const auto messages = h.courier.messages();
