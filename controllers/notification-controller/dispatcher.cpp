@@ -37,7 +37,8 @@ Dispatcher::Dispatcher(controller::Services services, DispatcherParts parts, Dis
                 [this](const doc::Json& event) { receipts_.take_in(event, services_.clock.now(), false); },
                 [this](const doc::Json& event, const auto& alert) { take_in(event, alert); },
                 [this](const auto& event, const auto& what, const auto& alert) { judge_event(event, what, alert); }}),
-      room_(options_.max_waiting) {}
+      room_(options_.max_waiting),
+      owed_(options_.max_waiting) {}
 
 std::optional<std::string> Dispatcher::trouble(const api::ObjectKey& provider) const {
   const auto it = trouble_.find(provider);
@@ -252,25 +253,23 @@ void Dispatcher::enqueue(const AlertRule& rule, Delivery delivery) {
   const Occurrence& what = *delivery.occurrence;
   const api::ObjectKey provider = api::resolve(rule.spec.provider_ref, rule.key.namespace_);
   if (!make_room(provider.namespace_)) {
+    put_off(delivery);
     count_shed(provider, 1);
     return;
   }
-  room_.take();
-  ++held_[provider.namespace_];
+  room_.take(provider.namespace_);
   taken_.insert(taken_key(what, rule.uid));
   const base::TimePoint now = services_.clock.now();
   ledger_.sweep(now - options_.rate_limit_interval - std::chrono::hours(1), services_.clock.steady());
-  ledger_.note(rule.uid, what.likeness, now);
-  ledger_.note_word(rule.uid, what.involved, {what.severity, delivery.happened, now});
-  owed_.erase({rule.uid, what.involved.str()});
+  delivery.ticket = ledger_.depart(rule.uid, what, {what.severity, delivery.happened, now});
+  owed_.erase(rule.uid, what.involved);
   outbox_of(provider).push(std::move(delivery));
 }
 
 // What waits, waits for as long as a receiver is away. Where too much does, the oldest of what waits for
-// the Provider with the most is dropped: who has the room is who must make it. False if nobody has.
+// the Provider with the most gives way: who has the room is who must make it. False if nobody has.
 bool Dispatcher::make_room(const std::string& space) {
-  const std::size_t held = held_.contains(space) ? held_.at(space) : 0;
-  if (room_.has_room(held)) return true;
+  if (room_.has_room(space)) return true;
   Outbox* longest = nullptr;
   api::ObjectKey provider;
   for (auto it = outboxes_.lower_bound({space, std::string()}); it != outboxes_.end() && it->first.namespace_ == space;
@@ -281,20 +280,22 @@ bool Dispatcher::make_room(const std::string& space) {
   }
   if (longest == nullptr) return false;
   // Many at once, as it takes a look at all of them.
-  const std::vector<Delivery> oldest = longest->shed(held / 16 + 1);
+  const std::vector<Delivery> oldest = longest->shed(room_.held(space) / 16 + 1);
   for (const auto& delivery : oldest) {
     release(delivery);
-    ledger_.take_back(delivery.alert_uid, delivery.occurrence->likeness);
-    settled(space);
+    room_.give_back(space);
   }
+  for (const auto& delivery : oldest) put_off(delivery);
   if (!oldest.empty()) count_shed(provider, oldest.size());
-  return room_.has_room(held - oldest.size());
+  return room_.has_room(space);
 }
 
-void Dispatcher::settled(const std::string& space) {
-  room_.give_back();
-  const auto held = held_.find(space);
-  if (--held->second == 0) held_.erase(held);
+// It was not told. Where nothing newer about the object is on its way, it is what the receiver must know.
+void Dispatcher::put_off(const Delivery& delivery) {
+  const Occurrence& what = *delivery.occurrence;
+  if (ledger_.is_on_its_way(delivery.alert_uid, what.involved)) return;
+  const base::SteadyPoint due = services_.clock.steady() + options_.try_again_after;
+  owe({delivery.alert, delivery.alert_uid, what.involved, what.event, what.severity, due, true}, due);
 }
 
 void Dispatcher::count_shed(const api::ObjectKey& provider, std::size_t count) {
@@ -310,9 +311,11 @@ rt::Task<void> Dispatcher::say_shed(api::ObjectKey provider) {
   controller::EventRecord record;
   record.severity = controller::Severity::error;
   record.reason = "NotificationsDropped";
-  record.message = std::to_string(count) + " notifications were dropped, the oldest of those that waited: " +
-                   "too many wait for the Providers of this namespace";
-  services_.log.info("notifications dropped, as too many wait", {{"provider", provider.str()}, {"count", count}});
+  record.message = std::to_string(count) +
+                   " notifications were dropped or put off, the oldest of those that waited: too " +
+                   "many wait for the Providers of this namespace";
+  services_.log.info("notifications dropped or put off, as too many wait",
+                     {{"provider", provider.str()}, {"count", count}});
   if (const auto object = providers_.find(provider)) services_.events.emit(*object, std::move(record));
 }
 
@@ -320,7 +323,7 @@ Outbox& Dispatcher::outbox_of(const api::ObjectKey& provider) {
   auto& outbox = outboxes_[provider];
   if (!outbox) {
     auto deliver = [this, provider](Delivery delivery) { return attempt(provider, std::move(delivery)); };
-    auto is_settled = [this, space = provider.namespace_] { settled(space); };
+    auto is_settled = [this, space = provider.namespace_] { room_.give_back(space); };
     outbox = std::make_unique<Outbox>(services_.runtime, services_.clock, std::move(deliver), std::move(is_settled));
     tasks_.spawn(services_.runtime.context(), run_outbox(provider));
   }

@@ -26,7 +26,8 @@
 #include "journal.hpp"
 #include "ledger.hpp"
 #include "outbox.hpp"
-#include "rt/fair_shares.hpp"
+#include "owed.hpp"
+#include "room.hpp"
 #include "sources.hpp"
 #include "state_watch.hpp"
 
@@ -38,8 +39,10 @@ struct DispatcherOptions {
   // without it; zero: forever.
   base::Duration event_grace = std::chrono::seconds(20);
   bool no_cross_namespace_refs = false;
-  // Messages that may wait for the Providers of one namespace; see rt::FairShares.
+  // Messages that may wait for the Providers of one namespace; see rt::FairShares. As many last words may be put off.
   std::size_t max_waiting = 16'000;
+  // How soon a last word for which there was no room has another look for some.
+  base::Duration try_again_after = std::chrono::minutes(1);
   // So long is counted what is dropped for want of room before it is said.
   base::Duration say_shed_after = std::chrono::seconds(10);
   std::string field_manager = "notification-controller";
@@ -89,18 +92,6 @@ class Dispatcher {
     std::int64_t generation = 0;
   };
 
-  // A repetition that was held back, though the receiver was told of something else since: it is
-  // told when the interval is over, unless the object has changed by then.
-  struct Owed {
-    api::ObjectKey alert;
-    std::string alert_uid;
-    InvolvedObject object;
-    api::ObjectKey event;
-    Severity severity = Severity::info;
-    base::SteadyPoint due{};
-  };
-  using OwedKey = std::pair<std::string, std::string>;  // the Alert's uid and the object
-
   void subscribe();
   void alert_changed(const doc::Json& alert);
   void alert_gone(const api::ObjectKey& key);
@@ -131,16 +122,16 @@ class Dispatcher {
   void consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what,
                 bool is_owed = false);
   void hold_back(const AlertRule& rule, const Occurrence& what, const JudgeInput& input);
-  void owe(Owed owed);
+  bool owe(Owed owed, base::SteadyPoint at);
   void tell_if_still_so(Owed owed);
   rt::Task<void> tell_owed();
   std::optional<bool> gets_commit_statuses(const AlertRule& rule) const;
   bool is_for_others(const AlertRule& rule, const Occurrence& what) const;
   void enqueue(const AlertRule& rule, Delivery delivery);
   bool make_room(const std::string& space);
+  void put_off(const Delivery& delivery);
   void count_shed(const api::ObjectKey& provider, std::size_t count);
   rt::Task<void> say_shed(api::ObjectKey provider);
-  void settled(const std::string& space);
   Outbox& outbox_of(const api::ObjectKey& provider);
   rt::Task<void> run_outbox(api::ObjectKey provider);
 
@@ -172,14 +163,12 @@ class Dispatcher {
   std::uint64_t judged_ = 0;
   Backlog backlog_;
   std::map<api::ObjectKey, std::unique_ptr<Outbox>> outboxes_;
-  rt::FairShares room_;
-  std::map<std::string, std::size_t> held_;     // of the room, by namespace
+  Room room_;                                   // of what waits
   std::map<api::ObjectKey, std::size_t> shed_;  // what waited for a Provider and is not said to be dropped yet
   std::set<std::string> taken_;                 // in an outbox: by Event, Alert, count and digest
   Receipts receipts_;
   Ledger ledger_;  // what was dealt with, or is on its way
-  std::map<OwedKey, Owed> owed_;
-  std::multimap<base::SteadyPoint, OwedKey> owed_due_;  // some of them settled meanwhile
+  OwedWords owed_;
   rt::Notify owed_changed_;
   std::map<api::ObjectKey, std::string> trouble_;
   std::function<void(const api::ObjectKey&)> on_trouble_;

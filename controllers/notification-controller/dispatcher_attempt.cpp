@@ -87,6 +87,7 @@ rt::Task<Attempt> Dispatcher::attempt(api::ObjectKey outbox, Delivery delivery) 
   const auto rule = rules_.find(delivery.alert);
   if (rule != rules_.end() && api::resolve(rule->second.rule.spec.provider_ref, delivery.alert.namespace_) != outbox) {
     // The Alert was pointed at another Provider meanwhile.
+    release(delivery);
     enqueue(rule->second.rule, std::move(delivery));
     co_return Attempt{};
   }
@@ -175,6 +176,10 @@ rt::Task<void> Dispatcher::remember(Delivery delivery, DeliveryState state) {
   mark.digest = delivery.occurrence->digest;
   mark.told = std::chrono::floor<std::chrono::microseconds>(services_.clock.now());
   ledger_.note(delivery.alert_uid, delivery.occurrence->likeness, *mark.told);
+  if (state == DeliveryState::sent) {
+    const Occurrence& what = *delivery.occurrence;
+    ledger_.note_word(delivery.alert_uid, what.involved, {what.severity, delivery.happened, *mark.told});
+  }
   journal_->note(delivery.occurrence->event_uid, delivery.alert_uid, mark);
   rt::Task<void> writing = write_until_written(delivery, std::move(mark));
   co_await std::move(writing);
@@ -221,8 +226,10 @@ rt::Task<bool> Dispatcher::write_mark(Delivery delivery, DeliveryMark mark) {
   co_return !may_be_written_later(error.kind);
 }
 
+// It is on its way no longer. What its receiver was told is noted before.
 void Dispatcher::release(const Delivery& delivery) {
   taken_.erase(taken_key(*delivery.occurrence, delivery.alert_uid));
+  ledger_.settle(delivery.alert_uid, *delivery.occurrence, delivery.ticket);
 }
 
 void Dispatcher::note_trouble(const api::ObjectKey& provider, std::string message) {

@@ -19,35 +19,39 @@ constexpr base::Duration kLongestWork = std::chrono::minutes(1);
 // Of news that was sent within the interval. While the receiver's last word is of that kind, it
 // has missed nothing.
 void Dispatcher::hold_back(const AlertRule& rule, const Occurrence& what, const JudgeInput& input) {
-  const Ledger::Word* word = ledger_.last_word(rule.uid, what.involved);
-  if (word == nullptr || *input.received < word->happened || what.at < rule.since) return;
-  if (word->severity == what.severity && !owed_.contains({rule.uid, what.involved.str()})) return;
+  const auto word = ledger_.last_word(rule.uid, what.involved);
+  if (!word || *input.received < word->happened || what.at < rule.since) return;
+  if (word->severity == what.severity && owed_.find(rule.uid, what.involved) == nullptr) return;
   if (!rule.wants(what, labels_) || is_for_others(rule, what)) return;
   if (word->severity == what.severity) {
-    owed_.erase({rule.uid, what.involved.str()});
+    owed_.erase(rule.uid, what.involved);
     return;
   }
   const base::Duration left = *input.last_alike + options_.rate_limit_interval - input.now;
-  owe({rule.key, rule.uid, what.involved, what.event, what.severity,
-       services_.clock.steady() + std::max<base::Duration>(left, base::Duration::zero())});
+  const base::SteadyPoint due = services_.clock.steady() + std::max<base::Duration>(left, base::Duration::zero());
+  owe({rule.key, rule.uid, what.involved, what.event, what.severity, due}, due);
 }
 
-void Dispatcher::owe(Owed owed) {
-  OwedKey key{owed.alert_uid, owed.object.str()};
-  owed_due_.emplace(owed.due, key);
-  owed_.insert_or_assign(std::move(key), std::move(owed));
+bool Dispatcher::owe(Owed owed, base::SteadyPoint at) {
+  const bool is_kept = owed_.put(std::move(owed), at);
   owed_changed_.notify_all();
+  return is_kept;
 }
 
 void Dispatcher::tell_if_still_so(Owed owed) {
   const auto known = rules_.find(owed.alert);
   if (known == rules_.end() || known->second.rule.uid != owed.alert_uid) return;
+  const base::SteadyPoint now = services_.clock.steady();
+  if (owed.is_put_off && !room_.has_room(owed.alert.namespace_)) {
+    owed.due = now + options_.try_again_after;
+    const base::SteadyPoint due = owed.due;
+    owe(std::move(owed), due);
+    return;
+  }
   const controller::Object object = sources_->object(owed.object.kind, {owed.object.namespace_, owed.object.name});
   if (object) {
-    if (is_busy(*object) && services_.clock.steady() < owed.due + kLongestWork) {
-      const OwedKey key{owed.alert_uid, owed.object.str()};
-      owed_due_.emplace(services_.clock.steady() + kAskAgain, key);
-      owed_.insert_or_assign(key, std::move(owed));
+    if (is_busy(*object) && now < owed.due + kLongestWork) {
+      owe(std::move(owed), now + kAskAgain);
       return;
     }
     const auto state = read_state(*object);
@@ -65,28 +69,25 @@ void Dispatcher::tell_if_still_so(Owed owed) {
 
 rt::Task<void> Dispatcher::tell_owed() {
   for (;;) {
-    if (owed_due_.empty()) {
+    const auto next = owed_.next();
+    if (!next) {
       co_await owed_changed_.wait();
       continue;
     }
     const base::SteadyPoint now = services_.clock.steady();
-    if (owed_due_.begin()->first > now) {
-      const bool notified = co_await owed_changed_.wait_for(owed_due_.begin()->first - now);
+    if (*next > now) {
+      const bool notified = co_await owed_changed_.wait_for(*next - now);
       static_cast<void>(notified);
       continue;
     }
-    OwedKey key = owed_due_.begin()->second;
-    owed_due_.erase(owed_due_.begin());
-    const auto it = owed_.find(key);
-    if (it == owed_.end() || it->second.due > now) continue;  // settled, or owed anew
-    if (backlog_.is_behind(it->second.alert.namespace_)) {
-      // What is still to be judged for it may be newer.
-      owed_due_.emplace(now + kAskOwner, std::move(key));
-      continue;
+    Owed owed = *owed_.take(now);
+    if (backlog_.is_behind(owed.alert.namespace_)) {
+      // What is still to be judged for it may be newer. Of what is put off there may be much.
+      const base::SteadyPoint at = now + (owed.is_put_off ? kAskAgain : kAskOwner);
+      owe(std::move(owed), at);
+    } else {
+      tell_if_still_so(std::move(owed));
     }
-    Owed owed = std::move(it->second);
-    owed_.erase(it);
-    tell_if_still_so(std::move(owed));
     co_await rt::sleep_for(base::Duration::zero());
   }
 }

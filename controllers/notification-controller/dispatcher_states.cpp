@@ -134,6 +134,9 @@ bool Dispatcher::may_yet_be_told(const AlertRule& rule, const InvolvedObject& ob
                                  const Chronicle::Entry& failure) const {
   const controller::Object event = sources_->event(object.kind, failure.event);
   if (!event || mark_of(*event, rule.uid)) return false;
+  // Put off, it is told only if nothing has changed by then.
+  const Owed* owed = owed_.find(rule.uid, object);
+  if (owed != nullptr && owed->is_put_off && owed->event == failure.event) return false;
   const auto what = read_occurrence(*event);
   return what && what->at >= rule.since && rule.wants(*what, labels_);
 }

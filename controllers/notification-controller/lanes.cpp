@@ -1,6 +1,9 @@
 #include "lanes.hpp"
 
 #include <algorithm>
+#include <string_view>
+#include <tuple>
+#include <unordered_set>
 #include <utility>
 
 namespace sluice::notification_controller {
@@ -87,34 +90,55 @@ void Lanes::fail(const std::string& name, base::SteadyPoint now, std::optional<b
   rest_until_ = now + rest;
 }
 
-std::vector<Delivery> Lanes::shed(std::size_t count, const std::optional<std::string>& busy) {
-  const auto first_of = [&busy](const std::string& name) -> std::size_t { return busy == name ? 1 : 0; };
-  std::vector<base::TimePoint> ages;
-  ages.reserve(size_);
-  for (const auto& [name, lane] : lanes_) {
-    for (std::size_t i = first_of(name); i < lane.waiting.size(); ++i) ages.push_back(lane.waiting[i].happened);
+void Lanes::places_of(const std::string& name, const Lane& lane, std::size_t first, std::vector<Place>& superseded,
+                      std::vector<Place>& last_words) {
+  if (first + 1 == lane.waiting.size()) {
+    last_words.push_back({lane.waiting[first].happened, &name, first});
+    return;
   }
+  std::unordered_set<std::string_view> newer;  // the Alerts for which a newer one waits
+  for (std::size_t at = lane.waiting.size(); at-- > first;) {
+    const Delivery& each = lane.waiting[at];
+    const bool is_last = newer.insert(each.alert_uid).second;
+    (is_last ? last_words : superseded).push_back({each.happened, &name, at});
+  }
+}
+
+std::vector<Delivery> Lanes::shed(std::size_t count, const std::optional<std::string>& busy) {
+  std::vector<Place> places;
+  std::vector<Place> last_words;
+  for (const auto& [name, lane] : lanes_) places_of(name, lane, busy == name ? 1 : 0, places, last_words);
+  const auto keep_oldest = [](std::vector<Place>& all, std::size_t most) {
+    if (all.size() <= most) return;
+    const auto end = all.begin() + static_cast<std::ptrdiff_t>(most);
+    std::nth_element(all.begin(), end, all.end(),
+                     [](const Place& one, const Place& other) { return one.happened < other.happened; });
+    all.erase(end, all.end());
+  };
+  keep_oldest(places, count);
+  keep_oldest(last_words, count - places.size());
+  places.insert(places.end(), last_words.begin(), last_words.end());
+  std::sort(places.begin(), places.end(), [](const Place& one, const Place& other) {
+    return std::tie(*one.name, one.at) < std::tie(*other.name, other.at);
+  });
   std::vector<Delivery> out;
-  count = std::min(count, ages.size());
-  if (count == 0) return out;
-  const auto newest = ages.begin() + static_cast<std::ptrdiff_t>(count - 1);
-  std::nth_element(ages.begin(), newest, ages.end());
-  for (auto it = lanes_.begin(); it != lanes_.end();) {
-    const std::string& name = it->first;
-    Lane& lane = it->second;
-    const auto goes = [&](const Delivery& each) { return out.size() < count && each.happened <= *newest; };
-    std::deque<Delivery> kept;
-    for (std::size_t i = 0; i < lane.waiting.size(); ++i) {
-      const bool is_out = i >= first_of(name) && goes(lane.waiting[i]);
-      if (is_out) {
-        out.push_back(std::move(lane.waiting[i]));
+  out.reserve(places.size());
+  for (auto place = places.begin(); place != places.end();) {
+    const auto it = lanes_.find(*place->name);
+    std::deque<Delivery>& waiting = it->second.waiting;
+    std::size_t kept = place->at;
+    for (std::size_t at = kept; at < waiting.size(); ++at) {
+      if (place != places.end() && place->name == &it->first && place->at == at) {
+        out.push_back(std::move(waiting[at]));
+        ++place;
       } else {
-        kept.push_back(std::move(lane.waiting[i]));
+        waiting[kept++] = std::move(waiting[at]);
       }
     }
-    lane.waiting = std::move(kept);
-    if (lane.waiting.empty()) step_out(name, lane);
-    it = lane.waiting.empty() ? lanes_.erase(it) : std::next(it);
+    waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(kept), waiting.end());
+    if (!waiting.empty()) continue;
+    step_out(it->first, it->second);
+    lanes_.erase(it);
   }
   size_ -= out.size();
   return out;

@@ -32,6 +32,7 @@ struct Delivery {
   bool marked_pending = false;                   // its Event says that it was tried in vain
   std::uint64_t rule = 0;                        // AlertRule::version of the one that wants it
   base::TimePoint happened{};                    // by the server's clock; see Receipts
+  std::uint64_t ticket = 0;                      // Ledger::Ticket
 };
 
 class Lanes {
@@ -55,8 +56,9 @@ class Lanes {
   void settle(const std::string& lane, bool answered);
   // The head failed and stays. `wanted`: the receiver's Retry-After.
   void fail(const std::string& lane, base::SteadyPoint now, std::optional<base::Duration> wanted);
-  // Takes out the oldest that wait, by when they happened: `count` of them, or all that there are. The
-  // head of the lane `busy` stays, as it is being sent.
+  // Takes out `count` of what waits, or all that there is: first what a newer word about the same object for the same
+  // Alert supersedes, then last words; of each the oldest first, by when they happened. Those about one object come
+  // in their order. The head of the lane `busy` stays, as it is being sent.
   std::vector<Delivery> shed(std::size_t count, const std::optional<std::string>& busy);
   // Try everything now: the Provider was edited.
   void hurry();
@@ -73,6 +75,14 @@ class Lanes {
   static base::Duration grown(int failures, base::Duration limit);
   void line_up(const std::string& name, Lane& lane);
   void step_out(const std::string& name, const Lane& lane);
+  // One that may be shed: the at-th of a lane.
+  struct Place {
+    base::TimePoint happened{};
+    const std::string* name = nullptr;
+    std::size_t at = 0;
+  };
+  static void places_of(const std::string& name, const Lane& lane, std::size_t first, std::vector<Place>& superseded,
+                        std::vector<Place>& last_words);
 
   std::map<std::string, Lane> lanes_;
   std::set<std::pair<std::uint64_t, std::string>> ready_;             // by arrival

@@ -1,6 +1,7 @@
 #include "ledger.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "api/kind.hpp"
 
@@ -67,14 +68,42 @@ void Ledger::take_in(const doc::Json& event, std::string_view alert_uid, const D
   if (what && mark.state == DeliveryState::sent) note_word(alert_uid, what->involved, {what->severity, happened, told});
 }
 
-std::optional<base::TimePoint> Ledger::alike(std::string_view alert_uid, std::string_view likeness) const {
-  const auto it = alike_.find(key_of(alert_uid, likeness));
-  return it == alike_.end() ? std::nullopt : std::optional(it->second);
+Ledger::Ticket Ledger::depart(std::string_view alert_uid, const Occurrence& what, const Word& word) {
+  const Ticket ticket = ++tickets_;
+  likenesses_on_their_way_.emplace(std::pair(key_of(alert_uid, what.likeness), ticket), word);
+  words_on_their_way_.emplace(std::pair(key_of(alert_uid, what.involved.str()), ticket), word);
+  return ticket;
 }
 
-const Ledger::Word* Ledger::last_word(std::string_view alert_uid, const InvolvedObject& object) const {
-  const auto it = words_.find(key_of(alert_uid, object.str()));
-  return it == words_.end() ? nullptr : &it->second;
+void Ledger::settle(std::string_view alert_uid, const Occurrence& what, Ticket ticket) {
+  likenesses_on_their_way_.erase({key_of(alert_uid, what.likeness), ticket});
+  words_on_their_way_.erase({key_of(alert_uid, what.involved.str()), ticket});
+}
+
+const Ledger::Word* Ledger::last_of(const OnItsWay& all, const Key& key) {
+  const auto behind = all.upper_bound({key, std::numeric_limits<Ticket>::max()});
+  if (behind == all.begin()) return nullptr;
+  const auto last = std::prev(behind);
+  return last->first.first == key ? &last->second : nullptr;
+}
+
+bool Ledger::is_on_its_way(std::string_view alert_uid, const InvolvedObject& object) const {
+  return last_of(words_on_their_way_, key_of(alert_uid, object.str())) != nullptr;
+}
+
+std::optional<base::TimePoint> Ledger::alike(std::string_view alert_uid, std::string_view likeness) const {
+  const Key key = key_of(alert_uid, likeness);
+  std::optional<base::TimePoint> last;
+  if (const auto told = alike_.find(key); told != alike_.end()) last = told->second;
+  if (const Word* coming = last_of(likenesses_on_their_way_, key)) last = std::max(last, std::optional(coming->told));
+  return last;
+}
+
+std::optional<Ledger::Word> Ledger::last_word(std::string_view alert_uid, const InvolvedObject& object) const {
+  const Key key = key_of(alert_uid, object.str());
+  if (const Word* coming = last_of(words_on_their_way_, key)) return *coming;
+  const auto told = words_.find(key);
+  return told == words_.end() ? std::nullopt : std::optional(told->second);
 }
 
 void Ledger::sweep(base::TimePoint old, base::SteadyPoint now) {

@@ -1,4 +1,6 @@
 // What is told from the status, because no Event told it.
+#include <algorithm>
+
 #include "dispatcher_harness.hpp"
 
 using namespace std::chrono_literals;
@@ -205,6 +207,63 @@ TEST_CASE(
   h.settle();
   CHECK(h.courier.messages("chat") == std::vector<std::string>{"no such file", "Applied revision: main@sha1:def"});
   CHECK(h.courier.messages("quiet").empty());
+}
+
+TEST_CASE("a recovery that is written for one Alert is not sent to another one whose failure gave way to others") {
+  StateHarness h;
+  h.options.max_waiting = 8;
+  h.options.try_again_after = 1h;
+  doc::Json elsewhere = make_provider("elsewhere");
+  elsewhere["metadata"]["namespace"] = "team";
+  h.kube->put(kProviders, elsewhere);
+  doc::Json spec = doc::Json::object();
+  spec["providerRef"]["name"] = "elsewhere";
+  spec["eventSources"] = doc::Json::array({{{"kind", "Kustomization"}, {"name", "shop"}, {"namespace", "apps"}}});
+  doc::Json hears = make_alert("hears", std::move(spec));
+  hears["metadata"]["namespace"] = "team";
+  hears["metadata"]["creationTimestamp"] = now_and(-10min);
+  h.kube->put(kAlerts, hears);
+  h.courier.hang.insert("hook");
+  h.start_with_alert();
+  h.until([&] {
+    return api::conditions_of(h.kube->object(kAlerts, {"team", "hears"}))
+        .is_true(notification_controller::kListeningCondition);
+  });
+  h.until([&] { return h.process->sources->is_ready("Kustomization"); });
+  h.kube->put(kEvents, event_now("x", "being sent"));
+  h.until([&] { return h.courier.attempts == 1; });
+  h.kube->put(kEvents, h.failure_event("no such file"));
+  h.put_ready("shop", "False", "no such file");
+  h.until([&] { return h.courier.messages("elsewhere").size() == 1; });
+  for (int i = 0; i < 20; ++i) h.kube->put(kEvents, event_now("x" + std::to_string(i), "news " + std::to_string(i)));
+  const std::uint64_t judged = h.process->dispatcher->judged();
+  h.until([&] { return h.process->dispatcher->judged() >= judged + 20; });
+  h.courier.hang.clear();
+  h.until([&] { return h.process->dispatcher->waiting() == 0; });
+  h.put_ready("shop", "True", "Applied revision: main@sha1:def", 3s);
+  h.until([&] { return h.courier.messages("elsewhere").size() == 2; });
+  h.settle();
+  CHECK(h.courier.messages("elsewhere").back() == "Applied revision: main@sha1:def");
+  const auto messages = h.courier.messages("hook");
+  CHECK(std::count(messages.begin(), messages.end(), "no such file") == 0);
+  CHECK(std::count(messages.begin(), messages.end(), "Applied revision: main@sha1:def") == 0);
+}
+
+TEST_CASE("what a receiver refuses for good is not the last word that it was told") {
+  StateHarness h;
+  h.options.rate_limit_interval = 2s;
+  h.start_with_alert();
+  const doc::Json well = event_now("shop", "applied", 0s);
+  h.kube->put(kEvents, well);
+  h.until([&] { return !h.mark_of(well).empty(); });
+  h.courier.answer["hook"] = make_error(base::ErrorKind::invalid, "the receiver answered 413");
+  const doc::Json failure = h.failure_event("no such file", 0s);
+  h.kube->put(kEvents, failure);
+  h.until([&] { return !h.mark_of(failure).empty(); });
+  h.courier.answer.clear();
+  h.bump(well, 0s);
+  h.turn(3000ms);
+  CHECK(h.courier.messages() == std::vector<std::string>{"applied"});
 }
 
 TEST_CASE("a Provider that comes after a failure and its recovery is told of both, once, whatever its type is") {

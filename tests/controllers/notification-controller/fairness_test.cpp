@@ -197,6 +197,44 @@ TEST_CASE("what waits of one namespace is bounded: the oldest gives way, which i
   CHECK(h.process->dispatcher->taken() == 0);
 }
 
+TEST_CASE("a flood about one object costs its history, and not what another one's last word is") {
+  Harness h;
+  h.options.max_waiting = 32;
+  h.courier.hang.insert("hook");
+  h.start_with_alert();
+  h.until([&] { return h.process->sources->is_ready("Kustomization"); });
+  h.kube->put(kEvents, event_now("x", "being sent"));
+  h.until([&] { return h.courier.attempts == 1; });
+  h.kube->put(kEvents, event_now("shop", "the last of shop"));
+  for (int i = 1; i < 200; ++i) h.kube->put(kEvents, event_now("flood", "news " + std::to_string(i)));
+  h.until([&] { return h.process->dispatcher->judged() >= 201; });
+  h.courier.hang.clear();
+  h.until([&] { return h.process->dispatcher->waiting() == 0; });
+  const auto messages = h.courier.messages();
+  CHECK(messages.size() <= 33);
+  CHECK(std::count(messages.begin(), messages.end(), "the last of shop") == 1);
+  CHECK(messages.back() == "news 199");
+}
+
+TEST_CASE("a last word for which there was no room is told when there is some") {
+  Harness h;
+  h.options.max_waiting = 16;
+  h.options.try_again_after = 100ms;
+  h.courier.hang.insert("hook");
+  h.start_with_alert();
+  h.until([&] { return h.process->sources->is_ready("Kustomization"); });
+  for (int i = 0; i < 30; ++i) h.kube->put(kEvents, event_now("x" + std::to_string(i), "news " + std::to_string(i)));
+  h.until([&] { return h.process->dispatcher->judged() >= 30; });
+  CHECK(h.process->dispatcher->waiting() <= 16);
+  h.turn(300ms);  // it looks for room, and nothing gives way for it
+  h.courier.hang.clear();
+  h.until([&] { return h.courier.sent.size() >= 30; });
+  h.turn(50ms);
+  CHECK(h.courier.sent.size() == 30);
+  const auto messages = h.courier.messages();
+  CHECK(std::set<std::string>(messages.begin(), messages.end()).size() == 30);
+}
+
 TEST_CASE("a change of marks alone is told from all others") {
   using notification_controller::changed_marks;
   const std::string prefix(notification_controller::kMarkPrefix);

@@ -186,3 +186,27 @@ TEST_CASE("the oldest of all that wait are shed, but what is being sent, and the
   CHECK(order == std::vector<std::string>{"a1", "b4", "a5"});
   CHECK(lanes.shed(3, std::nullopt).empty());
 }
+
+TEST_CASE("what a newer word supersedes is shed before any last word, however old that is") {
+  Lanes lanes;
+  const auto add = [&lanes](const std::string& object, const std::string& alert, const std::string& message,
+                            int happened) {
+    Delivery one = delivery(object, message);
+    one.alert_uid = alert;
+    one.happened = base::TimePoint{} + std::chrono::seconds(happened);
+    lanes.push(std::move(one));
+  };
+  const auto shed = [&lanes](std::size_t count) {
+    std::vector<std::string> messages;
+    for (const auto& one : lanes.shed(count, std::nullopt)) messages.push_back(one.occurrence->message);
+    return messages;
+  };
+  add("old", "x", "last of old", 1);
+  add("flood", "y", "last for y", 2);
+  for (int i = 0; i < 5; ++i) add("flood", "x", "x" + std::to_string(i), 10 + i);
+  CHECK(shed(3) == std::vector<std::string>{"x0", "x1", "x2"});
+  CHECK(shed(2) == std::vector<std::string>{"x3", "last of old"});
+  CHECK(shed(9) == std::vector<std::string>{"last for y", "x4"});
+  CHECK(lanes.size() == 0);
+  CHECK_FALSE(lanes.next({}).lane);
+}
