@@ -16,39 +16,40 @@ bool is_suspended(const doc::Json& object) {
 }
 
 bool has_time(const Reader& reader, const artifact::TreeManifest& tree) {
-  if (is_suspended(*reader.object)) return true;
+  if (reader.is_suspended) return true;
   // Who has failed, or is at it, may be mended by what is new.
-  return reader.last && sources::is_ready(*reader.object) && tree.holds(reader.last->records);
+  return reader.last && reader.is_ready && tree.holds(reader.last->records);
 }
 
 }  // namespace
 
+Reader make_reader(const doc::Json& kustomization, std::shared_ptr<const RenderCache::Entry> last) {
+  return {api::key_of(kustomization), is_suspended(kustomization), sources::is_ready(kustomization),
+          sources::dependencies_of(kustomization), std::move(last)};
+}
+
 Concern sort_by_concern(const std::vector<Reader>& readers, const artifact::TreeManifest& tree) {
   Concern concern;
-  std::unordered_map<std::string, api::ObjectKey> later;  // by key's text, as dependsOn names them
+  std::unordered_map<std::string, const Reader*> later;  // by key's text, as dependsOn names them
   std::vector<std::string> awaited;
-  const auto take_up = [&](const doc::Json& object) {
-    concern.now.push_back(api::key_of(object));
-    for (std::string& name : sources::dependencies_of(object)) awaited.push_back(std::move(name));
+  const auto take_up = [&](const Reader& reader) {
+    concern.now.push_back(reader.key);
+    awaited.insert(awaited.end(), reader.dependencies.begin(), reader.dependencies.end());
   };
-  std::unordered_map<std::string, const doc::Json*> objects;
   for (const Reader& reader : readers) {
-    api::ObjectKey key = api::key_of(*reader.object);
-    if (!has_time(reader, tree)) {
-      take_up(*reader.object);
-      continue;
+    if (has_time(reader, tree)) {
+      later.emplace(reader.key.str(), &reader);
+    } else {
+      take_up(reader);
     }
-    objects.emplace(key.str(), reader.object.get());
-    later.emplace(key.str(), std::move(key));
   }
   while (!awaited.empty()) {
     const std::string name = std::move(awaited.back());
     awaited.pop_back();
-    if (later.erase(name) > 0) take_up(*objects.at(name));
+    if (const auto node = later.extract(name)) take_up(*node.mapped());
   }
   for (const Reader& reader : readers) {
-    const auto found = later.find(api::key_of(*reader.object).str());
-    if (found != later.end()) concern.later.push_back(found->second);
+    if (later.contains(reader.key.str())) concern.later.push_back(reader.key);
   }
   return concern;
 }

@@ -8,21 +8,26 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "api/object_meta.hpp"
 #include "artifact/tree_manifest.hpp"
-#include "controller/watch_cache.hpp"
+#include "doc/json.hpp"
 #include "render.hpp"
 
 namespace sluice::kustomize_controller {
 
 // A Kustomization that has not seen the artifact.
 struct Reader {
-  controller::Object object;
+  api::ObjectKey key;
+  bool is_suspended = false;
+  bool is_ready = false;                  // for its newest spec
+  std::vector<std::string> dependencies;  // sources::dependencies_of() it
   // The build of what it has taken up; null where none is known, or is still being made.
   std::shared_ptr<const RenderCache::Entry> last;
 };
+Reader make_reader(const doc::Json& kustomization, std::shared_ptr<const RenderCache::Entry> last);
 
 struct Concern {
   std::vector<api::ObjectKey> now;

@@ -70,6 +70,7 @@ KustomizationReconciler::KustomizationReconciler(ReconcilerServices services, co
                       "kustomizations", true};
   traits_.finalizer = api::finalizer::kFlux;
   traits_.status_manager = "gotk-kustomize-controller";
+  traits_.kept_whole = kKeptWhole;
 }
 
 Result<std::unique_ptr<Run>> KustomizationReconciler::begin(controller::RunContext& context) {

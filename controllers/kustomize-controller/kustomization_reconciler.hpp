@@ -79,6 +79,7 @@ class KustomizationReconciler final : public controller::StepReconciler<Run>,
 
  private:
   static constexpr std::size_t kLayerCacheBytes = 32U << 20U;
+  static constexpr std::size_t kKeptWhole = 64;  // Kustomizations that are at work, or were just now
   static constexpr base::Duration kDiscoveryLag = std::chrono::seconds(15);
   static constexpr base::Duration kLagRetry = std::chrono::seconds(1);
   static constexpr std::size_t kWorthSorting = 8;  // fewer are all taken up at once

@@ -14,6 +14,7 @@ namespace {
 constexpr const char* kBySource = "source";
 constexpr const char* kByDependency = "dependsOn";
 constexpr const char* kByConfig = "substituteFrom";
+constexpr std::size_t kReadAtOnce = 256;  // objects, most of which rest, in one turn of the loop
 
 std::vector<std::string> configs_of(const doc::Json& object) {
   std::vector<std::string> names;
@@ -40,12 +41,8 @@ void KustomizationReconciler::attach(controller::Controller& controller) {
   cache.add_index(kByDependency, sources::dependencies_of);
   cache.add_index(kByConfig, configs_of);
   controller.watch(cache, [&cache](const controller::Object& before, const controller::Object& now) {
-    std::vector<api::ObjectKey> keys;
-    if (!before || !now || !matters_to_dependents(*before, *now)) return keys;
-    for (const auto& dependent : cache.by_index(kByDependency, api::key_of(*now).str())) {
-      keys.push_back(api::key_of(*dependent));
-    }
-    return keys;
+    if (!before || !now || !matters_to_dependents(*before, *now)) return std::vector<api::ObjectKey>();
+    return cache.keys_by_index(kByDependency, api::key_of(*now).str());
   });
   controller.watch(cache, [this](const controller::Object& before, const controller::Object& now) {
     std::vector<api::ObjectKey> keys;
@@ -83,11 +80,8 @@ void KustomizationReconciler::attach(controller::Controller& controller) {
 
 std::vector<api::ObjectKey> KustomizationReconciler::who_lacks(const std::string& source,
                                                                const std::string& artifact) const {
-  std::vector<api::ObjectKey> keys;
-  for (const auto& object : controller_->cache().by_index(kBySource, source)) {
-    api::ObjectKey key = api::key_of(*object);
-    if (uptake_.is_news(key, artifact)) keys.push_back(std::move(key));
-  }
+  std::vector<api::ObjectKey> keys = controller_->cache().keys_by_index(kBySource, source);
+  std::erase_if(keys, [&](const api::ObjectKey& key) { return !uptake_.is_news(key, artifact); });
   return keys;
 }
 
@@ -160,12 +154,13 @@ rt::Task<void> KustomizationReconciler::wake_by_concern(std::weak_ptr<Kustomizat
   }
   auto readers = std::make_shared<std::vector<Reader>>();
   for (const api::ObjectKey& key : keys) {
-    auto object = self->controller_->cache().find(key);
+    const auto object = self->controller_->cache().find(key);
     if (!object) continue;
     // A run may be at an artifact that it has not built yet: an older build says nothing of where it will end.
     auto last = self->renders_.last(key);
     if (last && !self->uptake_.has_taken(key, last->artifact_digest)) last.reset();
-    readers->push_back({std::move(object), std::move(last)});
+    readers->push_back(make_reader(*object, std::move(last)));
+    if (readers->size() % kReadAtOnce == 0) co_await rt::sleep_for(std::chrono::nanoseconds(0));
   }
   auto sort = [readers, tree](std::stop_token) {
     return base::Result<Concern>(sort_by_concern(*readers, tree->manifest()));
@@ -193,9 +188,7 @@ void KustomizationReconciler::wake_for_definitions() {
 }
 
 void KustomizationReconciler::wake_for_config(const std::string& config) {
-  for (const auto& object : controller_->cache().by_index(kByConfig, config)) {
-    supersede(api::key_of(*object), config);
-  }
+  for (const api::ObjectKey& key : controller_->cache().keys_by_index(kByConfig, config)) supersede(key, config);
 }
 
 void KustomizationReconciler::wake_for_drift(const api::ObjectKey& owner, const api::ObjectId& id) {

@@ -295,6 +295,7 @@ Controller& App::add(std::shared_ptr<Reconciler> reconciler) {
   WatchCacheOptions cache_options;
   cache_options.resource = reconciler->traits().resource;
   cache_options.label_selector = options.watch_label_selector;
+  cache_options.kept_whole = reconciler->traits().kept_whole;
   ControllerOptions controller_options;
   controller_options.concurrency = static_cast<std::size_t>(options.concurrent);
   controller_options.retry = options.retry;

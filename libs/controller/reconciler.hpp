@@ -10,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -35,6 +36,8 @@ struct KindTraits {
   // Whether Ready, Reconciling and observedGeneration are written at all
   // (upstream's Provider and Alert have no status).
   bool has_status = true;
+  // Of the kind's objects, those that are kept ready for use; see WatchCacheOptions.
+  std::size_t kept_whole = std::numeric_limits<std::size_t>::max();
 };
 
 class Reconciler {

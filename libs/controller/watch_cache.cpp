@@ -22,6 +22,7 @@ WatchCache::WatchCache(std::shared_ptr<kube::Client> client, const base::Clock& 
                        WatchCacheOptions options)
     : clock_(clock),
       options_(std::move(options)),
+      shelf_(options_.kept_whole),
       reflector_(std::move(client), clock, std::move(log), reflecting(options_), *this) {}
 
 kube::ReflectorOptions WatchCache::reflecting(const WatchCacheOptions& options) {
@@ -43,28 +44,21 @@ WatchCache::~WatchCache() = default;
 
 // --- reading ---
 
-Object WatchCache::find(const api::ObjectKey& key) const {
-  const auto it = objects_.find(key);
-  return it == objects_.end() ? nullptr : it->second.object;
-}
+Object WatchCache::find(const api::ObjectKey& key) const { return shelf_.find(key); }
 
 std::vector<Object> WatchCache::list() const {
   std::vector<Object> all;
-  all.reserve(objects_.size());
-  for (const auto& [key, entry] : objects_) all.push_back(entry.object);
+  all.reserve(shelf_.size());
+  for (const auto& key : shelf_.keys()) all.push_back(shelf_.look(key));
   return all;
 }
 
-std::vector<Object> WatchCache::by_index(std::string_view index, std::string_view name) const {
-  std::vector<Object> found;
+std::vector<api::ObjectKey> WatchCache::keys_by_index(std::string_view index, std::string_view name) const {
   const auto it = indexes_.find(index);
-  if (it == indexes_.end()) return found;
+  if (it == indexes_.end()) return {};
   const auto entry = it->second.entries.find(name);
-  if (entry == it->second.entries.end()) return found;
-  for (const auto& key : entry->second) {
-    if (auto object = find(key)) found.push_back(std::move(object));
-  }
-  return found;
+  if (entry == it->second.entries.end()) return {};
+  return {entry->second.begin(), entry->second.end()};
 }
 
 rt::Task<bool> WatchCache::wait_synced(base::Duration limit) {
@@ -105,12 +99,12 @@ rt::Task<void> WatchCache::wait_in_touch(base::Duration limit) {
 void WatchCache::add_index(std::string name, IndexFunction keys_of) {
   Index& index_entry = indexes_[std::move(name)];
   index_entry = Index{std::move(keys_of), {}};
-  for (const auto& [key, entry] : objects_) index(index_entry, entry.object, true);
+  for (const auto& key : shelf_.keys()) index(index_entry, *shelf_.look(key), true);
 }
 
-void WatchCache::index(Index& index, const Object& object, bool insert) {
-  const api::ObjectKey key = api::key_of(*object);
-  for (const auto& name : index.keys_of(*object)) {
+void WatchCache::index(Index& index, const doc::Json& object, bool insert) {
+  const api::ObjectKey key = api::key_of(object);
+  for (const auto& name : index.keys_of(object)) {
     if (insert) {
       index.entries[name].insert(key);
       continue;
@@ -124,8 +118,8 @@ void WatchCache::index(Index& index, const Object& object, bool insert) {
 
 void WatchCache::reindex(const Object& before, const Object& now) {
   for (auto& [name, entry] : indexes_) {
-    if (before) index(entry, before, false);
-    if (now) index(entry, now, true);
+    if (before) index(entry, *before, false);
+    if (now) index(entry, *now, true);
   }
 }
 
@@ -134,7 +128,9 @@ WatchCache::HandlerId WatchCache::subscribe(CacheHandlers handlers) {
   const auto kept = std::make_shared<const CacheHandlers>(std::move(handlers));
   handlers_.emplace(id, kept);
   if (kept->added) {
-    for (const auto& object : list()) kept->added(object);
+    for (const auto& key : shelf_.keys()) {
+      if (const Object object = shelf_.look(key)) kept->added(object);
+    }
   }
   return id;
 }
@@ -170,7 +166,7 @@ void WatchCache::store(doc::Json object, bool whatever_version) {
   const api::ObjectKey key = api::key_of(object);
   const Object before = find(key);
   if (before) {
-    objects_[key].mark = mark_;
+    shelf_.set_mark(key, mark_);
     const auto known = api::resource_version_of(*before);
     const auto offered = api::resource_version_of(object);
     if (known == offered || (!whatever_version && !went_back_ && is_older_version(offered, known))) return;
@@ -179,7 +175,7 @@ void WatchCache::store(doc::Json object, bool whatever_version) {
   const bool another = before && api::uid_of(*before) != api::uid_of(object);
   if (another) drop(key, nullptr);
   const Object now = prepare(std::move(object));
-  objects_[key] = Entry{now, mark_};
+  shelf_.put(key, now, mark_);
   const Object replaced = another ? nullptr : before;
   reindex(replaced, now);
   notify(replaced, now);
@@ -192,7 +188,7 @@ void WatchCache::drop(const api::ObjectKey& key, Object last) {
   // from what is watched all the same: somebody has taken the label off by which it was selected.
   const bool another = last && api::uid_of(*last) != api::uid_of(*before);
   if (another && is_older_version(api::resource_version_of(*last), api::resource_version_of(*before))) return;
-  objects_.erase(key);
+  shelf_.erase(key);
   reindex(before, nullptr);
   notify(last ? last : before, nullptr);
 }
@@ -200,17 +196,17 @@ void WatchCache::drop(const api::ObjectKey& key, Object last) {
 void WatchCache::observe_write(doc::Json object) {
   // Only what is cached is replaced. An object that is not may have been deleted
   // meanwhile, or belong to another shard; the watch will bring a new one.
-  const auto known = objects_.find(api::key_of(object));
-  if (known == objects_.end() || api::uid_of(*known->second.object) != api::uid_of(object)) return;
-  if (is_older_version(api::resource_version_of(object), api::resource_version_of(*known->second.object))) {
+  const api::ObjectKey key = api::key_of(object);
+  const Object known = find(key);
+  if (!known || api::uid_of(*known) != api::uid_of(object)) return;
+  if (is_older_version(api::resource_version_of(object), api::resource_version_of(*known))) {
     reflector_.doubt();
     return;
   }
   // A list that is on its way says itself what it holds.
-  const kube::ListMark mark = known->second.mark;
-  const api::ObjectKey key = known->first;
+  const kube::ListMark mark = *shelf_.mark(key);
   store(std::move(object));
-  if (const auto stored = objects_.find(key); stored != objects_.end()) stored->second.mark = mark;
+  shelf_.set_mark(key, mark);
 }
 
 void WatchCache::observe_went_back(doc::Json object) {
@@ -228,8 +224,8 @@ void WatchCache::list_began(const std::string&, kube::ListMark mark, bool went_b
 void WatchCache::list_ended(const std::string&, kube::ListMark mark) {
   // Also what we have written since the list was made: it was there then, but not selected any more.
   std::vector<api::ObjectKey> gone;
-  for (const auto& [key, entry] : objects_) {
-    if (entry.mark != mark) gone.push_back(key);
+  for (api::ObjectKey& key : shelf_.keys()) {
+    if (shelf_.mark(key) != mark) gone.push_back(std::move(key));
   }
   went_back_ = false;
   for (const auto& key : gone) drop(key, nullptr);
@@ -239,19 +235,14 @@ void WatchCache::list_ended(const std::string&, kube::ListMark mark) {
 void WatchCache::seen(doc::Json object) { store(std::move(object)); }
 
 bool WatchCache::knows(const api::ObjectKey& key, std::string_view uid, std::string_view version) {
-  const auto found = objects_.find(key);
-  if (found == objects_.end()) return false;
-  const doc::Json& known = *found->second.object;
-  if (api::uid_of(known) != uid || api::resource_version_of(known) != version) return false;
-  found->second.mark = mark_;
+  const Object known = find(key);
+  if (!known || api::uid_of(*known) != uid || api::resource_version_of(*known) != version) return false;
+  shelf_.set_mark(key, mark_);
   return true;
 }
 
 // What was known of it is old, but the last that is known.
-void WatchCache::seen_unreadable(doc::Json metadata) {
-  const auto found = objects_.find(api::key_of(metadata));
-  if (found != objects_.end()) found->second.mark = mark_;
-}
+void WatchCache::seen_unreadable(doc::Json metadata) { shelf_.set_mark(api::key_of(metadata), mark_); }
 
 void WatchCache::removed(doc::Json last) {
   const api::ObjectKey key = api::key_of(last);
@@ -260,8 +251,7 @@ void WatchCache::removed(doc::Json last) {
 
 void WatchCache::not_served(bool kind_gone) {
   std::vector<api::ObjectKey> gone;
-  for (const auto& [key, entry] : objects_) gone.push_back(key);
-  if (!kind_gone) gone.clear();
+  if (kind_gone) gone = shelf_.keys();
   for (const auto& key : gone) drop(key, nullptr);
   note_synced();
 }

@@ -9,19 +9,20 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "api/object_meta.hpp"
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "controller/object_shelf.hpp"
 #include "doc/json.hpp"
 #include "kube/client.hpp"
 #include "kube/reflector.hpp"
@@ -30,14 +31,14 @@
 
 namespace sluice::controller {
 
-using Object = std::shared_ptr<const doc::Json>;
-
 struct WatchCacheOptions {
   kube::Resource resource;
   std::string namespace_;  // empty: all
   std::string label_selector;
   std::string field_selector;
   bool metadata_only = false;
+  // So many objects are kept ready for use; others rest as text (ObjectShelf), and list() has each made anew.
+  std::size_t kept_whole = std::numeric_limits<std::size_t>::max();
   // Cuts an object down to what is needed; metadata.managedFields and kubectl's
   // copy of the object in its annotations are gone already. What it has cut it may get again.
   std::function<void(doc::Json&)> transform;
@@ -62,7 +63,7 @@ struct CacheHandlers {
 class WatchCache : private kube::ReflectorSink {
  public:
   using State = kube::Reflector::State;
-  // Names under which an object is found by by_index().
+  // Names under which an object is found by keys_by_index().
   using IndexFunction = std::function<std::vector<std::string>(const doc::Json&)>;
   using HandlerId = std::uint64_t;
 
@@ -105,8 +106,8 @@ class WatchCache : private kube::ReflectorSink {
   // Null where there is none.
   Object find(const api::ObjectKey& key) const;
   std::vector<Object> list() const;
-  std::vector<Object> by_index(std::string_view index, std::string_view name) const;
-  std::size_t size() const noexcept { return objects_.size(); }
+  std::vector<api::ObjectKey> keys_by_index(std::string_view index, std::string_view name) const;
+  std::size_t size() const noexcept { return shelf_.size(); }
   const kube::Resource& resource() const noexcept { return options_.resource; }
 
   // Takes in the server's answer to a write of ours, unless something newer is
@@ -120,10 +121,6 @@ class WatchCache : private kube::ReflectorSink {
   struct Index {
     IndexFunction keys_of;
     std::map<std::string, std::set<api::ObjectKey>, std::less<>> entries;
-  };
-  struct Entry {
-    Object object;
-    kube::ListMark mark = 0;
   };
   void list_began(const std::string& version, kube::ListMark mark, bool went_back) override;
   void list_ended(const std::string& version, kube::ListMark mark) override;
@@ -140,7 +137,7 @@ class WatchCache : private kube::ReflectorSink {
   // `whatever_version`: it counts though what is cached looks newer.
   void store(doc::Json object, bool whatever_version = false);
   void drop(const api::ObjectKey& key, Object last);
-  void index(Index& index, const Object& object, bool insert);
+  static void index(Index& index, const doc::Json& object, bool insert);
   void reindex(const Object& before, const Object& now);
   void notify(const Object& before, const Object& now);
 
@@ -148,7 +145,7 @@ class WatchCache : private kube::ReflectorSink {
   WatchCacheOptions options_;
   bool synced_ = false;
   bool required_ = false;
-  std::unordered_map<api::ObjectKey, Entry> objects_;
+  mutable ObjectShelf shelf_;  // to look may have to make a tree
   kube::ListMark mark_ = 0;
   bool went_back_ = false;  // the list that is being told is right, however old its versions are
   std::map<std::string, Index, std::less<>> indexes_;

@@ -4,6 +4,7 @@
 
 using namespace sluice;
 using kustomize_controller::Concern;
+using kustomize_controller::make_reader;
 using kustomize_controller::Reader;
 using kustomize_controller::RenderCache;
 using kustomize_controller::sort_by_concern;
@@ -22,9 +23,7 @@ artifact::TreeManifest tree(std::map<std::string, std::string> files) {
   return builder.finish();
 }
 
-// A Ready Kustomization that has read one file.
-Reader reader(const std::string& name, const std::string& file, const std::string& text,
-              std::vector<std::string> depends_on = {}) {
+doc::Json ready(const std::string& name, std::vector<std::string> depends_on = {}) {
   doc::Json object = {{"kind", "Kustomization"},
                       {"metadata", {{"name", name}, {"namespace", "apps"}, {"generation", 1}}}};
   object["spec"] = {{"dependsOn", doc::Json::array()}};
@@ -36,12 +35,22 @@ Reader reader(const std::string& name, const std::string& file, const std::strin
                                                       {"message", ""},
                                                       {"lastTransitionTime", "2026-01-01T00:00:00Z"},
                                                       {"observedGeneration", 1}}});
+  return object;
+}
+
+// Of a Kustomization whose build has read one file.
+Reader reader_of(const doc::Json& object, const std::string& file, const std::string& text) {
   const auto files = base::make_memory_view({{file, text}});
   const base::RecordingView view(*files);
   REQUIRE(view.read(file).has_value());
   auto entry = std::make_shared<RenderCache::Entry>();
   entry->records = view.records();
-  return {std::make_shared<const doc::Json>(std::move(object)), std::move(entry)};
+  return make_reader(object, std::move(entry));
+}
+
+Reader reader(const std::string& name, const std::string& file, const std::string& text,
+              std::vector<std::string> depends_on = {}) {
+  return reader_of(ready(name, std::move(depends_on)), file, text);
 }
 
 std::vector<std::string> names(const std::vector<api::ObjectKey>& keys) {
@@ -73,21 +82,18 @@ TEST_CASE("a file that went, and a build of which nothing is known, concern thei
 
 TEST_CASE("who is not ready for its newest spec goes first, whatever has changed") {
   const auto now = tree({{"a/x.yaml", "old"}});
-  Reader failed = reader("failed", "a/x.yaml", "old");
-  Reader edited = reader("edited", "a/x.yaml", "old");
-  const auto change = [](Reader& reader, const std::function<void(doc::Json&)>& edit) {
-    doc::Json object = *reader.object;
-    edit(object);
-    reader.object = std::make_shared<const doc::Json>(std::move(object));
-  };
-  change(failed, [](doc::Json& object) { object["status"]["conditions"][0]["status"] = "False"; });
-  change(edited, [](doc::Json& object) { object["metadata"]["generation"] = 2; });
-  Reader suspended = failed;
-  change(suspended, [](doc::Json& object) {
-    object["metadata"]["name"] = "suspended";
-    object["spec"]["suspend"] = true;
-  });
-  const Concern concern = sort_by_concern({failed, edited, suspended, reader("fine", "a/x.yaml", "old")}, now);
+  doc::Json failed = ready("failed");
+  failed["status"]["conditions"][0]["status"] = "False";
+  doc::Json edited = ready("edited");
+  edited["metadata"]["generation"] = 2;
+  doc::Json suspended = failed;
+  suspended["metadata"]["name"] = "suspended";
+  suspended["spec"]["suspend"] = true;
+  std::vector<Reader> readers;
+  for (const doc::Json& object : std::vector<doc::Json>{failed, edited, suspended, ready("fine")}) {
+    readers.push_back(reader_of(object, "a/x.yaml", "old"));
+  }
+  const Concern concern = sort_by_concern(readers, now);
   CHECK(names(concern.now) == Names{"edited", "failed"});
   CHECK(names(concern.later) == Names{"fine", "suspended"});
 }

@@ -234,15 +234,15 @@ TEST_CASE("indexes follow the objects") {
   h.cache->add_index("size", [](const sluice::doc::Json& foo) {
     return std::vector<std::string>{std::to_string(foo["spec"]["size"].get<int>())};
   });
-  CHECK(h.cache->by_index("size", "1").size() == 1);
+  CHECK(h.cache->keys_by_index("size", "1").size() == 1);
   h.kube->put(kFoos, make_foo("b", 1));
-  until(*h.runtime, [&] { return h.cache->by_index("size", "1").size() == 2; });
+  until(*h.runtime, [&] { return h.cache->keys_by_index("size", "1").size() == 2; });
   h.kube->put(kFoos, make_foo("a", 2));
-  until(*h.runtime, [&] { return h.cache->by_index("size", "2").size() == 1; });
-  CHECK(h.cache->by_index("size", "1").size() == 1);
+  until(*h.runtime, [&] { return h.cache->keys_by_index("size", "2").size() == 1; });
+  CHECK(h.cache->keys_by_index("size", "1").size() == 1);
   h.kube->erase(kFoos, foo_key("a"));
-  until(*h.runtime, [&] { return h.cache->by_index("size", "2").empty(); });
-  CHECK(h.cache->by_index("nonsense", "1").empty());
+  until(*h.runtime, [&] { return h.cache->keys_by_index("size", "2").empty(); });
+  CHECK(h.cache->keys_by_index("nonsense", "1").empty());
 }
 
 TEST_CASE("a handler may unsubscribe another while a change is told") {
