@@ -61,26 +61,55 @@ HttpCourier::HttpCourier(rt::Runtime& runtime, std::shared_ptr<kube::Client> cli
 
 base::Result<std::shared_ptr<http::Client>> HttpCourier::connection_for(const api::ObjectKey& provider,
                                                                         const Endpoint& endpoint) {
-  const auto known = connections_.find(provider);
-  if (known != connections_.end() && known->second.fingerprint == endpoint.fingerprint) return known->second.client;
+  const auto known = kept_.find(provider);
+  if (known != kept_.end()) {
+    const Connection found = known->second;
+    drop(known);
+    if (found.fingerprint == endpoint.fingerprint) return found.client;
+  }
   http::ClientOptions options;
   options.tls = endpoint.tls;
   options.max_connections = 1;
   options.connect_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(endpoint.timeout);
   options.request_timeout = options.connect_timeout;
+  options.idle_timeout = kKeptFor;
   options.max_body = kMaxAnswer;
   options.user_agent = "notification-controller";
-  SLUICE_TRY(auto client, http::Client::create(runtime_, endpoint.url.origin(), std::move(options)));
-  connections_[provider] = {endpoint.fingerprint, client};
-  return client;
+  return http::Client::create(runtime_, endpoint.url.origin(), std::move(options));
 }
 
-void HttpCourier::forget(const api::ObjectKey& provider) { connections_.erase(provider); }
+HttpCourier::Kept::iterator HttpCourier::drop(Kept::iterator connection) {
+  room_.give_back(connection->first.namespace_);
+  return kept_.erase(connection);
+}
+
+void HttpCourier::keep(const api::ObjectKey& provider, std::string fingerprint, std::shared_ptr<http::Client> client) {
+  forget(provider);
+  const base::SteadyPoint now = base::system_clock().steady();
+  for (auto it = kept_.begin(); it != kept_.end();) it = it->second.since + kKeptFor <= now ? drop(it) : std::next(it);
+  const std::string& space = provider.namespace_;
+  while (!room_.has_room(space)) {
+    auto oldest = kept_.end();
+    for (auto it = kept_.lower_bound({space, std::string()}); it != kept_.end() && it->first.namespace_ == space;
+         ++it) {
+      if (oldest == kept_.end() || it->second.since < oldest->second.since) oldest = it;
+    }
+    if (oldest == kept_.end()) return;
+    drop(oldest);
+  }
+  room_.take(space);
+  kept_[provider] = {std::move(fingerprint), std::move(client), now};
+}
+
+void HttpCourier::forget(const api::ObjectKey& provider) {
+  const auto known = kept_.find(provider);
+  if (known != kept_.end()) drop(known);
+}
 
 rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notification notification, std::string id) {
   const base::Duration timeout = delivery_timeout(provider.spec);
   const api::ObjectKey key = provider.metadata.key();
-  rt::Task<base::Result<Endpoint>> reading = read_endpoint(client_, std::move(provider));
+  rt::Task<base::Result<Endpoint>> reading = read_endpoint(client_->on_behalf_of(key.namespace_), std::move(provider));
   auto found = co_await std::move(reading);
   // Whatever is wrong with the Provider, it is not the fault of the message.
   if (!found) {
@@ -102,6 +131,7 @@ rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notifi
   rt::Task<base::Result<http::Response>> limited =
       rt::with_timeout(std::move(sending), timeout + kAfterLimit, "the delivery");
   auto answer = co_await std::move(limited);
+  if (answer) keep(key, endpoint.fingerprint, client);
   if (!answer && tells_by_status(endpoint, answer.error())) {
     log_.info("a receiver's answer did not come whole; its status counts",
               {{"provider", key.str()}, {"status", answer.error().http_status}, {"id", id}});

@@ -13,6 +13,7 @@
 #include "http/client.hpp"
 #include "kube/client.hpp"
 #include "notification.hpp"
+#include "room.hpp"
 #include "rt/runtime.hpp"
 
 namespace sluice::notification_controller {
@@ -33,20 +34,32 @@ class HttpCourier final : public Courier {
  public:
   HttpCourier(rt::Runtime& runtime, std::shared_ptr<kube::Client> client, base::Logger log);
   rt::Task<base::Result<void>> deliver(api::Provider provider, Notification notification, std::string id) override;
-  // Closes the connections kept for a Provider that is gone.
+  // Closes the connection kept for a Provider that is gone.
   void forget(const api::ObjectKey& provider);
+
+  // Connections are kept for the next message, of one namespace so many at most (rt::FairShares): those that were
+  // used last, and for so long.
+  static constexpr std::size_t kMaxKept = 32;
+  static constexpr std::chrono::milliseconds kKeptFor{60'000};
+  std::size_t kept() const noexcept { return kept_.size(); }
 
  private:
   struct Connection {
     std::string fingerprint;
     std::shared_ptr<http::Client> client;
+    base::SteadyPoint since{};  // it is idle
   };
+  using Kept = std::map<api::ObjectKey, Connection>;
   base::Result<std::shared_ptr<http::Client>> connection_for(const api::ObjectKey& provider, const Endpoint& endpoint);
+  // For the next message. Makes room by closing what of the same namespace was used longest ago.
+  void keep(const api::ObjectKey& provider, std::string fingerprint, std::shared_ptr<http::Client> client);
+  Kept::iterator drop(Kept::iterator connection);
 
   rt::Runtime& runtime_;
   std::shared_ptr<kube::Client> client_;
   base::Logger log_;
-  std::map<api::ObjectKey, Connection> connections_;
+  Kept kept_;  // none of those that something is being sent on
+  Room room_{kMaxKept};
 };
 
 }  // namespace sluice::notification_controller

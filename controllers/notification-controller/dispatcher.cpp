@@ -37,6 +37,7 @@ Dispatcher::Dispatcher(controller::Services services, DispatcherParts parts, Dis
                 [this](const doc::Json& event) { receipts_.take_in(event, services_.clock.now(), false); },
                 [this](const doc::Json& event, const auto& alert) { take_in(event, alert); },
                 [this](const auto& event, const auto& what, const auto& alert) { judge_event(event, what, alert); }}),
+      deliveries_(std::make_shared<rt::FairSlots>(options_.max_deliveries, 0)),
       room_(options_.max_waiting),
       owed_(options_.max_waiting) {}
 
@@ -324,7 +325,8 @@ Outbox& Dispatcher::outbox_of(const api::ObjectKey& provider) {
   if (!outbox) {
     auto deliver = [this, provider](Delivery delivery) { return attempt(provider, std::move(delivery)); };
     auto is_settled = [this, space = provider.namespace_] { room_.give_back(space); };
-    outbox = std::make_unique<Outbox>(services_.runtime, services_.clock, std::move(deliver), std::move(is_settled));
+    outbox = std::make_unique<Outbox>(services_.runtime, services_.clock, deliveries_, provider.namespace_,
+                                      std::move(deliver), std::move(is_settled));
     tasks_.spawn(services_.runtime.context(), run_outbox(provider));
   }
   return *outbox;

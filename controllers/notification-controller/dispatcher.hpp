@@ -41,6 +41,8 @@ struct DispatcherOptions {
   bool no_cross_namespace_refs = false;
   // Messages that may wait for the Providers of one namespace; see rt::FairShares. As many last words may be put off.
   std::size_t max_waiting = 16'000;
+  // Deliveries that may be under way for one namespace, each with a connection; twice as many for all (rt::FairShares).
+  std::size_t max_deliveries = 64;
   // How soon a last word for which there was no room has another look for some.
   base::Duration try_again_after = std::chrono::minutes(1);
   // So long is counted what is dropped for want of room before it is said.
@@ -163,6 +165,7 @@ class Dispatcher {
   std::uint64_t judged_ = 0;
   Backlog backlog_;
   std::map<api::ObjectKey, std::unique_ptr<Outbox>> outboxes_;
+  const std::shared_ptr<rt::FairSlots> deliveries_;
   Room room_;                                   // of what waits
   std::map<api::ObjectKey, std::size_t> shed_;  // what waited for a Provider and is not said to be dropped yet
   std::set<std::string> taken_;                 // in an outbox: by Event, Alert, count and digest

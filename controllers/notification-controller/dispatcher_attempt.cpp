@@ -213,7 +213,8 @@ rt::Task<bool> Dispatcher::write_mark(Delivery delivery, DeliveryMark mark) {
   patch["metadata"]["annotations"][mark_key(delivery.alert_uid)] = print_mark(mark);
   kube::PatchOptions options;
   options.field_manager = options_.field_manager;
-  rt::Task<base::Result<doc::Json>> patching = services_.client->patch(
+  const std::shared_ptr<kube::Client> client = services_.client->on_behalf_of(delivery.alert.namespace_);
+  rt::Task<base::Result<doc::Json>> patching = client->patch(
       events_resource(), delivery.occurrence->event, kube::PatchType::merge, std::move(patch), std::move(options));
   auto patched = co_await std::move(patching);
   if (patched) {

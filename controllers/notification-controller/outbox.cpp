@@ -32,8 +32,14 @@ rt::Task<void> deliver_into(Outbox::Deliver deliver, Delivery delivery, std::sha
 
 }  // namespace
 
-Outbox::Outbox(rt::Runtime& runtime, const base::Clock& clock, Deliver deliver, std::function<void()> settled)
-    : runtime_(runtime), clock_(clock), deliver_(std::move(deliver)), settled_(std::move(settled)) {}
+Outbox::Outbox(rt::Runtime& runtime, const base::Clock& clock, std::shared_ptr<rt::FairSlots> slots, std::string owner,
+               Deliver deliver, std::function<void()> settled)
+    : runtime_(runtime),
+      clock_(clock),
+      slots_(std::move(slots)),
+      owner_(std::move(owner)),
+      deliver_(std::move(deliver)),
+      settled_(std::move(settled)) {}
 
 // Between the receiver's answer and the mark on the Event nothing may unwind:
 // the next process would send the message again. So the delivery is a task of
@@ -65,31 +71,39 @@ void Outbox::hurry() {
   changed_.notify_all();
 }
 
+rt::Task<void> Outbox::send(std::string lane) {
+  Delivery delivery = lanes_.head(lane);
+  busy_ = lane;
+  rt::Task<Attempt> task = deliver_undisturbed(std::move(delivery));
+  const Attempt attempt = co_await std::move(task);
+  busy_.reset();
+  if (attempt.outcome == Outcome::failed) {
+    Delivery& head = lanes_.head(lane);
+    head.marked_pending = head.marked_pending || attempt.marked_pending;
+    lanes_.fail(lane, clock_.steady(), attempt.retry_after);
+  } else {
+    lanes_.settle(lane, attempt.outcome == Outcome::delivered);
+    settled_();
+  }
+}
+
 rt::Task<void> Outbox::run() {
   for (;;) {
     const Lanes::Turn turn = lanes_.next(clock_.steady());
-    if (!turn.lane) {
-      if (!turn.wait && closed_) co_return;
-      if (turn.wait) {
-        [[maybe_unused]] const bool notified = co_await changed_.wait_for(*turn.wait);
-      } else {
-        co_await changed_.wait();
-      }
-      continue;
-    }
-    const std::string lane = *turn.lane;
-    Delivery delivery = lanes_.head(lane);
-    busy_ = lane;
-    rt::Task<Attempt> task = deliver_undisturbed(std::move(delivery));
-    const Attempt attempt = co_await std::move(task);
-    busy_.reset();
-    if (attempt.outcome == Outcome::failed) {
-      Delivery& head = lanes_.head(lane);
-      head.marked_pending = head.marked_pending || attempt.marked_pending;
-      lanes_.fail(lane, clock_.steady(), attempt.retry_after);
+    if (turn.lane) {
+      rt::Task<rt::FairSlots::Lease> taking = slots_->acquire(owner_);
+      const rt::FairSlots::Lease lease = co_await std::move(taking);
+      // Meanwhile the turn may have become another's, or what waited may have made room.
+      const Lanes::Turn now = lanes_.next(clock_.steady());
+      if (!now.lane) continue;
+      rt::Task<void> sending = send(*now.lane);
+      co_await std::move(sending);
+    } else if (turn.wait) {
+      [[maybe_unused]] const bool notified = co_await changed_.wait_for(*turn.wait);
+    } else if (closed_) {
+      co_return;
     } else {
-      lanes_.settle(lane, attempt.outcome == Outcome::delivered);
-      settled_();
+      co_await changed_.wait();
     }
   }
 }

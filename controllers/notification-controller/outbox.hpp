@@ -3,7 +3,8 @@
 //
 // One at a time on purpose: at most one delivery per Provider is in doubt when
 // the process is killed, and chats take about one message a second anyway. Each
-// Provider has an outbox of its own, so one that fails or hangs delays no other.
+// Provider has an outbox of its own, so one that fails or hangs delays no other. What all of
+// them have under way at once is bounded by slots, in shares for each owner.
 #pragma once
 
 #include <functional>
@@ -14,6 +15,7 @@
 
 #include "base/clock.hpp"
 #include "lanes.hpp"
+#include "rt/fair_slots.hpp"
 #include "rt/runtime.hpp"
 
 namespace sluice::notification_controller {
@@ -33,8 +35,10 @@ class Outbox {
  public:
   using Deliver = std::function<rt::Task<Attempt>(Delivery)>;
 
-  // `settled`: what waited does so no longer; it was delivered or dropped.
-  Outbox(rt::Runtime& runtime, const base::Clock& clock, Deliver deliver, std::function<void()> settled);
+  // Each delivery takes one of `slots` for `owner`. `settled`: what waited does so no longer; it was delivered or
+  // dropped.
+  Outbox(rt::Runtime& runtime, const base::Clock& clock, std::shared_ptr<rt::FairSlots> slots, std::string owner,
+         Deliver deliver, std::function<void()> settled);
 
   void push(Delivery delivery);
   void hurry();
@@ -51,9 +55,12 @@ class Outbox {
 
  private:
   rt::Task<Attempt> deliver_undisturbed(Delivery delivery);
+  rt::Task<void> send(std::string lane);
 
   rt::Runtime& runtime_;
   const base::Clock& clock_;
+  const std::shared_ptr<rt::FairSlots> slots_;
+  const std::string owner_;
   Deliver deliver_;
   std::function<void()> settled_;
   Lanes lanes_;

@@ -9,14 +9,14 @@
 #include "base/clock.hpp"
 #include "http/detail/connection.hpp"
 #include "http/detail/proxy.hpp"
-#include "http/detail/slots.hpp"
+#include "rt/fair_slots.hpp"
 
 namespace sluice::http {
 namespace {
 
 using detail::Connection;
-using detail::Slots;
 using detail::Wire;
+using Slots = rt::FairSlots;
 
 struct Idle {
   std::unique_ptr<Connection> connection;

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from cluster_support import (GROUP, NOTIFICATION, ROOT, Pulse, Receiver, alert, control_plane, now, provider, run_story, secret,
+from cluster_support import (GROUP, NOTIFICATION, ROOT, Hole, Pulse, Receiver, alert, control_plane, now, provider, run_story, secret,
                              until, within)
 
 
@@ -377,11 +377,7 @@ def story_crowd(c):
     c.await_ready("alert", "a")
     with Pulse(c) as pulse:
         c.create_many_alerts([of_crowd(alert(f"a-{n}", "p", exclusionList=[f"^never {n} .*x"])) for n in range(300)])
-
-        def listening():
-            alerts = json.loads(c.kubectl("get", "alerts", "-n", "crowd", "-o", "json"))["items"]
-            return sum(any(x["type"] == "Listening" for x in a.get("status", {}).get("conditions", [])) for a in alerts)
-        until("all are looked after", lambda: listening() == 300)
+        until("all are looked after", lambda: c.listening("crowd") == 300)
         time.sleep(1.1)
         c.emit_many([c.event(f"app-{n % 50}", f"much {n}", space="crowd") for n in range(1000)])
         took = []
@@ -398,6 +394,42 @@ def story_crowd(c):
     assert pulse.longest < within(0.25), pulse.longest
     assert c.peak_memory() < 96, c.peak_memory()
     assert c.log().count("notifications dropped") < 10
+    c.stop(signal.SIGKILL)
+
+
+def story_hanging(c):
+    """Hundreds of receivers of one namespace that never answer: another one's news comes as if alone, and sockets are few."""
+    hole, sink, many = Hole(), Receiver(), 600
+    c.kubectl("create", "namespace", "crowd")
+
+    def of_crowd(manifest):
+        return {**manifest, "metadata": {**manifest["metadata"], "namespace": "crowd"}}
+    c.apply(provider("p", sink), alert("a", "p"), of_crowd(secret("s", token="x")))
+    c.start()
+    c.await_ready("alert", "a")
+    with Pulse(c) as pulse:
+        c.create_many([of_crowd(provider(f"p-{n}", hole, timeout="60s", secretRef={"name": "s"})) for n in range(many)],
+                      f"/apis/{NOTIFICATION}", "providers")
+        c.create_many_alerts([of_crowd(alert(f"a-{n}", f"p-{n}")) for n in range(many)])
+        until("all are looked after", lambda: c.listening("crowd") == many, 180)
+        time.sleep(1.1)  # times in the API are whole seconds
+        before = c.open_files()
+        c.emit(*[c.event(f"app-{n}", "much", space="crowd") for n in range(3)])
+        until("they hang", lambda: c.open_files() >= before + 60)
+        took, files = [], 0
+        for n in range(5):
+            began = time.monotonic()
+            c.emit(c.event("mine", f"news {n}"))
+            until("the other's news is there", lambda: f"news {n}" in sink.messages())
+            took.append(time.monotonic() - began)
+            files = max(files, c.open_files())
+            time.sleep(1)
+    print(f"    {many} hang: the other's news after at most {max(took):.1f} s; {files} files, {before} before; /healthz within "
+          f"{pulse.longest * 1000:.0f} ms ({pulse.answers} times), {c.peak_memory():.0f} MiB")
+    assert max(took) < within(5), took
+    assert files < 200, files
+    assert pulse.longest < within(0.25), pulse.longest
+    assert c.peak_memory() < 96, c.peak_memory()
     c.stop(signal.SIGKILL)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -88,6 +89,16 @@ class Receiver:
         return [b["message"] if "message" in b else b["attachments"][0]["text"] for b in self.bodies()]
 
 
+class Hole:
+    """A receiver that takes every connection and answers nothing."""
+
+    def __init__(self):
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen(4096)  # what is never accepted is connected all the same
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+
+
 class Cluster:
     def __init__(self, plane, binary, folder):
         self.plane, self.binary, self.folder = plane, binary, folder
@@ -110,6 +121,11 @@ class Cluster:
         conditions = self.get(kind, name, space).get("status", {}).get("conditions", [])
         return {c["type"]: c for c in conditions}
 
+    def listening(self, space):
+        """So many Alerts of that namespace are looked after."""
+        alerts = json.loads(self.kubectl("get", "alerts", "-n", space, "-o", "json"))["items"]
+        return sum(any(x["type"] == "Listening" for x in a.get("status", {}).get("conditions", [])) for a in alerts)
+
     def await_ready(self, kind, *names):
         for name in names:
             until(f"{kind} {name} is Ready", lambda: self.ready(kind, name).get("Ready", {}).get("status") == "True")
@@ -128,6 +144,10 @@ class Cluster:
         status = self.daemon.wait(60)
         self.daemon = None
         return status
+
+    def open_files(self):
+        """Of the daemon: how many, sockets included."""
+        return len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
 
     def peak_memory(self):
         """Of the daemon, in MiB."""

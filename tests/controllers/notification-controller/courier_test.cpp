@@ -99,6 +99,37 @@ TEST_CASE("an answer whose body is cut or never ends is judged by its status, bu
   CHECK(broken.error().kind == base::ErrorKind::unavailable);
 }
 
+TEST_CASE("connections are kept for so many Providers of one namespace, and of another one beside them") {
+  rt::Runtime runtime(1);
+  const auto kube = std::make_shared<FakeKube>();
+  HttpCourier courier(runtime, kube, base::Logger::discard());
+  RawServer receiver("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  doc::Json spec = doc::Json::object();
+  spec["address"] = "http://127.0.0.1:" + std::to_string(receiver.port()) + "/hook";
+  spec["secretRef"]["name"] = "hook";
+  const auto send_for = [&](const std::string& space, const std::string& name) {
+    doc::Json secret = make_secret({{"token", "s3cr3t"}});
+    secret["metadata"] = {{"name", "hook"}, {"namespace", space}};
+    kube->put(kSecrets, secret);
+    doc::Json provider = make_provider(name, spec);
+    provider["metadata"]["namespace"] = space;
+    const auto parsed = api::parse_provider(provider);
+    REQUIRE(parsed);
+    auto what = notification_controller::compose(make_occurrence(make_event("shop", "news")), api::AlertSpec{});
+    REQUIRE(run(runtime, courier.deliver(*parsed, std::move(what), "id")));
+    CHECK(kube->requests.back().owner == space);
+  };
+  for (std::size_t i = 0; i < HttpCourier::kMaxKept + 8; ++i) send_for("crowd", "p" + std::to_string(i));
+  CHECK(courier.kept() == HttpCourier::kMaxKept);
+  send_for("apps", "hook");
+  send_for("apps", "hook");
+  CHECK(courier.kept() == HttpCourier::kMaxKept + 1);
+  courier.forget({"crowd", "p0"});  // that one made room long ago
+  CHECK(courier.kept() == HttpCourier::kMaxKept + 1);
+  courier.forget({"apps", "hook"});
+  CHECK(courier.kept() == HttpCourier::kMaxKept);
+}
+
 TEST_CASE("no more than 64 KiB of an answer is read") {
   // An answer that is cut short fails, where all of it is wanted.
   RawServer receiver("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");

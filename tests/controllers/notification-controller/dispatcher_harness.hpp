@@ -37,7 +37,10 @@ class FakeCourier final : public Courier {
                                        std::string id) override {
     ++attempts;
     const std::string name = provider.metadata.name;
+    std::size_t& under_way_now = under_way[provider.metadata.namespace_];
+    most_under_way = std::max(most_under_way, ++under_way_now);
     while (hang.contains(name)) co_await rt::sleep_for(2ms);
+    --under_way_now;
     if (const auto it = answer.find(name); it != answer.end()) co_return base::unexpected(it->second);
     sent.push_back({name, what.message, id, what.metadata});
     if (after_sending) after_sending();
@@ -53,6 +56,8 @@ class FakeCourier final : public Courier {
   std::vector<Sent> sent;
   std::map<std::string, base::Error> answer;
   std::set<std::string> hang;
+  std::map<std::string, std::size_t> under_way;  // by namespace
+  std::size_t most_under_way = 0;                // of one
   std::function<void()> after_sending;
   int attempts = 0;
 };

@@ -235,6 +235,46 @@ TEST_CASE("a last word for which there was no room is told when there is some") 
   CHECK(std::set<std::string>(messages.begin(), messages.end()).size() == 30);
 }
 
+TEST_CASE("so many deliveries are under way for one namespace and no more, and another one's goes out beside them") {
+  Harness h;
+  h.options.max_deliveries = 4;
+  constexpr std::size_t kMany = 20;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    const std::string name = "hung" + std::to_string(i);
+    doc::Json spec = doc::Json::object();
+    spec["providerRef"]["name"] = name;
+    doc::Json provider = make_provider(name);
+    doc::Json alert = make_alert(name, std::move(spec));
+    for (auto* manifest : {&provider, &alert}) (*manifest)["metadata"]["namespace"] = "crowd";
+    alert["metadata"]["creationTimestamp"] = now_and(-10min);
+    h.kube->put(kProviders, provider);
+    h.kube->put(kAlerts, alert);
+    h.courier.hang.insert(name);
+  }
+  h.start_with_alert();
+  h.until([&] { return h.process->sources->is_ready("Kustomization"); });
+  h.until([&] {
+    for (std::size_t i = 0; i < kMany; ++i) {
+      const doc::Json alert = h.kube->object(kAlerts, {"crowd", "hung" + std::to_string(i)});
+      if (!api::conditions_of(alert).is_true(notification_controller::kListeningCondition)) return false;
+    }
+    return true;
+  });
+  h.kube->put(kEvents, event_in("crowd", "x"));
+  h.until([&] { return h.process->dispatcher->waiting() == kMany && h.courier.under_way["crowd"] == 4; });
+  h.kube->put(kEvents, event_now("shop", "mine"));
+  h.until([&] { return h.courier.messages() == std::vector<std::string>{"mine"}; });
+  h.turn(50ms);
+  CHECK(h.courier.most_under_way == 4);
+  h.courier.hang.clear();
+  h.until([&] { return h.process->dispatcher->waiting() == 0; });
+  CHECK(h.courier.sent.size() == kMany + 1);
+  CHECK(h.courier.most_under_way == 4);
+  for (const auto& request : h.kube->requests) {
+    if (request.verb == "patch" && request.plural == "events") CHECK(request.owner == request.key.namespace_);
+  }
+}
+
 TEST_CASE("a change of marks alone is told from all others") {
   using notification_controller::changed_marks;
   const std::string prefix(notification_controller::kMarkPrefix);

@@ -1,7 +1,7 @@
-// A counting semaphore for coroutines that owners share fairly (rt/fair_shares.hpp). One
+// A counting semaphore for coroutines that owners share fairly (fair_shares.hpp). One
 // owner's are served in the order in which they came; of owners, the one that holds the
 // fewest, and of those that hold equally many the one that was served longest ago. The owner
-// "" is the daemon, which has some places in reserve. On the loop; private to libs/http.
+// "" is the daemon, which has some places in reserve. On the loop.
 #pragma once
 
 #include <algorithm>
@@ -16,17 +16,17 @@
 #include "rt/fair_shares.hpp"
 #include "rt/runtime.hpp"
 
-namespace sluice::http::detail {
+namespace sluice::rt {
 
-class Slots : public std::enable_shared_from_this<Slots> {
+class FairSlots : public std::enable_shared_from_this<FairSlots> {
  public:
   // `share`: the most that one owner may hold; `reserve`: what the daemon may hold besides.
-  Slots(std::size_t share, std::size_t reserve) : shares_(share), reserve_(reserve) {}
+  FairSlots(std::size_t share, std::size_t reserve) : shares_(share), reserve_(reserve) {}
 
   // Gives its slot back when destroyed; empty when moved from.
   class Lease {
    public:
-    Lease(std::shared_ptr<Slots> slots, std::string owner) : slots_(std::move(slots)), owner_(std::move(owner)) {}
+    Lease(std::shared_ptr<FairSlots> slots, std::string owner) : slots_(std::move(slots)), owner_(std::move(owner)) {}
     Lease(Lease&& other) noexcept = default;
     Lease& operator=(Lease&&) = delete;
     ~Lease() {
@@ -34,11 +34,11 @@ class Slots : public std::enable_shared_from_this<Slots> {
     }
 
    private:
-    std::shared_ptr<Slots> slots_;
+    std::shared_ptr<FairSlots> slots_;
     std::string owner_;
   };
 
-  rt::Task<Lease> acquire(std::string owner) {
+  Task<Lease> acquire(std::string owner) {
     auto self = shared_from_this();
     Place place(self, owner);
     self->serve();
@@ -49,16 +49,16 @@ class Slots : public std::enable_shared_from_this<Slots> {
 
  private:
   struct Waiter {
-    rt::Notify notify;
+    Notify notify;
     bool granted = false;
   };
   // Whoever was cancelled while waiting has left the queue, or hands on what it was given.
   struct Place {
-    std::shared_ptr<Slots> slots;
+    std::shared_ptr<FairSlots> slots;
     const std::string owner;
     Waiter waiter;
     bool taken = false;
-    Place(std::shared_ptr<Slots> s, std::string o) : slots(std::move(s)), owner(std::move(o)) {
+    Place(std::shared_ptr<FairSlots> s, std::string o) : slots(std::move(s)), owner(std::move(o)) {
       slots->owners_[owner].waiting.push_back(&waiter);
     }
     ~Place() {
@@ -130,10 +130,10 @@ class Slots : public std::enable_shared_from_this<Slots> {
     if (it->second.held == 0 && it->second.held_in_reserve == 0 && it->second.waiting.empty()) owners_.erase(it);
   }
 
-  rt::FairShares shares_;
+  FairShares shares_;
   const std::size_t reserve_;
   std::map<std::string, Owner> owners_;  // that hold or wait
   std::uint64_t turn_ = 0;
 };
 
-}  // namespace sluice::http::detail
+}  // namespace sluice::rt
