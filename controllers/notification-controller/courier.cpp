@@ -127,6 +127,7 @@ rt::Task<base::Result<void>> HttpCourier::deliver(api::Provider provider, Notifi
   }
   const std::shared_ptr<http::Client> client = *std::move(connected);
   http::Request request = make_request(notification, endpoint, id);
+  request.owner = key.namespace_;  // whose names these are
   rt::Task<base::Result<http::Response>> sending = client->send(std::move(request));
   rt::Task<base::Result<http::Response>> limited =
       rt::with_timeout(std::move(sending), timeout + kAfterLimit, "the delivery");

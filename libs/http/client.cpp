@@ -54,7 +54,7 @@ class PooledClient final : public Client, public std::enable_shared_from_this<Po
     std::string owner = request.owner;
     auto wire = to_wire(std::move(request));
     if (!wire) co_return base::unexpected(std::move(wire).error());
-    auto acquiring = slots_->acquire(std::move(owner));
+    auto acquiring = slots_->acquire(owner);
     const Slots::Lease lease = co_await std::move(acquiring);
     std::uint64_t epoch = epoch_;
     if (std::unique_ptr<Connection> kept = take_idle()) {
@@ -66,7 +66,7 @@ class PooledClient final : public Client, public std::enable_shared_from_this<Po
       if (first.response || !again) co_return std::move(first.response);
     }
     epoch = epoch_;
-    auto connecting = detail::connect(route_, options_.connect_timeout);
+    auto connecting = detail::connect(route_, std::move(owner), options_.connect_timeout);
     auto fresh = co_await std::move(connecting);
     if (!fresh) co_return base::unexpected(std::move(fresh).error());
     auto exchange = co_await (*fresh)->exchange(*wire, options_.request_timeout, max_body);
@@ -78,9 +78,9 @@ class PooledClient final : public Client, public std::enable_shared_from_this<Po
     std::string owner = request.owner;
     auto wire = to_wire(std::move(request));
     if (!wire) co_return base::unexpected(std::move(wire).error());
-    auto acquiring = stream_slots_->acquire(std::move(owner));
+    auto acquiring = stream_slots_->acquire(owner);
     Slots::Lease lease = co_await std::move(acquiring);
-    auto connecting = detail::connect(route_, options_.connect_timeout);
+    auto connecting = detail::connect(route_, std::move(owner), options_.connect_timeout);
     auto fresh = co_await std::move(connecting);
     if (!fresh) co_return base::unexpected(std::move(fresh).error());
     auto head = co_await (*fresh)->open(*wire, options_.request_timeout);
@@ -154,6 +154,7 @@ class PooledClient final : public Client, public std::enable_shared_from_this<Po
 base::Result<std::shared_ptr<Client>> Client::create(rt::Runtime& runtime, const std::string& url,
                                                      ClientOptions options) {
   detail::Route route;
+  route.runtime = &runtime;
   SLUICE_TRY(route.url, Url::parse(url));
   if (!options.proxy.empty()) {
     auto proxy = Url::parse(options.proxy);

@@ -95,6 +95,8 @@ struct Runtime::Impl {
     asio::cancellation_signal cancel;
   };
 
+  static constexpr std::size_t kLookups = 4;  // of one owner at once
+
   explicit Impl(std::size_t threads) : pool(threads) {}
 
   // Ended tasks leave the list in a later turn of the loop, so it is stable meanwhile.
@@ -123,6 +125,7 @@ struct Runtime::Impl {
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> guard{context.get_executor()};
   FairPool pool;
+  FairPool lookups{kLookups};
   asio::steady_timer grace_timer{context};
   std::list<Running> running;
   std::stop_source stop;
@@ -168,6 +171,9 @@ void Runtime::spawn(std::string name, Task<void> task, AtShutdown at_shutdown) {
 
 void Runtime::post_blocking(const std::string& owner, std::function<void()> work) {
   impl_->pool.post(owner, std::move(work));
+}
+void Runtime::post_lookup(const std::string& owner, std::function<void()> work) {
+  impl_->lookups.post(owner, std::move(work));
 }
 void Runtime::post(std::function<void()> work) { asio::post(impl_->context, std::move(work)); }
 

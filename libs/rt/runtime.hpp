@@ -56,6 +56,9 @@ class Runtime {
 
   // Runs `work` on the pool, where owners get equal shares; "" is the daemon itself. Safe from any thread.
   void post_blocking(const std::string& owner, std::function<void()> work);
+  // The same for a question to a name server, which nobody can stop: it has threads of its own, so that names that take
+  // for ever hold up neither work nor the names of other owners.
+  void post_lookup(const std::string& owner, std::function<void()> work);
   // Runs `work` on the loop. Safe from any thread.
   void post(std::function<void()> work);
 

@@ -237,13 +237,14 @@ rt::Task<Result<void>> Connection::tunnel(Route route) {
   co_return Result<void>();
 }
 
-rt::Task<Result<std::unique_ptr<Connection>>> connect(Route route, std::chrono::milliseconds timeout) {
+rt::Task<Result<std::unique_ptr<Connection>>> connect(Route route, std::string owner,
+                                                      std::chrono::milliseconds timeout) {
   const auto executor = co_await asio::this_coro::executor;
   auto connection = std::make_unique<Connection>(executor, route.url.origin());
   connection->socket_.set_deadline(after(timeout));
   const Url& peer = route.proxy ? *route.proxy : route.url;
   const std::string proxy = route.proxy ? fmt::format("proxy {}: ", peer.origin()) : std::string();
-  auto connecting = connection->socket_.connect(peer.host, peer.port);
+  auto connecting = connection->socket_.connect(*route.runtime, std::move(owner), peer.host, peer.port);
   auto connected = co_await std::move(connecting);
   if (connected && route.proxy && route.context) {
     auto tunnelling = connection->tunnel(route);

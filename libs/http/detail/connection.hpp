@@ -14,6 +14,7 @@ namespace sluice::http::detail {
 
 // Whither, and how.
 struct Route {
+  rt::Runtime* runtime = nullptr;  // never null once connect() has it
   Url url;
   std::optional<Url> proxy;
   std::string server_name;
@@ -42,7 +43,8 @@ class Connection {
   void close() noexcept { socket_.close(); }
 
  private:
-  friend rt::Task<base::Result<std::unique_ptr<Connection>>> connect(Route route, std::chrono::milliseconds timeout);
+  friend rt::Task<base::Result<std::unique_ptr<Connection>>> connect(Route route, std::string owner,
+                                                                     std::chrono::milliseconds timeout);
 
   base::Error failure(std::string_view doing, base::Error why) const;
   rt::Task<base::Result<void>> tunnel(Route route);
@@ -71,7 +73,8 @@ class Connection {
 };
 
 // Looks up, connects (through the proxy, if there is one) and, for https,
-// shakes hands and verifies, all within `timeout`.
-rt::Task<base::Result<std::unique_ptr<Connection>>> connect(Route route, std::chrono::milliseconds timeout);
+// shakes hands and verifies, all within `timeout`; on behalf of `owner`.
+rt::Task<base::Result<std::unique_ptr<Connection>>> connect(Route route, std::string owner,
+                                                            std::chrono::milliseconds timeout);
 
 }  // namespace sluice::http::detail

@@ -4,7 +4,9 @@
 #include <openssl/err.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -42,35 +44,48 @@ rt::Task<void> unwind_if_cancelled() {
 base::Unexpected unavailable(std::string why) { return base::unexpected(ErrorKind::unavailable, std::move(why)); }
 base::Unexpected timed_out(std::string what) { return base::unexpected(ErrorKind::timeout, std::move(what)); }
 
-// A lookup runs on Asio's resolver thread and cannot be called back from
-// there: whoever has no more time for it leaves it to itself.
+// A lookup cannot be called back from its thread: whoever has no more time for it leaves it to itself.
 struct Lookup {
-  explicit Lookup(const asio::any_io_executor& executor) : resolver(executor) {}
-  tcp::resolver resolver;
+  std::atomic<bool> given_up = false;  // one that has not begun need not
+  // On the loop.
   rt::Notify ended;
   bool done = false;
   error_code ec;
   std::vector<tcp::endpoint> endpoints;
+
+  void end(const error_code& failure, const tcp::resolver::results_type& found) {
+    done = true;
+    ec = failure;
+    for (const auto& entry : found) endpoints.push_back(entry.endpoint());
+    ended.notify_all();
+  }
 };
 
-std::shared_ptr<Lookup> start_lookup(const asio::any_io_executor& executor, const std::string& host,
-                                     const std::string& port) {
-  auto lookup = std::make_shared<Lookup>(executor);
-  lookup->resolver.async_resolve(host, port, [lookup](const error_code& ec, const tcp::resolver::results_type& found) {
-    lookup->done = true;
-    lookup->ec = ec;
-    for (const auto& entry : found) lookup->endpoints.push_back(entry.endpoint());
-    lookup->ended.notify_all();
+std::shared_ptr<Lookup> start_lookup(rt::Runtime& runtime, const std::string& owner, std::string host,
+                                     std::string port) {
+  auto lookup = std::make_shared<Lookup>();
+  runtime.post_lookup(owner, [lookup, &runtime, host = std::move(host), port = std::move(port)]() mutable {
+    error_code ec = asio::error::operation_aborted;
+    tcp::resolver::results_type found;
+    if (!lookup->given_up) {
+      asio::io_context own;
+      found = tcp::resolver(own).resolve(host, port, ec);
+    }
+    runtime.post([lookup = std::move(lookup), ec, found = std::move(found)] { lookup->end(ec, found); });
   });
   return lookup;
 }
 
-rt::Task<Result<std::vector<tcp::endpoint>>> look_up(std::string host, std::string port, SteadyPoint until) {
+rt::Task<Result<std::vector<tcp::endpoint>>> look_up(rt::Runtime& runtime, std::string owner, std::string host,
+                                                     std::string port, SteadyPoint until) {
   error_code ec;
   const auto address = asio::ip::make_address(host, ec);
   if (!ec) co_return std::vector{tcp::endpoint(address, static_cast<unsigned short>(std::stoi(port)))};
-  const auto executor = co_await asio::this_coro::executor;
-  const auto lookup = start_lookup(executor, host, port);
+  const auto lookup = start_lookup(runtime, owner, host, port);
+  const struct Leave {
+    Lookup& lookup;
+    ~Leave() { lookup.given_up = true; }
+  } leave{*lookup};
   while (!lookup->done) {
     const auto left = until - base::system_clock().steady();
     if (left <= SteadyPoint::duration::zero()) co_return timed_out(fmt::format("looking up '{}' timed out", host));
@@ -150,9 +165,9 @@ rt::Task<Result<void>> Socket::connect_to(tcp::endpoint endpoint, SteadyPoint un
   co_return Result<void>();
 }
 
-rt::Task<Result<void>> Socket::connect(std::string host, std::string port) {
+rt::Task<Result<void>> Socket::connect(rt::Runtime& runtime, std::string owner, std::string host, std::string port) {
   const SteadyPoint until = state_->deadline;
-  auto looking = look_up(std::move(host), std::move(port), until);
+  auto looking = look_up(runtime, std::move(owner), std::move(host), std::move(port), until);
   auto endpoints = co_await std::move(looking);
   if (!endpoints) co_return base::unexpected(std::move(endpoints).error());
   Result<void> last = unavailable("the name has no address");

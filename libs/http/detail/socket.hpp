@@ -36,8 +36,8 @@ class Socket {
   void set_deadline(base::SteadyPoint at);
   void clear_deadline();
 
-  // Looks the name up and connects to the first of its addresses that answers.
-  rt::Task<base::Result<void>> connect(std::string host, std::string port);
+  // Looks the name up, in the share of `owner`, and connects to the first of its addresses that answers.
+  rt::Task<base::Result<void>> connect(rt::Runtime& runtime, std::string owner, std::string host, std::string port);
   rt::Task<base::Result<void>> start_tls(TlsContext context, std::string name);
 
   Io try_read(char* data, std::size_t size);

@@ -517,3 +517,39 @@ TEST_CASE("a stream that is cancelled while it is read closes its connection") {
   }(group, ended));
   CHECK(ended);
 }
+
+TEST_CASE("names that take for ever hold up nobody else's, and a question that was given up is not asked") {
+  const SocketServer server = numbering();
+  rt::Runtime runtime;
+  // The name server that is asked for this owner does not answer, until it may.
+  std::atomic<int> asked = 0;
+  std::atomic<bool> answers = false;
+  constexpr int kQuestions = 40;
+  for (int i = 0; i < kQuestions; ++i) {
+    runtime.post_lookup("evil", [&] {
+      ++asked;
+      while (!answers) std::this_thread::sleep_for(1ms);
+    });
+  }
+  http::ClientOptions options;
+  options.connect_timeout = 300ms;
+  const auto client_of_name = [&](http::ClientOptions with) {
+    auto client = http::Client::create(runtime, "http://localhost:" + std::to_string(server.port()), std::move(with));
+    REQUIRE(client);
+    return *client;
+  };
+  const auto hurried = client_of_name(options);
+  const auto late = send(runtime, *hurried, request_for("evil"));
+  REQUIRE_FALSE(late);
+  CHECK(late.error().kind == ErrorKind::timeout);
+  CHECK(late.error().message.find("looking up 'localhost' timed out") != std::string::npos);
+  options.connect_timeout = 60s;
+  const auto patient = client_of_name(options);
+  for (const char* owner : {"good", ""}) {
+    INFO(owner);
+    CHECK(send(runtime, *patient, request_for(owner)));
+  }
+  CHECK(asked < kQuestions);
+  answers = true;
+  CHECK(send(runtime, *patient, request_for("evil")));
+}
