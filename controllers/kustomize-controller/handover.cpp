@@ -87,13 +87,15 @@ class Wanted {
       }
     }
   }
-  // Of what the server has let it apply; how many entries that are.
-  std::size_t claim_applied(const doc::Json& kustomization, const api::ObjectKey& who, Claims& claims) const {
+  // Of what the server has let it apply; how many entries that are. `is_neighbour`: it is of the same namespace.
+  std::size_t claim_applied(const doc::Json& kustomization, const api::ObjectKey& who, bool is_neighbour,
+                            Claims& claims) const {
     const doc::Json* list = doc::find(kustomization, {"status", "inventory", "entries"});
     if (list == nullptr || !list->is_array()) return 0;
-    for (const doc::Json& entry : *list) {
-      std::string id(doc::find_string(entry, {"id"}));
-      if (entries_.contains(id)) claims.by.try_emplace(std::move(id), Claim{who, true, {}});
+    for (const doc::Json& listed : *list) {
+      const std::string id(doc::find_string(listed, {"id"}));
+      if (!entries_.contains(id) || !(is_neighbour || is_of_a_kind_that_holds_others({id, {}}))) continue;
+      claims.by.try_emplace(id, Claim{who, true, {}});
     }
     return list->size();
   }
@@ -163,7 +165,8 @@ rt::Task<Claims> find_claims(HandoverInput input) {
   std::size_t looked_at = 0;
   for (const controller::Object& object : input.kustomizations) {
     if (is_sibling(input, *object) || !may_claim(input, *object)) continue;
-    looked_at += wanted.claim_applied(*object, api::key_of(*object), claims);
+    const api::ObjectKey who = api::key_of(*object);
+    looked_at += wanted.claim_applied(*object, who, who.namespace_ == input.self.namespace_, claims);
     if (looked_at < kAtOnce) continue;
     looked_at = 0;
     co_await rt::sleep_for(std::chrono::nanoseconds(0));

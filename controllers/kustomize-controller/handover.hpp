@@ -10,8 +10,10 @@
 // finds it built. A build proves nothing but that somebody wrote a manifest, so
 // that of another namespace or source would let a tenant keep what another one
 // deletes: of those counts what their own inventory names, which is written only
-// when the server has accepted it from them in a dry run. Who may not use its
-// source (sources/access.hpp) claims nothing.
+// when the server has accepted it from them in a dry run. But Flux's `edit` role lets
+// a tenant write that status by hand. So what is listed in another namespace holds
+// nothing that comes back from Git in a second, if it is so: only what holds others
+// (apply/adoption.hpp). Who may not use its source (sources/access.hpp) claims nothing.
 //
 //   a sibling builds it   held until its labels say that it was taken over; who
 //                         holds it back is no less ready for that

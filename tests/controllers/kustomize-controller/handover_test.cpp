@@ -243,16 +243,9 @@ TEST_CASE("Kustomizations that build each other, or themselves with another spec
   CHECK(world.built.size() <= 4);
 }
 
-TEST_CASE("of Kustomizations of other sources and namespaces only what they have applied counts, and none is built") {
+TEST_CASE("of Kustomizations of other sources only what they have applied counts, and none is built") {
   World world;
-  doc::Json other = kustomization("new", "infra");
-  SECTION("another source") {}
-  SECTION("another namespace, of the same source") {
-    other = kustomization("new");
-    other["metadata"]["namespace"] = "evil";
-    other["spec"]["sourceRef"]["namespace"] = "flux-system";
-    REQUIRE(kustomize_controller::source_text(other) == kustomize_controller::source_text(world.kustomizations[0]));
-  }
+  const doc::Json other = kustomization("new", "infra");
   world.folders["./new"] = {config_map("map")};
   world.kustomizations[1] = other;
   CHECK_FALSE(world.is_held(kMap));
@@ -275,14 +268,30 @@ TEST_CASE("of Kustomizations of other sources and namespaces only what they have
   }
 }
 
+TEST_CASE("what is listed in another namespace holds nothing but what holds others, and none of it is built") {
+  World world;
+  doc::Json other = kustomization("new");
+  other["metadata"]["namespace"] = "evil";
+  other["spec"]["sourceRef"]["namespace"] = "flux-system";
+  REQUIRE(kustomize_controller::source_text(other) == kustomize_controller::source_text(world.kustomizations[0]));
+  world.folders["./new"] = {config_map("map")};
+  world.kustomizations[1] = other;
+  CHECK_FALSE(world.is_held(kMap));
+  world.kustomizations[1] = with_inventory(other, {kMap, kClaim});  // by whose hand nobody knows
+  CHECK_FALSE(world.is_held(kMap));
+  CHECK(world.claims({kClaim}).why_held(kClaim, {}, false).find("applies it too") != std::string::npos);
+  CHECK(world.claims({kMap, kClaim}).holders({kMap, kClaim}) == std::set<api::ObjectKey>{api::key_of(other)});
+  CHECK(world.built.empty());
+}
+
 TEST_CASE("who may not use its source claims nothing") {
   World world;
   world.kustomizations[1]["metadata"]["namespace"] = "evil";
   world.kustomizations[1]["spec"]["sourceRef"]["namespace"] = "flux-system";
-  world.kustomizations[1] = with_inventory(world.kustomizations[1], {kMap});
-  CHECK(world.is_held(kMap));
+  world.kustomizations[1] = with_inventory(world.kustomizations[1], {kClaim});
+  CHECK(world.is_held(kClaim));
   world.rules.no_cross_namespace_refs = true;
-  CHECK_FALSE(world.is_held(kMap));
+  CHECK_FALSE(world.is_held(kClaim));
 }
 
 TEST_CASE("where there is no artifact to build, what siblings have applied counts") {
