@@ -159,6 +159,26 @@ class WhatWasThereBefore(Story):
         self.assertTrue(any(f"Namespace/{target} left" in text for text in events), events)
 
 
+class WhatOthersList(Story):
+    def test_an_inventory_written_by_hand_in_another_namespace_holds_up_neither_pruning_nor_the_end(self):
+        repository, source, app = self.app({"a.yaml": config_map("a"), "b.yaml": config_map("b")})
+        self.stand.await_ready(app, repository.head())
+        forger = f"{self.namespace}-forger"
+        self.create_namespace(forger)
+        forged = Ref(KUSTOMIZE, "Kustomization", forger, "forged")
+        self.cluster.apply({"apiVersion": KUSTOMIZE, "kind": "Kustomization", "metadata": {"name": forged.name, "namespace": forger},
+                            "spec": {"interval": "10m", "prune": False, "sourceRef": {"kind": "GitRepository", "name": "none"}}})
+        self.addCleanup(self.cluster.kubectl, "delete", "kustomizations", "--all", "-n", forger, "--timeout=20s")
+        self.stand.await_failure(forged, "ArtifactFailed", "not found")
+        self.cluster.patch(forged, {"status": {"inventory": self.get(app)["status"]["inventory"]}}, subresource="status")
+        commit = self.push(repository, source, {"b.yaml": None})
+        self.stand.await_ready(app, commit)
+        self.soon("b is pruned", lambda: self.get(Ref("v1", "ConfigMap", self.namespace, "b")) is None, about=app)
+        self.cluster.delete(app, wait=False)
+        self.stand.await_gone(app)
+        self.assertIsNone(self.get(Ref("v1", "ConfigMap", self.namespace, "a")))
+
+
 class WhatIsInside(Story):
     """A Namespace takes with it what is in it, so it goes last, and not while something is to stay."""
 
