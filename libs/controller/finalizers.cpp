@@ -18,7 +18,8 @@ constexpr auto kConflictPause = std::chrono::milliseconds(20);
 
 rt::Task<base::Result<doc::Json>> change_finalizer(std::shared_ptr<kube::Client> client, kube::Resource resource,
                                                    doc::Json object, std::string finalizer, FinalizerChange change,
-                                                   std::string field_manager) {
+                                                   std::string field_manager,
+                                                   std::function<bool(const doc::Json& now)> may) {
   const std::string uid(api::uid_of(object));
   for (int attempt = 0;; ++attempt) {
     const auto meta = api::read_meta(object);
@@ -47,6 +48,7 @@ rt::Task<base::Result<doc::Json>> change_finalizer(std::shared_ptr<kube::Client>
     auto asking_again = client->get(resource, meta.key());
     auto again = co_await std::move(asking_again);
     SLUICE_CO_TRY(object, std::move(again));
+    if (may && api::uid_of(object) == uid && !may(object)) co_return base::unexpected(std::move(answer).error());
   }
 }
 

@@ -22,6 +22,12 @@ bool is_suspended(const doc::Json& object) {
   return suspend != nullptr && suspend->is_boolean() && suspend->get<bool>();
 }
 
+// What has to be cleaned up, by a status.
+doc::Json inventory_in(const doc::Json& status) {
+  const doc::Json* inventory = doc::find(status, {"inventory"});
+  return inventory == nullptr ? doc::Json() : *inventory;
+}
+
 NextRun after_backoff() { return {NextRun::When::backoff, {}, ReconcileResult::error}; }
 NextRun abandoned() { return {NextRun::When::backoff, {}, ReconcileResult::requeue}; }
 NextRun on_change() { return {}; }
@@ -352,8 +358,14 @@ rt::Task<NextRun> Shell::run_deletion(Object object, WorkerSlot worker) {
     const NextRun next = co_await std::move(concluding);
     co_return next;
   }
+  // Another process may have gone on for a while, as the leader that it was, and have said what it has applied since:
+  // that is cleaned up as well, by the next run.
+  const doc::Json cleaned = context->writer_ ? inventory_in(context->writer_->known()) : doc::Json();
+  auto is_all = [cleaned, says = context->writer_ != nullptr](const doc::Json& now) {
+    return !says || inventory_in(now.value("status", doc::Json::object())) == cleaned;
+  };
   auto removing = change_finalizer(context->client, traits_.resource, *object, traits_.finalizer,
-                                   FinalizerChange::remove, traits_.status_manager);
+                                   FinalizerChange::remove, traits_.status_manager, std::move(is_all));
   auto removed = co_await std::move(removing);
   if (removed || removed.error().kind == base::ErrorKind::not_found) co_return on_change();
   context->log.error("cannot remove the finalizer", removed.error());

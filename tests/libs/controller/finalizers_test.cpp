@@ -53,6 +53,26 @@ TEST_CASE("a finalizer comes beside those that are there and goes alone, also th
   CHECK(removing.finalizers() == Json{"old", "new"});
 }
 
+TEST_CASE("a finalizer is not taken off what has become something else meanwhile") {
+  FinalizerHarness h(Json::array({kOurs}));
+  h.meanwhile([&] {
+    Json foo = h.kube->object(kFoos, foo_key("a"));
+    foo["status"]["size"] = 2;
+    h.kube->put(kFoos, foo);
+  });
+  const auto change = [&](bool may) {
+    return run(*h.runtime, sluice::controller::change_finalizer(
+                               h.kube, kFoos, h.known, kOurs, FinalizerChange::remove, "gotk-foo-controller",
+                               [may](const Json& now) { return may && now["status"]["size"] == 2; }));
+  };
+  const auto changed = change(false);
+  REQUIRE_FALSE(changed);
+  CHECK(changed.error().kind == ErrorKind::conflict);
+  CHECK(h.finalizers() == Json::array({kOurs}));
+  CHECK(change(true));
+  CHECK(h.finalizers() == Json::array());
+}
+
 TEST_CASE("another object of the name keeps its finalizers and gets none") {
   const FinalizerChange what = GENERATE(FinalizerChange::add, FinalizerChange::remove);
   const Json before = what == FinalizerChange::add ? Json::array() : Json::array({kOurs});

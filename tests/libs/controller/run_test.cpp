@@ -45,6 +45,21 @@ TEST_CASE("deletion finalizes, even when suspended, and takes only our finalizer
   CHECK(h.reconciler->finalized == std::vector<std::string>{"a"});
 }
 
+TEST_CASE(
+    "what another process has said to be applied while this one cleaned up is cleaned up before the finalizer goes") {
+  ControllerHarness h;
+  h.kube->put(kFoos, make_foo("a"));
+  h.start();
+  until(*h.runtime, [&] { return h.is_ready(); });
+  h.kube->before = [&h, done = false](const FakeKube::Request& request) mutable {
+    if (request.verb != "patch" || !request.body.contains("metadata") || std::exchange(done, true)) return;
+    h.edit("a", [](Json& foo) { foo["status"]["inventory"]["entries"] = Json::array({{{"id", "x"}, {"v", "v1"}}}); });
+  };
+  h.kube->erase(kFoos, foo_key("a"));
+  until(*h.runtime, [&] { return h.foo().is_null(); });
+  CHECK(h.reconciler->finalized == std::vector<std::string>{"a", "a"});
+}
+
 TEST_CASE("a finalizer that fails is tried again, and the object is forgotten when it has gone") {
   ControllerHarness h;
   h.reconciler->finalize_error = failure("storage is away");
