@@ -12,7 +12,7 @@ Backlog::Backlog(const base::Clock& clock, const Audience& audience, Handlers ha
     : clock_(clock), audience_(audience), handlers_(std::move(handlers)) {}
 
 void Backlog::adopt(const api::ObjectKey& alert) {
-  owners_[alert.namespace_].adopted.push_back(alert);
+  owners_.of(alert.namespace_).adopted.push_back(alert);
   added_.notify_all();
 }
 
@@ -35,7 +35,7 @@ void Backlog::add(std::vector<controller::Object> events) {
   for (const auto& owner : owners) {
     Round round;
     round.batch = batch;
-    owners_[owner].rounds.push_back(std::move(round));
+    owners_.of(owner).rounds.push_back(std::move(round));
   }
   added_.notify_all();
 }
@@ -46,7 +46,7 @@ void Backlog::add_for(const api::ObjectKey& alert, std::vector<controller::Objec
   round.batch = std::make_shared<Batch>();
   round.batch->events = std::move(events);
   round.alert = alert;
-  owners_[alert.namespace_].rounds.push_back(std::move(round));
+  owners_.of(alert.namespace_).rounds.push_back(std::move(round));
   added_.notify_all();
 }
 
@@ -110,7 +110,7 @@ bool Backlog::step(const std::string& owner, Round& round) {
   return true;
 }
 
-void Backlog::turn(Owners::iterator owner) {
+void Backlog::turn(Turns<Owner>::Owner owner) {
   const base::SteadyPoint until = clock_.steady() + kTurn;
   Owner& mine = owner->second;
   do {
@@ -122,7 +122,7 @@ void Backlog::turn(Owners::iterator owner) {
       const bool goes_on = step(owner->first, mine.rounds.front());
       if (!goes_on) mine.rounds.pop_front();
     } else {
-      owners_.erase(owner);
+      owners_.take_out(owner);
       return;
     }
   } while (clock_.steady() < until);
@@ -133,10 +133,7 @@ rt::Task<void> Backlog::run() {
     if (owners_.empty()) co_await added_.wait();
     const base::SteadyPoint until = clock_.steady() + kSlice;
     while (!owners_.empty() && clock_.steady() < until) {
-      auto next = owners_.upper_bound(served_);
-      if (next == owners_.end()) next = owners_.begin();
-      served_ = next->first;
-      turn(next);
+      turn(owners_.next());
     }
     co_await rt::sleep_for(base::Duration::zero());
   }

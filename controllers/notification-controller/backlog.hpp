@@ -20,6 +20,7 @@
 #include "controller/watch_cache.hpp"
 #include "occurrence.hpp"
 #include "rt/runtime.hpp"
+#include "turns.hpp"
 
 namespace sluice::notification_controller {
 
@@ -36,10 +37,6 @@ class Backlog {
                        const api::ObjectKey& alert)>
         judge;
   };
-  // Of the loop's time, before others have a turn.
-  static constexpr base::Duration kSlice = std::chrono::milliseconds(5);
-  // Of that, before another owner has.
-  static constexpr base::Duration kTurn = std::chrono::milliseconds(1);
 
   // `clock` and `audience` outlive this.
   Backlog(const base::Clock& clock, const Audience& audience, Handlers handlers);
@@ -82,7 +79,6 @@ class Backlog {
     std::deque<api::ObjectKey> adopted;
     std::deque<Round> rounds;
   };
-  using Owners = std::map<std::string, Owner>;
 
   void prepare(Batch& batch);
   // The next to hear of the Event at hand; nothing after the last.
@@ -91,13 +87,12 @@ class Backlog {
   static bool go_on(Round& round);
   // A step; false once the round is over.
   bool step(const std::string& owner, Round& round);
-  void turn(Owners::iterator owner);
+  void turn(Turns<Owner>::Owner owner);
 
   const base::Clock& clock_;
   const Audience& audience_;
   Handlers handlers_;
-  Owners owners_;
-  std::string served_;  // the last that had a turn
+  Turns<Owner> owners_;
   rt::Notify added_;
 };
 

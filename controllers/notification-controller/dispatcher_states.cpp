@@ -11,8 +11,6 @@ namespace {
 
 // So many Events about one object are asked whether they were sent, the newest; more are there by design only.
 constexpr int kMaxAsked = 256;
-// Of the loop's time, before others have a turn.
-constexpr base::Duration kSlice = std::chrono::milliseconds(5);
 
 }  // namespace
 

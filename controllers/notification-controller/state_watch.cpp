@@ -1,14 +1,13 @@
 #include "state_watch.hpp"
 
-#include <vector>
+#include <algorithm>
+#include <utility>
 
 #include "api/kind.hpp"
 
 namespace sluice::notification_controller {
 
 namespace {
-
-constexpr base::Duration kSlice = std::chrono::milliseconds(5);
 
 std::size_t hash_of(const State& state) {
   const doc::Json what = doc::Json::array({state.ok, state.reason, state.message, state.revision});
@@ -56,39 +55,56 @@ void StateWatch::schedule(const Identity& identity, Standing& standing) {
   due_.emplace(*standing.due, identity);
 }
 
-rt::Task<bool> StateWatch::look_at_next() {
-  if (due_.empty() || due_.begin()->first > clock_.steady()) co_return false;
-  const base::SteadyPoint due = due_.begin()->first;
-  const Identity identity = due_.begin()->second;
-  due_.erase(due_.begin());
-  const auto it = standing_.find(identity);
-  if (it == standing_.end() || it->second.due != due) co_return true;  // it has changed, or is gone
+void StateWatch::line_up() {
+  const base::SteadyPoint now = clock_.steady();
+  while (!due_.empty() && due_.begin()->first <= now) {
+    Identity identity = std::move(due_.begin()->second);
+    const std::string space = identity.second.namespace_;
+    lined_up_.of(space).push_back({due_.begin()->first, std::move(identity)});
+    due_.erase(due_.begin());
+  }
+}
+
+rt::Task<void> StateWatch::look_at(Due due) {
+  const auto it = standing_.find(due.identity);
+  if (it == standing_.end() || it->second.due != due.at) co_return;  // it has changed, or is gone
   it->second.due.reset();
-  rt::Task<bool> looking = look_(identity.first, identity.second);
+  rt::Task<bool> looking = look_(due.identity.first, due.identity.second);
   const bool done = co_await std::move(looking);
-  const auto after = standing_.find(identity);
-  if (!done && after != standing_.end() && !after->second.due) schedule(identity, after->second);
-  co_return true;
+  const auto after = standing_.find(due.identity);
+  if (!done && after != standing_.end() && !after->second.due) schedule(due.identity, after->second);
+}
+
+rt::Task<void> StateWatch::turn() {
+  const auto owner = lined_up_.next();
+  std::deque<Due>& waiting = owner->second;
+  const base::SteadyPoint until = clock_.steady() + kTurn;
+  do {
+    Due next = std::move(waiting.front());
+    waiting.pop_front();
+    rt::Task<void> looking = look_at(std::move(next));
+    co_await std::move(looking);
+  } while (!waiting.empty() && clock_.steady() < until);
+  if (waiting.empty()) lined_up_.take_out(owner);
 }
 
 rt::Task<void> StateWatch::run() {
+  base::SteadyPoint until = clock_.steady() + kSlice;
   for (;;) {
-    base::SteadyPoint until = clock_.steady() + kSlice;
-    for (;;) {
-      rt::Task<bool> looking = look_at_next();
-      const bool looked = co_await std::move(looking);
-      if (!looked) break;
+    line_up();
+    if (!lined_up_.empty()) {
+      rt::Task<void> taking = turn();
+      co_await std::move(taking);
       if (clock_.steady() < until) continue;
       co_await rt::sleep_for(base::Duration::zero());
-      until = clock_.steady() + kSlice;
-    }
-    if (due_.empty()) {
+    } else if (due_.empty()) {
       co_await changed_.wait();
-      continue;
+    } else {
+      const auto pause = due_.begin()->first - clock_.steady();
+      const bool notified = co_await changed_.wait_for(std::max<base::Duration>(pause, base::Duration::zero()));
+      static_cast<void>(notified);
     }
-    const auto pause = due_.begin()->first - clock_.steady();
-    const bool notified = co_await changed_.wait_for(std::max<base::Duration>(pause, base::Duration::zero()));
-    static_cast<void>(notified);
+    until = clock_.steady() + kSlice;
   }
 }
 

@@ -1,7 +1,8 @@
 // Gives each state that ought to be told some time for its Event, and says when that is
-// over. Runs on the loop.
+// over. Runs on the loop. The namespaces of the objects that are due have turns of equal time.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "doc/json.hpp"
 #include "rt/runtime.hpp"
 #include "state_news.hpp"
+#include "turns.hpp"
 
 namespace sluice::notification_controller {
 
@@ -42,15 +44,23 @@ class StateWatch {
     base::TimePoint since{};
     std::optional<base::SteadyPoint> due;  // nothing once it was looked at
   };
+  struct Due {
+    base::SteadyPoint at{};
+    Identity identity;
+  };
   void schedule(const Identity& identity, Standing& standing);
-  // Looks at the first that is due; false if none is.
-  rt::Task<bool> look_at_next();
+  // What is due by now waits for the turn of its namespace.
+  void line_up();
+  rt::Task<void> look_at(Due due);
+  // One namespace's; there must be something to look at.
+  rt::Task<void> turn();
 
   const base::Clock& clock_;
   const base::Duration grace_;
   const Look look_;
   std::map<Identity, Standing> standing_;
   std::multimap<base::SteadyPoint, Identity> due_;
+  Turns<std::deque<Due>> lined_up_;
   rt::Notify changed_;
 };
 
