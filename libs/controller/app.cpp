@@ -23,8 +23,8 @@ constexpr auto kLastPosts = std::chrono::seconds(1);
 constexpr auto kUnwinding = std::chrono::seconds(1);
 // Before runs that wait are cut, when the daemon is told to stop.
 constexpr auto kPatience = std::chrono::seconds(5);
-// Events of so many objects are on their way at once.
-constexpr int kEventSenders = 8;
+// Events of so many objects are on their way at once, of one namespace half as many (EventLanes).
+constexpr int kEventSenders = 16;
 
 std::string cache_key(const WatchCacheOptions& options) {
   return fmt::format("{}|{}|{}|{}|{}|{}", options.resource.api_version(), options.resource.plural, options.namespace_,

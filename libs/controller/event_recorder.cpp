@@ -212,9 +212,10 @@ KubeEventRecorder::~KubeEventRecorder() = default;
 
 void KubeEventRecorder::emit(const doc::Json& object, EventRecord record) {
   Impl& self = *impl_;
-  if (self.lanes.waiting() >= self.options.max_queued && self.lanes.drop_oldest()) ++self.overflowed;
+  if (self.lanes.waiting() >= self.options.max_queued && self.lanes.drop_one()) ++self.overflowed;
   const bool once = !record.occurrence.empty();
-  self.lanes.push(lane_of(object), {self.build(object, std::move(record)), once, self.clock.steady()});
+  self.lanes.push(std::string(api::namespace_of(object)), lane_of(object),
+                  {self.build(object, std::move(record)), once, self.clock.steady()});
   self.to_send.notify_all();
 }
 
@@ -236,6 +237,7 @@ rt::Task<void> KubeEventRecorder::run() {
     co_await std::move(sending);
     if (self.lanes.waiting() == 0) self.report_overflow();
     self.lanes.finish(next->lane);
+    self.to_send.notify_all();  // its owner has room again, also for who waits here
     if (self.lanes.is_idle()) self.idle.notify_all();
   }
 }
