@@ -157,19 +157,20 @@ doc::Json KubeEventRecorder::Impl::build(const doc::Json& object, EventRecord re
 
 rt::Task<base::Result<void>> KubeEventRecorder::Impl::send_once(const EventCorrelator::Decision& decision) {
   const std::string space(doc::find_string(decision.event, {"metadata", "namespace"}));
+  const auto client_of_space = client->on_behalf_of(space);
   if (decision.patch) {
     const api::ObjectKey key{space, std::string(doc::find_string(*decision.patch, {"metadata", "name"}))};
     kube::PatchOptions patch_options;
     patch_options.field_manager = options.controller;
-    auto patching =
-        client->patch(events_resource(), key, kube::PatchType::merge, *decision.patch, std::move(patch_options));
+    auto patching = client_of_space->patch(events_resource(), key, kube::PatchType::merge, *decision.patch,
+                                           std::move(patch_options));
     auto patched = co_await std::move(patching);
     if (patched) co_return base::Result<void>();
     // Events live an hour; then the count starts anew.
     if (patched.error().kind != base::ErrorKind::not_found) co_return base::unexpected(std::move(patched).error());
     correlator.forget(decision.key);
   }
-  auto creating = client->create_unread(events_resource(), decision.event, options.controller);
+  auto creating = client_of_space->create_unread(events_resource(), decision.event, options.controller);
   auto created = co_await std::move(creating);
   // An answer that got lost and a second try, or somebody who told of the same occurrence.
   if (created || created.error().kind == base::ErrorKind::already_exists) co_return base::Result<void>();

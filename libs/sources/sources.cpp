@@ -124,7 +124,8 @@ void Sources::watch_configs(const std::string& label_selector) {
 }
 
 rt::Task<Result<Object>> Sources::read(kube::Resource resource, api::ObjectKey key) {
-  auto answer = co_await services_.client->get(std::move(resource), std::move(key));
+  const auto client = services_.client->on_behalf_of(key.namespace_);
+  auto answer = co_await client->get(std::move(resource), std::move(key));
   SLUICE_CO_TRY(doc::Json object, std::move(answer));
   cut_source(object);
   co_return std::make_shared<const doc::Json>(std::move(object));
