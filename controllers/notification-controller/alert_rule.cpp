@@ -6,55 +6,70 @@ namespace sluice::notification_controller {
 
 namespace {
 
-// Ours: expressions are compiled on the loop, and kept for as long as the Alert is there. The
-// schema cannot say so: objects that upstream took would not be served again.
+// Ours: expressions are compiled on the loop, again and again where an Alert's namespace has more of them than
+// there is room for. The schema cannot say so: objects that upstream took would not be served again.
 constexpr std::size_t kMaxExpressions = 64;  // of a list
 constexpr std::size_t kMaxExpression = 1024;
-constexpr std::int64_t kMaxProgram = 256 << 10;           // of an expression, what matching remembers included
-constexpr std::size_t kMaxPrograms = 512U << 10U;         // of all expressions of an Alert
-constexpr std::size_t kCostOfTooLarge = kMaxProgram / 6;  // of the program that was given up
+constexpr std::size_t kMaxPrograms = 512U << 10U;                      // of all expressions of an Alert
+constexpr std::size_t kCostOfTooLarge = Expressions::kMaxProgram / 6;  // of the program that was given up
+// To read a class of Unicode takes as long as to make a program of this size.
+constexpr std::size_t kCostOfClass = 2U << 10U;
 // Of all expressions of an Alert for one message: 12 ms of the loop at the worst. Texts with
 // ".*" between them, as most are, take a step for each byte.
 constexpr std::size_t kMaxSteps = std::size_t{1} << 20U;
 
+std::size_t classes_in(std::string_view expression) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i + 1 < expression.size(); ++i) {
+    if (expression[i] == '\\' && (expression[i + 1] == 'p' || expression[i + 1] == 'P')) ++count;
+  }
+  return count;
+}
+
 class ListCompiler {
  public:
-  std::vector<text::Regexp> compile(const std::vector<std::string>& expressions, std::string_view field) {
-    std::vector<text::Regexp> compiled;
+  ListCompiler(const std::string& owner, Expressions& expressions) : owner_(owner), expressions_(expressions) {}
+
+  std::vector<ListedExpression> compile(const std::vector<std::string>& expressions, std::string_view field) {
+    std::vector<ListedExpression> listed;
     const std::string list = "spec." + std::string(field);
     for (std::size_t i = 0; i < std::min(expressions.size(), kMaxExpressions); ++i) {
-      auto expression = compile_one(expressions[i]);
-      if (expression) {
-        compiled.push_back(*std::move(expression));
+      const auto steps_per_byte = compile_one(expressions[i]);
+      if (steps_per_byte) {
+        listed.push_back({i, *steps_per_byte});
       } else {
-        note(std::move(expression).error().with_context(list + "[" + std::to_string(i) + "]").message);
+        note(base::Error(steps_per_byte.error()).with_context(list + "[" + std::to_string(i) + "]").message);
       }
     }
     if (expressions.size() > kMaxExpressions) note(list + ": has over 64 expressions, and those after are left out");
-    return compiled;
+    listed.shrink_to_fit();
+    return listed;
   }
   const std::string& wrong() const { return wrong_; }
 
  private:
-  base::Result<text::Regexp> compile_one(const std::string& expression) {
+  base::Result<std::size_t> compile_one(const std::string& expression) {
     if (expression.size() > kMaxExpression) {
       return base::unexpected(base::ErrorKind::too_large, "is longer than 1024 bytes");
     }
     if (spent_ >= kMaxPrograms) {
       return base::unexpected(base::ErrorKind::too_large, "the expressions of this Alert are too large together");
     }
-    auto compiled = text::Regexp::compile(expression, kMaxProgram);
+    spent_ += classes_in(expression) * kCostOfClass;
+    const auto compiled = expressions_.get(owner_, expression);
     if (compiled) {
       spent_ += compiled->program_bytes();
-    } else if (compiled.error().kind == base::ErrorKind::too_large) {
-      spent_ += kCostOfTooLarge;
+      return compiled->steps("-");
     }
-    return compiled;
+    if (compiled.error().kind == base::ErrorKind::too_large) spent_ += kCostOfTooLarge;
+    return base::unexpected(compiled.error());
   }
   void note(std::string message) {
     if (wrong_.empty()) wrong_ = std::move(message);
   }
 
+  const std::string& owner_;
+  Expressions& expressions_;
   std::size_t spent_ = 0;
   std::string wrong_;
 };
@@ -62,17 +77,24 @@ class ListCompiler {
 enum class Listed { no, yes, unknown };
 
 // Unknown if none matches of those that could be judged, and one could not.
-Listed find_in(const std::vector<text::Regexp>& expressions, std::string_view message, text::WorkBudget& budget) {
-  Listed listed = Listed::no;
-  for (const text::Regexp& expression : expressions) {
-    const auto matches = expression.matches(message, budget);
+Listed find_in(const std::vector<ListedExpression>& listed, const std::vector<std::string>& texts,
+               const AlertRule& rule, std::string_view message, text::WorkBudget& budget) {
+  Listed found = Listed::no;
+  for (const ListedExpression& one : listed) {
+    // Asked first: there is no need to compile what will not be judged.
+    if (message.size() * one.steps_per_byte > budget.steps) {
+      found = Listed::unknown;
+      continue;
+    }
+    const auto expression = rule.expressions->get(rule.key.namespace_, texts[one.place]);
+    const auto matches = expression ? expression->matches(message, budget) : base::Result<bool>(false);
     if (!matches) {
-      listed = Listed::unknown;
+      found = Listed::unknown;
     } else if (*matches) {
       return Listed::yes;
     }
   }
-  return listed;
+  return found;
 }
 
 bool has_labels(const api::StringMap& labels, const api::StringMap& wanted) {
@@ -128,13 +150,15 @@ std::string hopeless_part(const api::CrossNamespaceObjectReference& source) {
 
 }  // namespace
 
-AlertRule AlertRule::compile(const api::Alert& alert, bool own_namespace_only) {
+AlertRule AlertRule::compile(const api::Alert& alert, bool own_namespace_only,
+                             std::shared_ptr<Expressions> expressions) {
   AlertRule rule;
   rule.key = alert.metadata.key();
   rule.uid = alert.metadata.uid;
   rule.spec = alert.spec;
   rule.own_namespace_only = own_namespace_only;
-  ListCompiler compiler;
+  rule.expressions = std::move(expressions);
+  ListCompiler compiler(rule.key.namespace_, *rule.expressions);
   rule.inclusion = compiler.compile(alert.spec.inclusion_list, "inclusionList");
   rule.exclusion = compiler.compile(alert.spec.exclusion_list, "exclusionList");
   rule.wrong_expression = compiler.wrong();
@@ -175,8 +199,9 @@ bool AlertRule::wants(const Occurrence& what, const LabelLookup& labels) const {
   if (!listens_to(what, labels)) return false;
   // What cannot be judged is sent: to send too much loses nothing.
   text::WorkBudget budget{kMaxSteps};
-  if (!spec.inclusion_list.empty() && find_in(inclusion, what.message, budget) == Listed::no) return false;
-  return find_in(exclusion, what.message, budget) != Listed::yes;
+  const bool is_included =
+      spec.inclusion_list.empty() || find_in(inclusion, spec.inclusion_list, *this, what.message, budget) != Listed::no;
+  return is_included && find_in(exclusion, spec.exclusion_list, *this, what.message, budget) != Listed::yes;
 }
 
 std::string AlertRule::forbidden_source() const {

@@ -1,4 +1,4 @@
-// An Alert made ready to be asked: does it want this occurrence? Pure.
+// An Alert made ready to be asked: does it want this occurrence? Pure, but for the room of compiled expressions.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "api/alert.hpp"
-#include "base/result.hpp"
+#include "expressions.hpp"
 #include "occurrence.hpp"
-#include "text/regexp.hpp"
 
 namespace sluice::notification_controller {
 
@@ -23,19 +22,27 @@ using LabelLookup = std::function<std::shared_ptr<const api::StringMap>(const In
 inline constexpr std::string_view kListeningCondition = "Listening";
 inline constexpr std::string_view kListeningReason = "SpecInForce";
 
+// One of spec.inclusionList or spec.exclusionList that is in force.
+struct ListedExpression {
+  std::size_t place = 0;           // in its list
+  std::size_t steps_per_byte = 1;  // of what it is looked for in; see text::Regexp::steps()
+};
+
 struct AlertRule {
   api::ObjectKey key;
   std::string uid;
   api::AlertSpec spec;
-  std::vector<text::Regexp> inclusion;
-  std::vector<text::Regexp> exclusion;
+  std::vector<ListedExpression> inclusion;
+  std::vector<ListedExpression> exclusion;
+  std::shared_ptr<Expressions> expressions;  // compiled, those of them that there is room for
   base::TimePoint since{};
   std::uint64_t version = 0;        // another one each time that it is compiled, for who remembers what it wanted
   bool own_namespace_only = false;  // --no-cross-namespace-refs
 
   // Of the expressions that parse: Flux leaves the others out, and so does one that takes none
   // in of a list of them alone. So are those that are too many or too large.
-  static AlertRule compile(const api::Alert& alert, bool own_namespace_only);
+  static AlertRule compile(const api::Alert& alert, bool own_namespace_only,
+                           std::shared_ptr<Expressions> expressions = std::make_shared<Expressions>());
 
   // Severity, sources, inclusion and exclusion; not whether it was sent before. Expressions that
   // would take too long for so long a message are not judged, and so keep nothing back.

@@ -101,6 +101,7 @@ void Dispatcher::event_changed(const controller::Object& before, const controlle
 void Dispatcher::alert_gone(const api::ObjectKey& key) {
   rules_.erase(key);
   audience_.remove(key);
+  expressions_->forget(key.namespace_);  // those of its other Alerts are compiled when they are needed
 }
 
 // A page of a listing has hundreds of them: what takes time waits for its turn. What a rule
@@ -129,7 +130,7 @@ void Dispatcher::adopt(const api::ObjectKey& key) {
     return;
   }
   Rule& kept = rules_[key];
-  kept = {AlertRule::compile(*alert, options_.no_cross_namespace_refs), alert->metadata.generation};
+  kept = {AlertRule::compile(*alert, options_.no_cross_namespace_refs, expressions_), alert->metadata.generation};
   kept.rule.since = *since;
   kept.rule.version = ++rules_made_;
   audience_.put(kept.rule);

@@ -158,6 +158,7 @@ class Dispatcher {
   DispatcherOptions options_;
   LabelLookup labels_;
   StateWatch states_;
+  const std::shared_ptr<Expressions> expressions_ = std::make_shared<Expressions>();  // of the rules
   std::map<api::ObjectKey, Rule> rules_;
   Audience audience_;                  // of the rules
   std::set<api::ObjectKey> to_adopt_;  // Alerts whose spec is to be read

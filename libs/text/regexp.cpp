@@ -305,6 +305,8 @@ std::size_t Regexp::steps(std::string_view text) const {
 
 const std::string& Regexp::expression() const noexcept { return program_->expression; }
 
+bool Regexp::remembers() const noexcept { return !program_->texts.has_value(); }
+
 std::size_t Regexp::program_bytes() const {
   return static_cast<std::size_t>(program_->compiled.ProgramSize()) * kInstruction;
 }

@@ -35,6 +35,8 @@ class Regexp {
   // about 12 ns. Texts with ".*" between them take a step a byte, whatever their length.
   std::size_t steps(std::string_view text) const;
   const std::string& expression() const noexcept;
+  // matches() remembers what it has seen, within the bound of compile(); it does not of texts.
+  bool remembers() const noexcept;
   // Of the program alone, about.
   std::size_t program_bytes() const;
 
