@@ -194,14 +194,21 @@ bool AlertRule::listens_to(const Occurrence& what, const LabelLookup& labels) co
 }
 
 bool AlertRule::wants(const Occurrence& what, const LabelLookup& labels) const {
+  return hears_of(what, labels) && passes(what.message);
+}
+
+bool AlertRule::hears_of(const Occurrence& what, const LabelLookup& labels) const {
   // Flux: info lets everything through.
   if (spec.event_severity == api::EventSeverity::error && what.severity != Severity::error) return false;
-  if (!listens_to(what, labels)) return false;
+  return listens_to(what, labels);
+}
+
+bool AlertRule::passes(std::string_view message) const {
   // What cannot be judged is sent: to send too much loses nothing.
   text::WorkBudget budget{kMaxSteps};
   const bool is_included =
-      spec.inclusion_list.empty() || find_in(inclusion, spec.inclusion_list, *this, what.message, budget) != Listed::no;
-  return is_included && find_in(exclusion, spec.exclusion_list, *this, what.message, budget) != Listed::yes;
+      spec.inclusion_list.empty() || find_in(inclusion, spec.inclusion_list, *this, message, budget) != Listed::no;
+  return is_included && find_in(exclusion, spec.exclusion_list, *this, message, budget) != Listed::yes;
 }
 
 std::string AlertRule::forbidden_source() const {

@@ -96,8 +96,8 @@ bool Backlog::step(const std::string& owner, Round& round) {
   const controller::Object event = batch.items[round.at].event;
   const auto alert = next_alert(owner, round, *event);
   if (!alert) return go_on(round);
-  round.last = alert;
   if (!round.judges) {
+    round.last = alert;
     handlers_.take_in(*event, *alert);
     return true;
   }
@@ -106,7 +106,7 @@ bool Backlog::step(const std::string& owner, Round& round) {
     if (!what) return go_on(round);
     round.what = std::make_shared<const Occurrence>(*std::move(what));
   }
-  handlers_.judge(event, round.what, *alert);
+  if (handlers_.judge(event, round.what, *alert)) round.last = alert;
   return true;
 }
 

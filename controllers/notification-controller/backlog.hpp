@@ -33,7 +33,8 @@ class Backlog {
     std::function<void(const doc::Json& event)> note;
     // What an Event says about itself, before any of its batch is judged for that Alert.
     std::function<void(const doc::Json& event, const api::ObjectKey& alert)> take_in;
-    std::function<void(const controller::Object& event, const std::shared_ptr<const Occurrence>& what,
+    // False if that takes longer than a turn: it is called again, in the next one, and goes on where it was.
+    std::function<bool(const controller::Object& event, const std::shared_ptr<const Occurrence>& what,
                        const api::ObjectKey& alert)>
         judge;
   };

@@ -32,11 +32,12 @@ Dispatcher::Dispatcher(controller::Services services, DispatcherParts parts, Dis
       labels_([sources = sources_](const InvolvedObject& object) { return sources->labels_of(object); }),
       states_(services_.clock, options_.event_grace,
               [this](std::string kind, api::ObjectKey key) { return look_at(std::move(kind), std::move(key)); }),
-      backlog_(services_.clock, audience_,
-               {[this](const auto& alert) { adopt(alert); },
-                [this](const doc::Json& event) { receipts_.take_in(event, services_.clock.now(), false); },
-                [this](const doc::Json& event, const auto& alert) { take_in(event, alert); },
-                [this](const auto& event, const auto& what, const auto& alert) { judge_event(event, what, alert); }}),
+      backlog_(
+          services_.clock, audience_,
+          {[this](const auto& alert) { adopt(alert); },
+           [this](const doc::Json& event) { receipts_.take_in(event, services_.clock.now(), false); },
+           [this](const doc::Json& event, const auto& alert) { take_in(event, alert); },
+           [this](const auto& event, const auto& what, const auto& alert) { return judge_event(event, what, alert); }}),
       deliveries_(std::make_shared<rt::FairSlots>(options_.max_deliveries, 0)),
       room_(options_.max_waiting),
       owed_(options_.max_waiting) {}
@@ -101,7 +102,9 @@ void Dispatcher::event_changed(const controller::Object& before, const controlle
 void Dispatcher::alert_gone(const api::ObjectKey& key) {
   rules_.erase(key);
   audience_.remove(key);
-  expressions_->forget(key.namespace_);  // those of its other Alerts are compiled when they are needed
+  // What is kept of its other Alerts comes again when it is needed.
+  expressions_->forget(key.namespace_);
+  verdicts_.forget(key.namespace_);
 }
 
 // A page of a listing has hundreds of them: what takes time waits for its turn. What a rule
@@ -163,15 +166,17 @@ void Dispatcher::take_in(const doc::Json& event, const api::ObjectKey& alert) {
   if (known != rules_.end()) take_in_mark(known->second.rule.uid, event);
 }
 
-void Dispatcher::judge_event(const controller::Object& event, const std::shared_ptr<const Occurrence>& what,
+// False if it is to be called again.
+bool Dispatcher::judge_event(const controller::Object& event, const std::shared_ptr<const Occurrence>& what,
                              const api::ObjectKey& alert) {
   const auto known = rules_.find(alert);
-  if (known == rules_.end()) return;
-  ++judged_;
+  if (known == rules_.end()) return true;
   // It may have been marked while it waited.
   const controller::Object live = sources_->event(*what);
   const bool is_marked = live && live != event && changed_marks(*event, *live);
-  consider(known->second.rule, is_marked ? *live : *event, what);
+  const bool is_settled = consider(known->second.rule, is_marked ? *live : *event, what);
+  if (is_settled) ++judged_;
+  return is_settled;
 }
 
 // What the Event says, or what this process or the last one knows beyond that.
@@ -227,19 +232,28 @@ JudgeInput Dispatcher::input_for(const AlertRule& rule, const doc::Json& event, 
   return input;
 }
 
-// `is_owed`: its interval is over, whenever it came.
-void Dispatcher::consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what,
+// `is_owed`: its interval is over, whenever it came. False if that is to be asked again, as it takes longer than a
+// turn.
+bool Dispatcher::consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what,
                           bool is_owed) {
-  if (taken_.contains(taken_key(*what, rule.uid))) return;
+  if (taken_.contains(taken_key(*what, rule.uid))) return true;
   JudgeInput input = input_for(rule, event, *what);
   if (is_owed) input.received = input.now;
   const Verdict verdict = judge(*what, input);
   if (verdict == Verdict::covered) make_up_for_mark(rule, event, *what);
   if (verdict == Verdict::repeated) hold_back(rule, *what, input);
-  if (verdict != Verdict::due) return;
-  if (!rule.wants(*what, labels_) || is_for_others(rule, *what)) return;
+  if (verdict != Verdict::due) return true;
+  if (!rule.hears_of(*what, labels_) || is_for_others(rule, *what)) return true;
+  const bool is_wanted = verdicts_.find(rule.key.namespace_, rule.version, event) == true;
+  if (!is_wanted && !rule.passes(what->message)) return true;
   const bool was_tried = input.mark && input.mark->pending;
-  if (!was_tried && (is_told_elsewhere(rule, event, *what) || is_recovery_of_others(rule, event, *what))) return;
+  if (!was_tried && is_told_elsewhere(rule, event, *what)) return true;
+  const auto is_not_for_it = was_tried ? false : is_recovery_of_others(rule, event, *what);
+  if (!is_not_for_it) {
+    verdicts_.put(rule.key.namespace_, rule.version, event, true);
+    return false;
+  }
+  if (*is_not_for_it) return true;
   Delivery delivery;
   delivery.alert = rule.key;
   delivery.alert_uid = rule.uid;
@@ -249,6 +263,7 @@ void Dispatcher::consider(const AlertRule& rule, const doc::Json& event, const s
   delivery.rule = rule.version;
   delivery.happened = *input.received;
   enqueue(rule, std::move(delivery));
+  return true;
 }
 
 void Dispatcher::enqueue(const AlertRule& rule, Delivery delivery) {

@@ -30,6 +30,7 @@
 #include "room.hpp"
 #include "sources.hpp"
 #include "state_watch.hpp"
+#include "verdicts.hpp"
 
 namespace sluice::notification_controller {
 
@@ -101,7 +102,7 @@ class Dispatcher {
   void event_changed(const controller::Object& before, const controller::Object& now);
   void provider_changed(const doc::Json& before, const doc::Json& now);
   void take_in(const doc::Json& event, const api::ObjectKey& alert);
-  void judge_event(const controller::Object& event, const std::shared_ptr<const Occurrence>& what,
+  bool judge_event(const controller::Object& event, const std::shared_ptr<const Occurrence>& what,
                    const api::ObjectKey& alert);
   rt::Task<bool> look_at(std::string kind, api::ObjectKey key);
   std::optional<News> news_for(const AlertRule& rule, const InvolvedObject& object, const State& state) const;
@@ -113,15 +114,17 @@ class Dispatcher {
   std::optional<base::TimePoint> told_at(const AlertRule& rule, const InvolvedObject& object,
                                          const Chronicle::Entry& failure) const;
   bool is_told_elsewhere(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const;
-  bool is_recovery_of_others(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const;
-  bool may_yet_be_told(const AlertRule& rule, const InvolvedObject& object, const Chronicle::Entry& failure) const;
+  std::optional<bool> is_recovery_of_others(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
+  std::optional<bool> may_yet_be_told(const AlertRule& rule, const InvolvedObject& object,
+                                      const Chronicle::Entry& failure, bool has_time);
+  bool is_taken(const doc::Json& event, const AlertRule& rule) const;
   bool is_sent_before(const AlertRule& rule, const Occurrence& word, const Chronicle::Entry& other) const;
   std::optional<DeliveryMark> mark_of(const doc::Json& event, std::string_view alert_uid) const;
   void take_in_mark(std::string_view alert_uid, const doc::Json& event);
   void make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
   rt::Task<void> write_late_mark(Delivery delivery, DeliveryMark mark);
   JudgeInput input_for(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
-  void consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what,
+  bool consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what,
                 bool is_owed = false);
   void hold_back(const AlertRule& rule, const Occurrence& what, const JudgeInput& input);
   bool owe(Owed owed, base::SteadyPoint at);
@@ -160,6 +163,7 @@ class Dispatcher {
   StateWatch states_;
   const std::shared_ptr<Expressions> expressions_ = std::make_shared<Expressions>();  // of the rules
   std::map<api::ObjectKey, Rule> rules_;
+  Verdicts verdicts_;                  // of the rules
   Audience audience_;                  // of the rules
   std::set<api::ObjectKey> to_adopt_;  // Alerts whose spec is to be read
   std::uint64_t rules_made_ = 0;

@@ -64,7 +64,8 @@ void Dispatcher::tell_if_still_so(Owed owed) {
                        {{"alert", owed.alert.str()}, {"object", owed.object.str()}});
     return;
   }
-  consider(known->second.rule, *event, std::make_shared<const Occurrence>(*std::move(what)), true);
+  if (consider(known->second.rule, *event, std::make_shared<const Occurrence>(*std::move(what)), true)) return;
+  owe(std::move(owed), now);  // it goes on after others had a turn
 }
 
 rt::Task<void> Dispatcher::tell_owed() {

@@ -105,7 +105,9 @@ std::vector<Heard> Dispatcher::as_heard(const AlertRule& rule, const State& stat
 
 // A late word is written as one Alert needs it. Of a recovery nobody else wants to hear but who heard
 // of the failure. Judged by what the server had before the word, so that it is the same at each look.
-bool Dispatcher::is_recovery_of_others(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const {
+// Nothing if it takes longer than a turn: what was found out is remembered, so that it goes on when it is asked again.
+std::optional<bool> Dispatcher::is_recovery_of_others(const AlertRule& rule, const doc::Json& event,
+                                                      const Occurrence& what) {
   const Telling own = read_telling(event);
   if (!own.ready_since || own.severity == Severity::error) return false;
   const controller::Object object =
@@ -119,24 +121,43 @@ bool Dispatcher::is_recovery_of_others(const AlertRule& rule, const doc::Json& e
     const bool was_there = is_failure ? entry->telling.created <= own.created : entry->telling.created < own.created;
     if (entry->event != what.event && was_there) before.push_back(entry);
   }
+  const base::SteadyPoint until = services_.clock.steady() + kTurn;
+  const std::uint64_t answers = verdicts_.answers();
+  bool is_known = true;
   const FailureHeard is_heard = [&](const Chronicle::Entry& failure) {
     auto told = told_at(rule, what.involved, failure);
-    if (!told && may_yet_be_told(rule, what.involved, failure)) told = failure.telling.last;
+    if (told || !is_known) return told;
+    // One more is known each time, however long it takes to come to it.
+    const bool has_time = verdicts_.answers() == answers || services_.clock.steady() < until;
+    const auto may_be = may_yet_be_told(rule, what.involved, failure, has_time);
+    is_known = may_be.has_value();
+    if (may_be.value_or(false)) told = failure.telling.last;
     return told;
   };
-  return !untold(*state, as_heard(rule, *state, before, is_heard));
+  const std::vector<Heard> heard = as_heard(rule, *state, before, is_heard);
+  if (!is_known) return std::nullopt;
+  return !untold(*state, heard);
 }
 
-// Its turn has not come yet, as after a start.
-bool Dispatcher::may_yet_be_told(const AlertRule& rule, const InvolvedObject& object,
-                                 const Chronicle::Entry& failure) const {
+// Its turn has not come yet, as after a start. Nothing if there is no time to find out.
+std::optional<bool> Dispatcher::may_yet_be_told(const AlertRule& rule, const InvolvedObject& object,
+                                                const Chronicle::Entry& failure, bool has_time) {
   const controller::Object event = sources_->event(object.kind, failure.event);
   if (!event || mark_of(*event, rule.uid)) return false;
   // Put off, it is told only if nothing has changed by then.
   const Owed* owed = owed_.find(rule.uid, object);
   if (owed != nullptr && owed->is_put_off && owed->event == failure.event) return false;
-  const auto what = read_occurrence(*event);
-  return what && what->at >= rule.since && rule.wants(*what, labels_);
+  Occurrence outline;
+  outline.involved = object;
+  outline.severity = Severity::error;
+  if (!rule.hears_of(outline, labels_)) return false;
+  const std::string& owner = rule.key.namespace_;
+  const auto known = verdicts_.find(owner, rule.version, *event);
+  if (known || !has_time) return known;
+  const auto what = read_undigested(*event);
+  const bool is_to_be_told = what && what->at >= rule.since && rule.passes(what->message);
+  verdicts_.put(owner, rule.version, *event, is_to_be_told);
+  return is_to_be_told;
 }
 
 // When that of the failure's occurrences happened that was sent last, or waits to be.
@@ -148,9 +169,16 @@ std::optional<base::TimePoint> Dispatcher::told_at(const AlertRule& rule, const 
   const bool was_sent = mark && mark->state == DeliveryState::sent;
   if (was_sent && !failure.telling.ready_since) return mark->last;
   if (was_sent || (mark && mark->pending)) return failure.telling.last;
-  const auto what = read_occurrence(*event);
-  if (!what || !taken_.contains(taken_key(*what, rule.uid))) return std::nullopt;
-  return failure.telling.last;
+  return is_taken(*event, rule) ? std::optional(failure.telling.last) : std::nullopt;
+}
+
+// Its digest is asked for only where something of this Event waits, as it takes a while.
+bool Dispatcher::is_taken(const doc::Json& event, const AlertRule& rule) const {
+  const std::string beginning = std::string(api::uid_of(event)) + "/" + rule.uid + "/";
+  const auto first = taken_.lower_bound(beginning);
+  if (first == taken_.end() || !first->starts_with(beginning)) return false;
+  const auto what = read_occurrence(event);
+  return what && taken_.contains(taken_key(*what, rule.uid));
 }
 
 // Of a late word and an emitter's Event about one state, one is sent: that which the
@@ -182,9 +210,7 @@ bool Dispatcher::is_told_elsewhere(const AlertRule& rule, const doc::Json& event
 bool Dispatcher::is_sent_before(const AlertRule& rule, const Occurrence& word, const Chronicle::Entry& other) const {
   const controller::Object event = sources_->event(word.involved.kind, other.event);
   if (!event) return false;
-  if (mark_of(*event, rule.uid)) return true;
-  const auto what = read_occurrence(*event);
-  return what && taken_.contains(taken_key(*what, rule.uid));
+  return mark_of(*event, rule.uid) || is_taken(*event, rule);
 }
 
 }  // namespace sluice::notification_controller

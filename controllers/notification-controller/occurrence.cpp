@@ -292,7 +292,7 @@ std::string cut_text(std::string_view text, std::size_t limit) {
   return std::string(text.substr(0, end)) + "...";
 }
 
-std::optional<Occurrence> read_occurrence(const doc::Json& event) {
+std::optional<Occurrence> read_undigested(const doc::Json& event) {
   Occurrence what;
   what.involved = read_involved(event);
   const SourceKind* kind = find_source_kind(what.involved.kind);
@@ -314,9 +314,15 @@ std::optional<Occurrence> read_occurrence(const doc::Json& event) {
   what.at = server_time_of(event, what.last);
   const api::StringMap annotations = api::read_meta(event).annotations;
   what.metadata = read_metadata(annotations, what.involved.group());
-  what.digest = digest_of(what, late_word_of(event));
-  const bool is_failure_told_late = what.severity == Severity::error && !late_word_of(event).empty();
-  what.likeness = is_failure_told_late ? digest_of(what, {}) : what.digest;
+  return what;
+}
+
+std::optional<Occurrence> read_occurrence(const doc::Json& event) {
+  auto what = read_undigested(event);
+  if (!what) return what;
+  what->digest = digest_of(*what, late_word_of(event));
+  const bool is_failure_told_late = what->severity == Severity::error && !late_word_of(event).empty();
+  what->likeness = is_failure_told_late ? digest_of(*what, {}) : what->digest;
   return what;
 }
 

@@ -90,6 +90,8 @@ inline constexpr std::string_view kLateWordAnnotation = "notification.toolkit.fl
 // Nothing for what is never alerted: traces, objects of kinds that no Alert can
 // name, and what does not read as an Event.
 std::optional<Occurrence> read_occurrence(const doc::Json& event);
+// The same, but for digest and likeness, which take a while.
+std::optional<Occurrence> read_undigested(const doc::Json& event);
 
 // When an Event says that it happened, the last time; to the second, by the emitter's clock.
 base::TimePoint read_event_time(const doc::Json& event);

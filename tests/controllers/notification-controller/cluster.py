@@ -397,6 +397,53 @@ def story_crowd(c):
     c.stop(signal.SIGKILL)
 
 
+def story_expressions(c):
+    """Expressions that remember all they see, and words about failures that take long to judge: memory and /healthz are bounded."""
+    crowd, sink, chance = Receiver(), Receiver(), random.Random(1)
+    for space in ("crowd", "many"):
+        c.kubectl("create", "namespace", space)
+
+    def of(space, manifest):
+        return {**manifest, "metadata": {**manifest["metadata"], "namespace": space}}
+
+    def digits(length):
+        return "".join(chance.choice("01") for _ in range(length))
+    c.apply(of("crowd", provider("p", crowd)), of("many", provider("p", crowd)), provider("p", sink), alert("a", "p"))
+    c.start()
+    c.await_ready("alert", "a")
+    c.create_many_alerts([of("crowd", alert(f"a-{n}", "p", exclusionList=["1[01]{17}A", "never mind"])) for n in range(3)])
+    until("these are looked after", lambda: c.listening("crowd") == 3)
+    time.sleep(1.1)
+    # Failures that were not told: which of them a receiver heard of is asked when a word about a recovery comes.
+    c.emit_many([c.event("app", f"{digits(20_000)} never mind {n}", type_="Warning", space="crowd") for n in range(200)])
+    c.emit(c.event("mine", "all are there"))
+    until("news comes meanwhile", lambda: "all are there" in sink.messages())
+    time.sleep(1.1)
+    with Pulse(c) as pulse:
+        c.emit_many([c.event("app", f"ready {n}", space="crowd", source={"component": "notification-controller"},
+                             annotations={"notification.toolkit.fluxcd.io/ready-since": now()}) for n in range(3)])
+        began = time.monotonic()
+        c.emit(c.event("mine", "news"))
+        until("the other's news is there", lambda: "news" in sink.messages())
+        took = time.monotonic() - began
+        time.sleep(5)
+    print(f"    3 words about 200 failures: the other's news after {took:.1f} s; /healthz within {pulse.longest * 1000:.0f} ms "
+          f"({pulse.answers} times), {c.peak_memory():.0f} MiB")
+    assert took < within(5), took
+    assert pulse.longest < within(0.25), pulse.longest
+    c.create_many_alerts([of("many", alert(f"a-{n}", "p", exclusionList=[f"1[01]{{17}}A{n}-{m}" for m in range(64)],
+                                           inclusionList=[f"0[01]{{17}}A{n}-{m}" for m in range(63)] + ["^m"]))
+                          for n in range(40)])
+    until("all are looked after", lambda: c.listening("many") == 40)
+    time.sleep(1.1)
+    c.emit_many([c.event(f"app-{n}", "m" + digits(190), space="many") for n in range(20)])
+    until("some of the many arrived", lambda: any(m.startswith("m") for m in crowd.messages()))
+    time.sleep(3)
+    print(f"    40 Alerts with 127 expressions each: {c.peak_memory():.0f} MiB")
+    assert c.peak_memory() < 96, c.peak_memory()
+    c.stop(signal.SIGKILL)
+
+
 def story_hanging(c):
     """Hundreds of receivers of one namespace that never answer: another one's news comes as if alone, and sockets are few."""
     hole, sink, many = Hole(), Receiver(), 600
