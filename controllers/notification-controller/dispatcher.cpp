@@ -40,6 +40,7 @@ Dispatcher::Dispatcher(controller::Services services, DispatcherParts parts, Dis
            [this](const auto& event, const auto& what, const auto& alert) { return judge_event(event, what, alert); }}),
       deliveries_(std::make_shared<rt::FairSlots>(options_.max_deliveries, 0)),
       room_(options_.max_waiting),
+      late_(services_.runtime, options_.max_late_marks, late_mark_handlers()),
       owed_(options_.max_waiting) {}
 
 std::optional<std::string> Dispatcher::trouble(const api::ObjectKey& provider) const {
@@ -67,7 +68,7 @@ rt::Task<void> Dispatcher::run() {
 void Dispatcher::subscribe() {
   Sources::Handlers sources;
   sources.event = [this](const auto& before, const auto& now) { event_changed(before, now); };
-  sources.expired = [this](const doc::Json& event) { receipts_.forget(event); };
+  sources.expired = [this](const doc::Json& event) { event_expired(event); };
   sources.appeared = [this](const InvolvedObject& object) { backlog_.add(sources_->events_about(object)); };
   sources.state = [this](const doc::Json& object) { states_.changed(object); };
   sources.gone = [this](const doc::Json& object) { states_.gone(object); };
@@ -177,32 +178,6 @@ bool Dispatcher::judge_event(const controller::Object& event, const std::shared_
   const bool is_settled = consider(known->second.rule, is_marked ? *live : *event, what);
   if (is_settled) ++judged_;
   return is_settled;
-}
-
-// What the Event says, or what this process or the last one knows beyond that.
-std::optional<DeliveryMark> Dispatcher::mark_of(const doc::Json& event, std::string_view alert_uid) const {
-  auto written = read_mark(event, alert_uid);
-  const DeliveryMark* noted = journal_->find(api::uid_of(event), alert_uid);
-  if (noted == nullptr) return written;
-  const bool is_newer = !written || written->state == DeliveryState::none || noted->last > written->last ||
-                        (noted->last == written->last && noted->count > written->count);
-  return is_newer ? *noted : written;
-}
-
-// The last process was killed before it could write to the Event.
-void Dispatcher::make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what) {
-  const DeliveryMark* noted = journal_->find(what.event_uid, rule.uid);
-  if (noted == nullptr || taken_.contains(taken_key(what, rule.uid))) return;
-  const DeliveryMark mark = *noted;
-  const bool is_missing = mark_of(event, rule.uid) == mark && read_mark(event, rule.uid) != mark;
-  journal_->forget(what.event_uid, rule.uid);  // it is in the file until the next start
-  if (!is_missing) return;
-  Delivery delivery;
-  delivery.alert = rule.key;
-  delivery.alert_uid = rule.uid;
-  delivery.occurrence = std::make_shared<const Occurrence>(what);
-  taken_.insert(taken_key(what, rule.uid));
-  tasks_.spawn(services_.runtime.context(), write_late_mark(std::move(delivery), mark));
 }
 
 void Dispatcher::take_in_mark(std::string_view alert_uid, const doc::Json& event) {

@@ -3,7 +3,7 @@
 //
 //   states ─▶ StateWatch ─▶ look_at(): untold() ─▶ an Event of our own, the late word
 //   Events ─▶ Backlog ─▶ consider(): AlertRule::wants, judge() ─▶ Outbox of the Provider
-//   Outbox ─▶ attempt(): look again, Courier::deliver ─▶ remember(): mark the Event
+//   Outbox ─▶ attempt(): look again, Courier::deliver ─▶ remember(): mark the Event, or LateMarks where it takes none
 //
 // All that is kept here can be made anew from the cluster: from the Events with
 // their marks, the Alerts with the time since when they are in force, and the
@@ -24,6 +24,7 @@
 #include "courier.hpp"
 #include "delivery_mark.hpp"
 #include "journal.hpp"
+#include "late_marks.hpp"
 #include "ledger.hpp"
 #include "outbox.hpp"
 #include "owed.hpp"
@@ -44,6 +45,9 @@ struct DispatcherOptions {
   std::size_t max_waiting = 16'000;
   // Deliveries that may be under way for one namespace, each with a connection; twice as many for all (rt::FairShares).
   std::size_t max_deliveries = 64;
+  // Marks of one namespace's Events that may wait for the server to take them; twice as many for all. No more than
+  // the journal keeps.
+  std::size_t max_late_marks = Journal::kMaxNotes / 2;
   // How soon a last word for which there was no room has another look for some.
   base::Duration try_again_after = std::chrono::minutes(1);
   // So long is counted what is dropped for want of room before it is said.
@@ -122,7 +126,6 @@ class Dispatcher {
   std::optional<DeliveryMark> mark_of(const doc::Json& event, std::string_view alert_uid) const;
   void take_in_mark(std::string_view alert_uid, const doc::Json& event);
   void make_up_for_mark(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
-  rt::Task<void> write_late_mark(Delivery delivery, DeliveryMark mark);
   JudgeInput input_for(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
   bool consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what,
                 bool is_owed = false);
@@ -145,9 +148,16 @@ class Dispatcher {
   rt::Task<Attempt> attempt(api::ObjectKey outbox, Delivery delivery);
   void drop_series_if_gone(const api::ObjectKey& provider);
   rt::Task<Attempt> conclude(api::ObjectKey provider, Delivery delivery, base::Result<void> sent);
-  rt::Task<void> remember(Delivery delivery, DeliveryState state);
-  rt::Task<void> write_until_written(Delivery delivery, DeliveryMark mark);
-  rt::Task<bool> write_mark(Delivery delivery, DeliveryMark mark);
+  rt::Task<void> remember(api::ObjectKey provider, Delivery delivery, DeliveryState state);
+  static EventMark event_mark(const Delivery& delivery, api::ObjectKey provider, DeliveryMark mark);
+  rt::Task<void> write_soon(EventMark mark, api::ObjectKey alert);
+  rt::Task<bool> is_server_there(api::ObjectKey event, std::string owner);
+  rt::Task<Noting> write_mark(EventMark mark, std::string owner, base::Duration limit);
+  rt::Task<bool> mark_pending(api::ObjectKey provider, Delivery delivery);
+  LateMarks::Handlers late_mark_handlers();
+  void event_expired(const doc::Json& event);
+  void given_up(const EventMark& mark);
+  rt::Task<void> say_unnoted(api::ObjectKey provider);
   void note_trouble(const api::ObjectKey& provider, std::string message);
   void report(const Delivery& delivery, const std::string& message);
   void release(const Delivery& delivery);
@@ -176,6 +186,8 @@ class Dispatcher {
   std::set<std::string> taken_;                 // in an outbox: by Event, Alert, count and digest
   Receipts receipts_;
   Ledger ledger_;  // what was dealt with, or is on its way
+  LateMarks late_;
+  std::map<api::ObjectKey, std::size_t> unnoted_;  // given up for a Provider, and not said yet
   OwedWords owed_;
   rt::Notify owed_changed_;
   std::map<api::ObjectKey, std::string> trouble_;

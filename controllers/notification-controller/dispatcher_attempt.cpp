@@ -1,4 +1,4 @@
-// The second half of the dispatcher: one attempt to deliver, and its memory.
+// The second half of the dispatcher: one attempt to deliver.
 #include <utility>
 
 #include "api/kind.hpp"
@@ -12,14 +12,6 @@ namespace {
 constexpr std::string_view kDispatchFailed = "NotificationDispatchFailed";  // Flux: reason of events on Alerts
 constexpr const char* kDeliveries = "gotk_notification_deliveries_total";
 constexpr const char* kDeliveryTime = "gotk_notification_delivery_duration_seconds";
-constexpr int kMarkTriesAtShutdown = 3;
-constexpr base::Duration kFirstMarkPause = std::chrono::milliseconds(100);
-constexpr base::Duration kLongestMarkPause = std::chrono::seconds(5);
-
-// What may be known to the server soon, whatever it says now.
-bool may_be_written_later(base::ErrorKind kind) {
-  return base::is_retryable(kind) || kind == base::ErrorKind::conflict || kind == base::ErrorKind::unauthorized;
-}
 
 }  // namespace
 
@@ -100,7 +92,7 @@ rt::Task<Attempt> Dispatcher::attempt(api::ObjectKey outbox, Delivery delivery) 
     co_return Attempt{};
   }
   if (next.fate == Fate::skip) {
-    rt::Task<void> remembering = remember(delivery, DeliveryState::skipped);
+    rt::Task<void> remembering = remember(outbox, delivery, DeliveryState::skipped);
     co_await std::move(remembering);
     co_return Attempt{};
   }
@@ -132,7 +124,7 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
   services_.metrics.count(kDeliveries, "Attempts to deliver a notification.",
                           {{"provider", provider.name}, {"namespace", provider.namespace_}, {"result", result}});
   if (sent) {
-    rt::Task<void> remembering = remember(delivery, DeliveryState::sent);
+    rt::Task<void> remembering = remember(provider, delivery, DeliveryState::sent);
     co_await std::move(remembering);
     services_.log.info("notification delivered", {{"alert", delivery.alert.str()},
                                                   {"provider", provider.str()},
@@ -147,7 +139,7 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
                       {{"alert", delivery.alert.str()}, {"provider", provider.str()}, {"id", delivery.id}});
   if (error.kind == base::ErrorKind::invalid) {
     report(delivery, error.message + "; it will not be tried again");
-    rt::Task<void> remembering = remember(delivery, DeliveryState::rejected);
+    rt::Task<void> remembering = remember(provider, delivery, DeliveryState::rejected);
     co_await std::move(remembering);
     co_return Attempt{};
   }
@@ -156,75 +148,11 @@ rt::Task<Attempt> Dispatcher::conclude(api::ObjectKey provider, Delivery deliver
   Attempt attempt{Outcome::failed, std::nullopt, false};
   if (error.retry_after) attempt.retry_after = *error.retry_after;
   if (!delivery.marked_pending) {
-    const auto event = sources_->event(*delivery.occurrence);
-    DeliveryMark mark;
-    if (event) mark = read_mark(*event, delivery.alert_uid).value_or(DeliveryMark{});
-    mark.pending = true;
-    rt::Task<bool> writing = write_mark(delivery, std::move(mark));
-    const bool written = co_await std::move(writing);
-    attempt.marked_pending = written;
+    rt::Task<bool> marking = mark_pending(provider, delivery);
+    const bool is_marked = co_await std::move(marking);
+    attempt.marked_pending = is_marked;
   }
   co_return attempt;
-}
-
-// Returns when the Event says so, or is gone, or the process has to end.
-rt::Task<void> Dispatcher::remember(Delivery delivery, DeliveryState state) {
-  DeliveryMark mark;
-  mark.state = state;
-  mark.count = delivery.occurrence->count;
-  mark.last = delivery.occurrence->last;
-  mark.digest = delivery.occurrence->digest;
-  mark.told = std::chrono::floor<std::chrono::microseconds>(services_.clock.now());
-  ledger_.note(delivery.alert_uid, delivery.occurrence->likeness, *mark.told);
-  if (state == DeliveryState::sent) {
-    const Occurrence& what = *delivery.occurrence;
-    ledger_.note_word(delivery.alert_uid, what.involved, {what.severity, delivery.happened, *mark.told});
-  }
-  journal_->note(delivery.occurrence->event_uid, delivery.alert_uid, mark);
-  rt::Task<void> writing = write_until_written(delivery, std::move(mark));
-  co_await std::move(writing);
-  journal_->forget(delivery.occurrence->event_uid, delivery.alert_uid);
-  release(delivery);
-}
-
-// Of a delivery of the last process, which the journal tells of.
-rt::Task<void> Dispatcher::write_late_mark(Delivery delivery, DeliveryMark mark) {
-  rt::Task<void> writing = write_until_written(delivery, std::move(mark));
-  co_await std::move(writing);
-  release(delivery);
-}
-
-rt::Task<void> Dispatcher::write_until_written(Delivery delivery, DeliveryMark mark) {
-  base::Duration pause = kFirstMarkPause;
-  int tries_at_end = 0;
-  for (;;) {
-    rt::Task<bool> writing = write_mark(delivery, mark);
-    const bool written = co_await std::move(writing);
-    if (written) break;
-    if (services_.runtime.stop_token().stop_requested() && ++tries_at_end >= kMarkTriesAtShutdown) break;
-    co_await rt::sleep_for(pause);
-    pause = std::min(pause * 2, kLongestMarkPause);
-  }
-}
-
-// True when there is nothing more to write.
-rt::Task<bool> Dispatcher::write_mark(Delivery delivery, DeliveryMark mark) {
-  doc::Json patch = doc::Json::object();
-  patch["metadata"]["annotations"][mark_key(delivery.alert_uid)] = print_mark(mark);
-  kube::PatchOptions options;
-  options.field_manager = options_.field_manager;
-  const std::shared_ptr<kube::Client> client = services_.client->on_behalf_of(delivery.alert.namespace_);
-  rt::Task<base::Result<doc::Json>> patching = client->patch(
-      events_resource(), delivery.occurrence->event, kube::PatchType::merge, std::move(patch), std::move(options));
-  auto patched = co_await std::move(patching);
-  if (patched) {
-    sources_->observe_write(delivery.occurrence->involved.kind, *std::move(patched));
-    co_return true;
-  }
-  const base::Error& error = patched.error();
-  if (error.kind == base::ErrorKind::not_found) co_return true;  // expired, and its news with it
-  services_.log.error("cannot note a delivery on its Event", error, {{"event", delivery.occurrence->event.str()}});
-  co_return !may_be_written_later(error.kind);
 }
 
 // It is on its way no longer. What its receiver was told is noted before.

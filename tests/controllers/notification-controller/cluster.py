@@ -480,6 +480,79 @@ def story_hanging(c):
     c.stop(signal.SIGKILL)
 
 
+def story_unmarked(c):
+    """Events that take no note, as they are too large or a webhook is dead: another tenant's news is told within seconds, and nothing twice."""
+    sink = Receiver()
+    for space in ("evil", "good"):
+        c.kubectl("create", "namespace", space)
+
+    def event_of(size, name):
+        event = c.event("huge", "m" * size, space="evil", type_="Warning")
+        return {**event, "metadata": {**event["metadata"], "name": name}}
+
+    def is_taken(size):
+        try:
+            c.emit_many([event_of(size, f"huge.{size:08x}")])
+        except AssertionError as why:
+            assert "request is too large" in str(why), why
+            return False
+        return True
+    fits, too_large = 1_400_000, 1_600_000
+    while too_large - fits > 8:  # a mark has a hundred bytes
+        size = (fits + too_large) // 2
+        fits, too_large = (size, too_large) if is_taken(size) else (fits, size)
+    sources = [{"kind": "Kustomization", "name": "*", "namespace": space} for space in ("evil", "good")]
+    time.sleep(1.1)
+    c.apply(provider("p", sink), alert("a", "p", sources))
+    c.start()
+    c.await_ready("alert", "a")
+    time.sleep(1.1)
+
+    def tell(what):
+        began = time.monotonic()
+        c.emit(c.event(what, what, space="good"))
+        until(f"{what} is told", lambda: what in sink.messages(), 30)
+        return time.monotonic() - began
+    c.emit_many([event_of(fits, "huge.last")])
+    until("the huge one is told", lambda: len(sink.taken) == 1)
+    took = [tell("beside an Event that is too large")]
+    until("it is said on the Provider", lambda: "NotificationsNotNoted" in c.kubectl("get", "events", "-n", "default"))
+
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["events"]}
+    dead = {"name": "dead.example.com", "clientConfig": {"url": "https://127.0.0.1:1/"}, "timeoutSeconds": 1, "rules": [rule],
+            "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail",
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "evil"}}}
+    c.apply({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+             "metadata": {"name": "dead"}, "webhooks": [dead]})
+
+    def is_refused():
+        name = f"probe-{time.time_ns()}"
+        c.emit({**c.event("x", "x", kind="Pod", space="evil"), "metadata": {"name": name, "namespace": "evil"}})
+        return "dead.example.com" in c.kubectl("annotate", "event", name, "-n", "evil", "x=y", check=False, errors=True)
+    until("the webhook is in force", is_refused)
+    c.emit(*[c.event(f"app-{n}", f"unmarked {n}", space="evil") for n in range(3)])
+    until("the first one is told", lambda: any(m.startswith("unmarked") for m in sink.messages()))
+    took.append(tell("beside a webhook that is dead"))
+    until("all are told", lambda: len(sink.taken) == 6)
+    c.stop(signal.SIGKILL)
+    c.start()
+    took.append(tell("after a kill"))
+    time.sleep(2)
+    copies = collections.Counter(sink.messages())
+    assert len(copies) == 7 and set(copies.values()) == {1}, [(m[:40], n) for m, n in copies.items()]
+    c.kubectl("delete", "validatingwebhookconfiguration", "dead")
+    marked = "jsonpath={range .items[*]}{.metadata.annotations}{.message}{'\\n'}{end}"
+
+    def marks():
+        lines = c.kubectl("get", "events", "-n", "evil", "-o", marked).splitlines()
+        return sum("unmarked" in line and "delivery.notification" in line for line in lines)
+    until("the marks are made up for", lambda: marks() == 3)
+    assert len(sink.taken) == 7
+    print(f"    the other's news after {', '.join(f'{t:.1f}' for t in took)} s; {fits} bytes of message fit")
+    assert max(took) < within(10), took
+    assert c.stop() == 0
+
+
 def story_answers(c):
     """What a receiver answers is in nothing that the author of a Provider can read."""
     page, slack = Receiver(), Receiver()

@@ -104,12 +104,12 @@ class Cluster:
         self.plane, self.binary, self.folder = plane, binary, folder
         self.daemon, self.sequence, self.starts = None, 0, 0
 
-    def kubectl(self, *args, stdin=None, check=True):
+    def kubectl(self, *args, stdin=None, check=True, errors=False):
         done = subprocess.run([self.plane.bin / "kubectl", f"--kubeconfig={self.plane.kubeconfig}", *args],
                               input=stdin, capture_output=True, text=True)
         if check and done.returncode != 0:
             raise AssertionError(f"kubectl {' '.join(map(str, args))}: {done.stderr}")
-        return done.stdout
+        return done.stdout + done.stderr if errors else done.stdout
 
     def apply(self, *objects):
         self.kubectl("apply", "--server-side", "-f", "-", stdin="\n---\n".join(json.dumps(o) for o in objects))
