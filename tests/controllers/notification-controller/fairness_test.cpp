@@ -232,6 +232,51 @@ TEST_CASE("a flood about one object costs its history, and not what another one'
   CHECK(messages.back() == "news 199");
 }
 
+TEST_CASE("a flood about objects that one namespace invents neither drops nor delays what another waits to tell") {
+  Harness h;
+  h.options.max_waiting = 32;
+  doc::Json spec = doc::Json::object();
+  spec["eventSources"] = doc::Json::array(
+      {{{"kind", "Kustomization"}, {"name", "*"}}, {{"kind", "Kustomization"}, {"name", "*"}, {"namespace", "flood"}}});
+  h.add_alert("a", spec);
+  h.courier.hang.insert("hook");
+  h.start();
+  h.until([&] { return h.is_listening("a") && h.process->sources->is_ready("Kustomization"); });
+  h.kube->put(kEvents, event_in("flood", "first"));
+  h.until([&] { return h.courier.attempts == 1; });
+  h.kube->put(kEvents, event_now("shop", "older than the flood"));
+  for (int i = 1; i < 200; ++i) h.kube->put(kEvents, event_in("flood", "x" + std::to_string(i)));
+  h.until([&] { return h.process->dispatcher->judged() >= 201; });
+  h.kube->put(kEvents, event_now("bank", "behind the flood"));
+  h.until([&] { return h.process->dispatcher->judged() >= 202; });
+  h.courier.hang.clear();
+  h.until([&] { return h.process->dispatcher->waiting() == 0; });
+  const auto messages = h.courier.messages();
+  const auto place = [&messages](const std::string& message) {
+    return std::find(messages.begin(), messages.end(), message) - messages.begin();
+  };
+  CHECK(place("older than the flood") <= 2);
+  CHECK(place("behind the flood") <= 4);
+}
+
+TEST_CASE("what follows its Alert to another Provider, and finds no room there, is told when there is some") {
+  Harness h;
+  h.options.max_waiting = 1;
+  h.options.try_again_after = 100ms;
+  doc::Json spec = doc::Json::object();
+  spec["providerRef"]["name"] = "later";
+  h.add_alert("a", spec);
+  h.start();
+  h.until([&] { return h.is_listening("a"); });
+  h.kube->put(kEvents, event_now("shop", "one"));
+  h.until([&] { return h.process->dispatcher->waiting() == 1; });
+  doc::Json live = h.kube->object(kAlerts, {"apps", "a"});
+  live["spec"]["providerRef"]["name"] = "hook";
+  h.kube->put(kAlerts, live);
+  h.until([&] { return h.courier.messages("hook") == std::vector<std::string>{"one"}; });
+  h.until([&] { return h.process->dispatcher->taken() == 0; });
+}
+
 TEST_CASE("a last word for which there was no room is told when there is some") {
   Harness h;
   h.options.max_waiting = 16;

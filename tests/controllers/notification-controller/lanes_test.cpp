@@ -19,6 +19,15 @@ Delivery delivery(const std::string& object, const std::string& message) {
   return out;
 }
 
+Delivery delivery_in(const std::string& space, const std::string& object, const std::string& message) {
+  doc::Json event = make_event(object, message);
+  event["metadata"]["namespace"] = space;
+  event["involvedObject"]["namespace"] = space;
+  Delivery out;
+  out.occurrence = std::make_shared<const notification_controller::Occurrence>(make_occurrence(event));
+  return out;
+}
+
 // The message whose turn it is; "" if none is.
 std::string turn(Lanes& lanes, base::SteadyPoint now) {
   const auto next = lanes.next(now);
@@ -209,4 +218,84 @@ TEST_CASE("what a newer word supersedes is shed before any last word, however ol
   CHECK(shed(9) == std::vector<std::string>{"last for y", "x4"});
   CHECK(lanes.size() == 0);
   CHECK_FALSE(lanes.next({}).lane);
+}
+
+TEST_CASE("namespaces take turns, however many objects one of them has, and in each its objects do") {
+  Lanes lanes;
+  const auto add = [&lanes](const std::string& space, const std::string& object, const std::string& message) {
+    lanes.push(delivery_in(space, object, message));
+  };
+  for (int i = 0; i < 5; ++i) add("evil", "invented-" + std::to_string(i), "e" + std::to_string(i));
+  add("good", "app", "g0");
+  add("good", "app", "g1");
+  add("fair", "app", "f0");
+  std::string order;
+  while (lanes.size() > 0) {
+    order += turn(lanes, {}) + " ";
+    settle(lanes, {});
+  }
+  CHECK(order == "e0 g0 f0 e1 g1 e2 e3 e4 ");
+  // Who comes again and again, with a little each time, does not go before who waits.
+  add("evil", "a", "e0");
+  add("evil", "b", "e1");
+  order.clear();
+  for (int i = 0; i < 4; ++i) {
+    add("good", "app", "g" + std::to_string(i));
+    order += turn(lanes, {}) + " ";
+    settle(lanes, {});
+  }
+  CHECK(order == "e0 g0 e1 g1 ");
+}
+
+TEST_CASE("a namespace whose messages all fail does not keep the turn") {
+  Lanes lanes;
+  for (int i = 0; i < 3; ++i) lanes.push(delivery_in("evil", "poison-" + std::to_string(i), "p"));
+  lanes.push(delivery_in("good", "app", "g0"));
+  lanes.push(delivery_in("good", "app", "g1"));
+  base::SteadyPoint now{};
+  CHECK(turn(lanes, now) == "p");
+  fail(lanes, now);
+  now += 1s;
+  CHECK(turn(lanes, now) == "g0");
+  settle(lanes, now);
+  CHECK(turn(lanes, now) == "p");
+  fail(lanes, now);
+  now += 1s;
+  CHECK(turn(lanes, now) == "g1");
+  lanes.hurry();
+  settle(lanes, now);
+  for (int i = 0; i < 3; ++i) {
+    CHECK(turn(lanes, now) == "p");
+    settle(lanes, now);
+  }
+  CHECK_FALSE(lanes.next(now).lane);
+  CHECK_FALSE(lanes.next(now).wait);
+}
+
+TEST_CASE("of what waits the namespace with the most gives, however old the others' messages are") {
+  Lanes lanes;
+  int at = 0;
+  const auto add = [&](const std::string& space, const std::string& object) {
+    Delivery one = delivery_in(space, object, space + " " + std::to_string(at));
+    one.happened = base::TimePoint{} + std::chrono::seconds(at++);
+    one.alert_uid = "x";
+    lanes.push(std::move(one));
+  };
+  const auto shed = [&lanes](std::size_t count) {
+    std::map<std::string, int> by_space;
+    for (const auto& one : lanes.shed(count, std::nullopt)) ++by_space[one.occurrence->involved.namespace_];
+    return by_space;
+  };
+  for (int i = 0; i < 3; ++i) add("good", "app");  // two of them history
+  for (int i = 0; i < 4; ++i) add("fair", "o" + std::to_string(i));
+  for (int i = 0; i < 10; ++i) add("evil", "o" + std::to_string(i));
+  using By = std::map<std::string, int>;
+  CHECK(shed(5) == By{{"evil", 5}});
+  CHECK(shed(3) == By{{"evil", 2}, {"fair", 1}});  // three of each are left
+  CHECK(shed(1).size() == 1);
+  CHECK(shed(2).size() == 2);
+  CHECK(lanes.size() == 6);
+  CHECK(turn(lanes, {}) == "good 1");
+  CHECK(shed(7) == By{{"evil", 2}, {"fair", 2}, {"good", 2}});
+  CHECK(lanes.size() == 0);
 }
