@@ -40,10 +40,13 @@ void Chronicle::forget(const doc::Json& event) {
   if (books->second.late_words.empty() && books->second.emitters_words.empty()) books_.erase(books);
 }
 
+bool Chronicle::is_about_another(const Entry& entry, const InvolvedObject& object) {
+  return !entry.object_uid.empty() && !object.uid.empty() && entry.object_uid != object.uid;
+}
+
 void Chronicle::collect(const Book& book, const InvolvedObject& object, Entries& into) {
   for (const auto& [key, entry] : book) {
-    const bool is_another = !entry.object_uid.empty() && !object.uid.empty() && entry.object_uid != object.uid;
-    if (!is_another) into.push_back(&entry);
+    if (!is_about_another(entry, object)) into.push_back(&entry);
   }
 }
 
@@ -59,6 +62,12 @@ Chronicle::Entries Chronicle::about(const InvolvedObject& object) const {
     collect(books->emitters_words, object, found);
   }
   return found;
+}
+
+Chronicle::Entries Chronicle::about_name_of(const InvolvedObject& object) const {
+  InvolvedObject any = object;
+  any.uid.clear();
+  return about(any);
 }
 
 Chronicle::Entries Chronicle::late_words_about(const InvolvedObject& object) const {

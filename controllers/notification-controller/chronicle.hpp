@@ -24,6 +24,8 @@ class Chronicle {
     std::string object_uid;  // "" where the Event does not say
     Telling telling;
   };
+  // It names another uid than the object has.
+  static bool is_about_another(const Entry& entry, const InvolvedObject& object);
   // Valid until the next change.
   using Entries = std::vector<const Entry*>;
 
@@ -34,6 +36,8 @@ class Chronicle {
   // All about one object of this identity, in no order. One of the same name may have been
   // there before: what names another uid is not about it.
   Entries about(const InvolvedObject& object) const;
+  // The same with what is about others of its name: receivers know names, and no uids.
+  Entries about_name_of(const InvolvedObject& object) const;
   Entries late_words_about(const InvolvedObject& object) const;
   Entries emitters_words_about(const InvolvedObject& object) const;
   std::size_t objects() const noexcept { return books_.size(); }

@@ -207,16 +207,22 @@ JudgeInput Dispatcher::input_for(const AlertRule& rule, const doc::Json& event, 
   return input;
 }
 
-// `is_owed`: its interval is over, whenever it came. False if that is to be asked again, as it takes longer than a
-// turn.
+// `is_owed`: its interval is over, whenever it came, and its state stands: it is no history. False if that is to be
+// asked again, as it takes longer than a turn.
 bool Dispatcher::consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what,
                           bool is_owed) {
   if (taken_.contains(taken_key(*what, rule.uid))) return true;
   JudgeInput input = input_for(rule, event, *what);
-  if (is_owed) input.received = input.now;
+  if (is_owed) {
+    input.received = input.now;
+    input.since = base::TimePoint();
+  }
   const Verdict verdict = judge(*what, input);
-  if (verdict == Verdict::covered) make_up_for_mark(rule, event, *what);
-  if (verdict == Verdict::repeated) hold_back(rule, *what, input);
+  if (verdict == Verdict::covered) {
+    make_up_for_mark(rule, event, *what);
+    look_again_if_contrary(rule, *what);
+  }
+  if (verdict == Verdict::repeated || verdict == Verdict::history) hold_back(rule, *what, input, verdict);
   if (verdict != Verdict::due) return true;
   if (!rule.hears_of(*what, labels_) || is_for_others(rule, *what)) return true;
   const bool is_wanted = verdicts_.find(rule.key.namespace_, rule.version, event) == true;

@@ -109,12 +109,13 @@ class Dispatcher {
   bool judge_event(const controller::Object& event, const std::shared_ptr<const Occurrence>& what,
                    const api::ObjectKey& alert);
   rt::Task<bool> look_at(std::string kind, api::ObjectKey key);
+  void look_again_if_contrary(const AlertRule& rule, const Occurrence& told);
   std::optional<News> news_for(const AlertRule& rule, const InvolvedObject& object, const State& state) const;
   // When that of a failure happened that the receiver was told; nothing if it was not.
   using FailureHeard = std::function<std::optional<base::TimePoint>(const Chronicle::Entry& failure)>;
   std::vector<Heard> heard_by(const AlertRule& rule, const InvolvedObject& object, const State& state) const;
-  std::vector<Heard> as_heard(const AlertRule& rule, const State& state, const Chronicle::Entries& entries,
-                              const FailureHeard& is_heard) const;
+  std::vector<Heard> as_heard(const AlertRule& rule, const InvolvedObject& object, const State& state,
+                              const Chronicle::Entries& entries, const FailureHeard& is_heard) const;
   std::optional<base::TimePoint> told_at(const AlertRule& rule, const InvolvedObject& object,
                                          const Chronicle::Entry& failure) const;
   bool is_told_elsewhere(const AlertRule& rule, const doc::Json& event, const Occurrence& what) const;
@@ -129,9 +130,11 @@ class Dispatcher {
   JudgeInput input_for(const AlertRule& rule, const doc::Json& event, const Occurrence& what);
   bool consider(const AlertRule& rule, const doc::Json& event, const std::shared_ptr<const Occurrence>& what,
                 bool is_owed = false);
-  void hold_back(const AlertRule& rule, const Occurrence& what, const JudgeInput& input);
+  void hold_back(const AlertRule& rule, const Occurrence& what, const JudgeInput& input, Verdict verdict);
   bool owe(Owed owed, base::SteadyPoint at);
+  bool is_contrary_to_last_word(const AlertRule& rule, const InvolvedObject& object, Severity severity) const;
   void tell_if_still_so(Owed owed);
+  bool is_still_so(const Owed& owed) const;
   rt::Task<void> tell_owed();
   std::optional<bool> gets_commit_statuses(const AlertRule& rule) const;
   bool is_for_others(const AlertRule& rule, const Occurrence& what) const;

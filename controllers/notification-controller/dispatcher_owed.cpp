@@ -13,23 +13,37 @@ namespace {
 constexpr base::Duration kAskAgain = std::chrono::seconds(5);
 constexpr base::Duration kAskOwner = std::chrono::milliseconds(50);
 constexpr base::Duration kLongestWork = std::chrono::minutes(1);
+// What is told only if the state says the same waits for that as long as anybody wants to hear it.
+constexpr base::Duration kLongestAsked = kMaxAge;
 
 }  // namespace
 
-// Of news that was sent within the interval. While the receiver's last word is of that kind, it
-// has missed nothing.
-void Dispatcher::hold_back(const AlertRule& rule, const Occurrence& what, const JudgeInput& input) {
+// The receiver believes that it is well of what is not, or the other way round.
+bool Dispatcher::is_contrary_to_last_word(const AlertRule& rule, const InvolvedObject& object,
+                                          Severity severity) const {
+  const auto word = ledger_.last_word(rule.uid, object);
+  return word && word->severity != severity;
+}
+
+// Of news that was sent within the interval, or that is history for the Alert as it is now. While the
+// receiver's last word is of that kind, it has missed nothing. However the Alert is edited, what it has
+// told is not to become a lie: whoever heard of a failure hears of its end.
+void Dispatcher::hold_back(const AlertRule& rule, const Occurrence& what, const JudgeInput& input, Verdict verdict) {
+  const bool is_history = verdict == Verdict::history;
   const auto word = ledger_.last_word(rule.uid, what.involved);
-  if (!word || *input.received < word->happened || what.at < rule.since) return;
-  if (word->severity == what.severity && owed_.find(rule.uid, what.involved) == nullptr) return;
+  if (!word || *input.received < word->happened) return;
+  const Owed* owed = owed_.find(rule.uid, what.involved);
+  if (word->severity == what.severity && owed == nullptr) return;
+  if (is_history && owed != nullptr && owed->event == what.event) return;  // as it was owed before
   if (!rule.wants(what, labels_) || is_for_others(rule, what)) return;
   if (word->severity == what.severity) {
     owed_.erase(rule.uid, what.involved);
     return;
   }
-  const base::Duration left = *input.last_alike + options_.rate_limit_interval - input.now;
+  base::Duration left{};
+  if (input.last_alike) left = *input.last_alike + options_.rate_limit_interval - input.now;
   const base::SteadyPoint due = services_.clock.steady() + std::max<base::Duration>(left, base::Duration::zero());
-  owe({rule.key, rule.uid, what.involved, what.event, what.severity, due}, due);
+  owe({rule.key, rule.uid, what.involved, what.event, what.severity, due, false, is_history}, due);
 }
 
 bool Dispatcher::owe(Owed owed, base::SteadyPoint at) {
@@ -40,8 +54,15 @@ bool Dispatcher::owe(Owed owed, base::SteadyPoint at) {
 
 void Dispatcher::tell_if_still_so(Owed owed) {
   const auto known = rules_.find(owed.alert);
-  if (known == rules_.end() || known->second.rule.uid != owed.alert_uid) return;
   const base::SteadyPoint now = services_.clock.steady();
+  if (known == rules_.end() || known->second.rule.uid != owed.alert_uid) {
+    Delivery asked;
+    asked.alert = owed.alert;
+    asked.alert_uid = owed.alert_uid;
+    // An edit that is being taken in.
+    if (fate_without_rule(asked) == Fate::wait) owe(std::move(owed), now + kAskAgain);
+    return;
+  }
   if (owed.is_put_off && !room_.has_room(owed.alert.namespace_)) {
     owed.due = now + options_.try_again_after;
     const base::SteadyPoint due = owed.due;
@@ -50,13 +71,12 @@ void Dispatcher::tell_if_still_so(Owed owed) {
   }
   const controller::Object object = sources_->object(owed.object.kind, {owed.object.namespace_, owed.object.name});
   if (object) {
-    if (is_busy(*object) && now < owed.due + kLongestWork) {
+    if (is_busy(*object) && now < owed.due + (owed.is_history ? kLongestAsked : kLongestWork)) {
       owe(std::move(owed), now + kAskAgain);
       return;
     }
-    const auto state = read_state(*object);
-    if (state && state->ok == (owed.severity == Severity::error)) return;  // it has changed back
   }
+  if (!is_still_so(owed)) return;
   const controller::Object event = sources_->event(owed.object.kind, owed.event);
   auto what = event ? read_occurrence(*event) : std::nullopt;
   if (!what) {
@@ -66,6 +86,13 @@ void Dispatcher::tell_if_still_so(Owed owed) {
   }
   if (consider(known->second.rule, *event, std::make_shared<const Occurrence>(*std::move(what)), true)) return;
   owe(std::move(owed), now);  // it goes on after others had a turn
+}
+
+// As far as can be told it has not changed back. What is history is told for nothing but that it is so.
+bool Dispatcher::is_still_so(const Owed& owed) const {
+  const controller::Object object = sources_->object(owed.object.kind, {owed.object.namespace_, owed.object.name});
+  const auto state = object ? read_state(*object) : std::nullopt;
+  return state ? state->ok == (owed.severity == Severity::info) : !owed.is_history;
 }
 
 rt::Task<void> Dispatcher::tell_owed() {

@@ -50,6 +50,17 @@ rt::Task<bool> Dispatcher::look_at(std::string kind, api::ObjectKey key) {
   co_return all_asked;
 }
 
+// When what was told is judged again the Alert was out of force for a while, such as for an edit. A state that was
+// looked at then was looked at for others only.
+void Dispatcher::look_again_if_contrary(const AlertRule& rule, const Occurrence& told) {
+  const auto word = ledger_.last_word(rule.uid, told.involved);
+  if (!word || word->severity != told.severity) return;
+  const api::ObjectKey key{told.involved.namespace_, told.involved.name};
+  const controller::Object object = sources_->object(told.involved.kind, key);
+  const auto state = object ? read_state(*object) : std::nullopt;
+  if (state && state->ok == (told.severity == Severity::error)) states_.look_again(told.involved.kind, key);
+}
+
 // Nothing is written that this Alert does not want to hear.
 std::optional<News> Dispatcher::news_for(const AlertRule& rule, const InvolvedObject& object,
                                          const State& state) const {
@@ -59,7 +70,9 @@ std::optional<News> Dispatcher::news_for(const AlertRule& rule, const InvolvedOb
   what.message = cut_text(state.message, kMaxMessage);
   if (!rule.wants(what, labels_)) return std::nullopt;
   auto news = untold(state, heard_by(rule, object, state));
-  if (!news || news->happened < rule.since) return std::nullopt;
+  if (!news) return std::nullopt;
+  // History, to who does not believe the contrary.
+  if (news->happened < rule.since && !is_contrary_to_last_word(rule, object, news->severity)) return std::nullopt;
   const base::TimePoint now = services_.clock.now();
   if (news->happened + kLateWordMaxAge < now || news->happened > now + kLateWordMaxAge) return std::nullopt;
   return news;
@@ -67,13 +80,13 @@ std::optional<News> Dispatcher::news_for(const AlertRule& rule, const InvolvedOb
 
 std::vector<Heard> Dispatcher::heard_by(const AlertRule& rule, const InvolvedObject& object, const State& state) const {
   const FailureHeard is_heard = [&](const Chronicle::Entry& failure) { return told_at(rule, object, failure); };
-  return as_heard(rule, state, sources_->chronicle(object.kind).about(object), is_heard);
+  return as_heard(rule, object, state, sources_->chronicle(object.kind).about_name_of(object), is_heard);
 }
 
 // Which failures were heard counts for a recovery only, and of these the newest: to ask takes a
 // look at the Event, and there may be thousands.
-std::vector<Heard> Dispatcher::as_heard(const AlertRule& rule, const State& state, const Chronicle::Entries& entries,
-                                        const FailureHeard& is_heard) const {
+std::vector<Heard> Dispatcher::as_heard(const AlertRule& rule, const InvolvedObject& object, const State& state,
+                                        const Chronicle::Entries& entries, const FailureHeard& is_heard) const {
   const bool gets_statuses = gets_commit_statuses(rule).value_or(false);
   std::vector<Heard> tellings;
   tellings.reserve(entries.size());
@@ -84,7 +97,7 @@ std::vector<Heard> Dispatcher::as_heard(const AlertRule& rule, const State& stat
     const bool is_failure = telling.severity == Severity::error;
     if (is_failure) failures.emplace_back(telling.last, tellings.size());
     const bool is_for_it = !is_failure && !telling.for_record && (!telling.for_commits || gets_statuses);
-    tellings.push_back(Heard{telling, is_for_it, telling.last});
+    tellings.push_back(Heard{telling, is_for_it, telling.last, Chronicle::is_about_another(*entry, object)});
   }
   if (!state.ok) return tellings;
   std::make_heap(failures.begin(), failures.end());
@@ -115,7 +128,7 @@ std::optional<bool> Dispatcher::is_recovery_of_others(const AlertRule& rule, con
   auto state = object ? read_state(*object) : std::nullopt;
   if (!state || !state->ok || state->since != *own.ready_since) state = state_of_word(event, *own.ready_since);
   Chronicle::Entries before;
-  for (const auto* entry : sources_->chronicle(what.involved.kind).about(what.involved)) {
+  for (const auto* entry : sources_->chronicle(what.involved.kind).about_name_of(what.involved)) {
     const bool is_failure = entry->telling.severity == Severity::error;
     // In one second both come; which of two good ones counts then, is_outrun() says.
     const bool was_there = is_failure ? entry->telling.created <= own.created : entry->telling.created < own.created;
@@ -134,7 +147,7 @@ std::optional<bool> Dispatcher::is_recovery_of_others(const AlertRule& rule, con
     if (may_be.value_or(false)) told = failure.telling.last;
     return told;
   };
-  const std::vector<Heard> heard = as_heard(rule, *state, before, is_heard);
+  const std::vector<Heard> heard = as_heard(rule, what.involved, *state, before, is_heard);
   if (!is_known) return std::nullopt;
   return !untold(*state, heard);
 }

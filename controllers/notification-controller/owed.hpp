@@ -1,8 +1,9 @@
 // What receivers are still to be told: for each Alert and object the last word, and when to see to it.
 // Runs on the loop.
 //
-// Two reasons make it wait here: it repeats what was told within the rate limit's interval, or it had to
-// make room among the messages that wait for their receiver (put off). How much is put off is bounded for each
+// Three reasons make it wait here: it repeats what was told within the rate limit's interval, it had to
+// make room among the messages that wait for their receiver (put off), or it is history for the Alert as it was
+// edited, while what the receiver was told last is the contrary. How much is put off is bounded for each
 // namespace by shares (rt::FairShares).
 #pragma once
 
@@ -28,6 +29,8 @@ struct Owed {
   Severity severity = Severity::info;
   base::SteadyPoint due{};
   bool is_put_off = false;  // it was not told at all, for want of room
+  // Of before the Alert was in force as it is: told only if the object's state says the same.
+  bool is_history = false;
 };
 
 class OwedWords {

@@ -71,7 +71,7 @@ bool is_untold_recovery(const State& state, const std::vector<Heard>& tellings) 
   std::optional<base::TimePoint> failed_at;  // the newest of all
   std::optional<base::TimePoint> well_at;    // the newest other Event that was heard
   std::optional<base::TimePoint> said_well;  // the newest late word that says so
-  for (const auto& [telling, heard, told_at] : tellings) {
+  for (const auto& [telling, heard, told_at, of_another] : tellings) {
     if (failed(telling)) {
       failed_at = std::max(failed_at, std::optional(telling.last));
       if (heard) told = std::max(told, std::optional(told_at));
@@ -92,8 +92,8 @@ bool is_untold_recovery(const State& state, const std::vector<Heard>& tellings) 
 base::TimePoint heard_well_before(const State& state, const std::vector<Heard>& tellings) {
   const TextKey message = text_key(state.message);
   base::TimePoint well_at{};
-  for (const auto& [telling, heard, told_at] : tellings) {
-    const bool is_well = !failed(telling) && heard && telling.message != message;
+  for (const auto& [telling, heard, told_at, of_another] : tellings) {
+    const bool is_well = !failed(telling) && heard && !of_another && telling.message != message;
     if (is_well && telling.last <= state.since) well_at = std::max(well_at, telling.last);
   }
   return well_at;
@@ -180,7 +180,8 @@ Telling read_telling(const doc::Json& event) {
 
 std::optional<News> untold(const State& state, const std::vector<Heard>& tellings) {
   const auto told = [&tellings](const auto& tells) {
-    return std::any_of(tellings.begin(), tellings.end(), [&tells](const Heard& each) { return tells(each.telling); });
+    return std::any_of(tellings.begin(), tellings.end(),
+                       [&tells](const Heard& each) { return !each.of_another && tells(each.telling); });
   };
   if (!state.ok) {
     const TextKey message = text_key(state.message);

@@ -70,6 +70,8 @@ struct Heard {
   Telling telling;
   bool heard = false;
   base::TimePoint told{};
+  // About one of the same name that was there before. Of that only counts whether its failure is over.
+  bool of_another = false;
 };
 
 // Nothing where the Events tell it already, or where there is nothing to tell: an

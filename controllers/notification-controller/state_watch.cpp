@@ -50,6 +50,13 @@ void StateWatch::look_again(const std::set<std::string>& kinds) {
   changed_.notify_all();
 }
 
+void StateWatch::look_again(const std::string& kind, const api::ObjectKey& key) {
+  const auto known = standing_.find({kind, key});
+  if (known == standing_.end() || known->second.due) return;
+  schedule(known->first, known->second);
+  changed_.notify_all();
+}
+
 void StateWatch::schedule(const Identity& identity, Standing& standing) {
   standing.due = clock_.steady() + grace_;
   due_.emplace(*standing.due, identity);

@@ -34,6 +34,8 @@ class StateWatch {
   void gone(const doc::Json& object);
   // Who is told of these kinds has changed: what they say is looked at again, after a grace.
   void look_again(const std::set<std::string>& kinds);
+  // The same of one object.
+  void look_again(const std::string& kind, const api::ObjectKey& key);
   // Until it is cancelled.
   rt::Task<void> run();
 

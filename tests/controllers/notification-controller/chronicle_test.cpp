@@ -33,6 +33,7 @@ TEST_CASE("a chronicle tells what is about an object, but for one of its name th
   CHECK(chronicle.objects() == 2);
   CHECK(chronicle.about(object("shop", "uid-shop")).size() == 2);
   CHECK(chronicle.about(object("shop", "")).size() == 3);
+  CHECK(chronicle.about_name_of(object("shop", "uid-shop")).size() == 3);
   CHECK(chronicle.about(object("nobody", "")).empty());
   chronicle.take_in(first);  // told again
   CHECK(chronicle.about(object("shop", "uid-shop")).size() == 2);

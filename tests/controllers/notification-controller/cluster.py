@@ -329,6 +329,65 @@ def story_recoveries(c):
     c.stop()
 
 
+def story_last_words(c):
+    """The last word in a chat is true in the end, though the Alert is edited, and objects are created anew, meanwhile."""
+    chat = Receiver()
+    c.apply(provider("chat", chat, "slack"), alert("chat", "chat"))
+    names = ("again", "silent", "anew")
+
+    def create(name):
+        c.apply({"apiVersion": f"{GROUP}/v1", "kind": "Kustomization", "metadata": {"name": name, "namespace": "default"},
+                 "spec": {"interval": "1h", "prune": False, "sourceRef": {"kind": "GitRepository", "name": "x"}}})
+
+    def say(name, is_well, message, event=None):
+        ready = {"type": "Ready", "status": str(is_well), "reason": "ReconciliationSucceeded" if is_well else "BuildFailed",
+                 "message": message, "lastTransitionTime": now()}
+        c.kubectl("patch", "kustomization", name, "--subresource=status", "--type=merge", "-p",
+                  json.dumps({"status": {"conditions": [ready], "lastAppliedRevision": "main@sha1:abc"}}))
+        event = event or c.event(name, message, type_="Normal" if is_well else "Warning")
+        event["involvedObject"]["uid"] = c.get("kustomization", name)["metadata"]["uid"]
+        c.emit(event)
+        return event
+
+    def say_to_forges_only(name):
+        say(name, True, f"{name} applied", c.event(name, "finished", annotations={f"{GROUP}/commit_status": "update"}))
+
+    for name in names:
+        create(name)
+    c.start("--event-grace=4s", "--rate-limit-interval=15s")
+    c.await_ready("alert", "chat")
+    time.sleep(1.1)
+    failure = [say(name, False, f"{name} broke") for name in names][0]
+    until("failures arrived", lambda: len(chat.taken) == 3)
+    time.sleep(1.1)
+    say("again", True, "again configured")
+    until("a recovery arrived", lambda: len(chat.taken) == 4)
+    time.sleep(1.1)
+    c.kubectl("patch", "event", failure["metadata"]["name"], "--type=merge", "-p",
+              json.dumps({"count": 2, "lastTimestamp": now()}))
+    c.kubectl("patch", "kustomization", "again", "--subresource=status", "--type=merge", "-p", json.dumps({"status": {
+        "conditions": [{"type": "Ready", "status": "False", "reason": "BuildFailed", "message": "again broke",
+                        "lastTransitionTime": now()}]}}))
+    say_to_forges_only("silent")
+    time.sleep(1.1)
+    c.kubectl("patch", "alert", "chat", "--type=merge", "-p", '{"spec":{"eventMetadata":{"cluster":"production"}}}')
+    c.kubectl("delete", "kustomization", "anew")
+    create("anew")
+    say_to_forges_only("anew")
+    expected = {"again": ["again broke", "again configured", "again broke"],
+                "silent": ["silent broke", "silent applied"], "anew": ["anew broke", "anew applied"]}
+
+    def told():
+        return {name: [message for message in chat.messages() if message.startswith(name)] for name in names}
+
+    until("the last words arrived", lambda: told() == expected, 60)
+    c.stop(signal.SIGKILL)
+    c.start("--event-grace=4s", "--rate-limit-interval=15s")
+    time.sleep(8)
+    assert told() == expected, told()
+    c.stop()
+
+
 def story_flood(c):
     """Thousands of Events that wait for a start: /healthz answers all the while, and memory is bounded."""
     sink = Receiver()

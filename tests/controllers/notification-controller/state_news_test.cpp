@@ -132,6 +132,23 @@ TEST_CASE("a recovery is untold until this receiver has heard of it, and news on
   CHECK(untold(well, {heard(Severity::error, "2026-01-31T09:59:59Z"), heard(Severity::info, "2026-01-31T09:59:58Z")}));
 }
 
+TEST_CASE("of one of the same name that was there before it counts that its failure is not over, and nothing else") {
+  const auto of_another = [](Heard telling) {
+    telling.of_another = true;
+    return telling;
+  };
+  const Heard failure = of_another(heard(Severity::error, "2026-01-31T09:55:00Z"));
+  const State well = state_of(make_object("True", "ReconciliationSucceeded", "Applied revision: b"));
+  const auto news = untold(well, {failure});
+  REQUIRE(news);
+  CHECK(news->severity == Severity::info);
+  CHECK_FALSE(untold(well, {failure, heard(Severity::info, "2026-01-31T10:00:00Z")}));
+  CHECK_FALSE(untold(well, {failure, of_another(heard(Severity::info, "2026-01-31T09:58:00Z"))}));
+  CHECK(untold(state_of(make_object("False", "BuildFailed", "m")), {failure}));
+  const State applied_anew = state_of(applied("b", "2026-01-31T10:00:00Z", "2026-01-31T10:00:00Z"));
+  CHECK(untold(applied_anew, {of_another(heard(Severity::info, "2026-01-31T09:58:00Z", "m", "b"))}));
+}
+
 TEST_CASE("who fails and recovers in turns is told to be well once for each failure that is told") {
   const State well = state_of(make_object("True", "Succeeded", "Applied revision"));
   Heard failure = heard(Severity::error, "2026-01-31T09:55:00Z");
