@@ -2,8 +2,8 @@
 // order, those of different objects side by side. Owners (namespaces) take turns, what is
 // on its way of each is a fair share (rt/fair_shares.hpp), and what is given up for want of
 // room is given up by who has the most: neither a thousand Events of one tenant nor a webhook
-// that lets them hang hold up another one's. Pure but for who waits for an
-// object's to be settled; lives on the loop; private to this library.
+// that lets them hang hold up another one's. Pure but for who waits for an object's to be
+// settled; lives on the loop; private to this library.
 //
 //   lanes.push("apps", "uid-1", event);          // waiting
 //   auto next = lanes.take();                    // the oldest of the next owner, whose object has none on its way

@@ -238,7 +238,7 @@ rt::Task<void> KubeEventRecorder::run() {
     co_await std::move(sending);
     if (self.lanes.waiting() == 0) self.report_overflow();
     self.lanes.finish(next->lane);
-    self.to_send.notify_all();  // its owner has room again, also for who waits here
+    if (self.lanes.waiting() > 0) self.to_send.notify_all();  // their owner may have room again
     if (self.lanes.is_idle()) self.idle.notify_all();
   }
 }

@@ -297,16 +297,17 @@ void TaskGroup::spawn(asio::io_context& context, Task<void> task) {
   auto impl = impl_;
   impl->running.emplace_back();
   const auto position = std::prev(impl->running.end());
-  asio::co_spawn(context, std::move(task),
-                 asio::bind_cancellation_slot(position->signal.slot(), [impl, position, &context](std::exception_ptr failure) {
-                   abort_unless_cancelled(failure, "of a group");
-                   asio::post(context, [impl, position] {
-                     impl->running.erase(position);
-                     if (!impl->running.empty()) return;
-                     impl->emptied.notify_all();
-                     if (impl->on_empty) std::exchange(impl->on_empty, nullptr)();
-                   });
-                 }));
+  asio::co_spawn(
+      context, std::move(task),
+      asio::bind_cancellation_slot(position->signal.slot(), [impl, position, &context](std::exception_ptr failure) {
+        abort_unless_cancelled(failure, "of a group");
+        asio::post(context, [impl, position] {
+          impl->running.erase(position);
+          if (!impl->running.empty()) return;
+          impl->emptied.notify_all();
+          if (impl->on_empty) std::exchange(impl->on_empty, nullptr)();
+        });
+      }));
   position->suspended_once = true;
   if (position->cancelled) position->cancel();
 }
